@@ -1,0 +1,29 @@
+/**
+ * What discovery or compile could not obey, told so that its author can mend it: which object, which field, what was
+ * expected, what was got. A problem harms only the thing it names; everything else stays in force.
+ */
+export interface Problem {
+  /** `Service shop/orders`, or the file itself when nothing in it could be read. */
+  readonly object: string;
+  /** Path of the field, `metadata.annotations["heddle.dev/enabled"]`; empty when the whole object is meant. */
+  readonly field: string;
+  readonly expected: string;
+  readonly got: string;
+  readonly origin?: Origin;
+}
+
+/** Where an object was read. */
+export interface Origin {
+  readonly file: string;
+  /** 1-based line of the object's first field. */
+  readonly line: number;
+  /** Lines of single fields, by the path that problems use; only files know them. */
+  readonly fieldLines?: Readonly<Record<string, number>>;
+}
+
+/** One line: `shop.yaml:12: Service shop/orders: spec.ports[0].port: expected …, got …`. */
+export function problemText({ object, field, expected, got, origin }: Problem): string {
+  const line = origin === undefined ? undefined : (origin.fieldLines?.[field] ?? origin.line);
+  const place = origin === undefined ? '' : `${origin.file}:${line}: `;
+  return `${place}${object}: ${field === '' ? '' : `${field}: `}expected ${expected}, got ${got}`;
+}

@@ -1,0 +1,78 @@
+/**
+ * The process settings of `heddle run`, after parsing and checking (cli/settings does both). Durations are milliseconds,
+ * sizes are bytes. Each field is the flag of the same name: `limitHead` is `--limit-head`.
+ */
+export interface Settings {
+  readonly discovery: 'files';
+  readonly manifests: readonly string[];
+  readonly nodeName: string;
+  readonly clusterDomain: string;
+  readonly meshListen: ListenAddress | undefined;
+  readonly probeListen: ListenAddress | undefined;
+  readonly adminListen: ListenAddress | undefined;
+  readonly workers: number;
+  readonly accept: 'handover' | 'reuseport';
+  readonly trustForwardedFrom: readonly Cidr[];
+  readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
+  readonly logFormat: 'json' | 'pretty';
+  readonly drainTimeoutMs: number;
+  readonly drainAcceptMs: number;
+  readonly limits: Limits;
+  readonly timeouts: Timeouts;
+}
+
+/** `undefined` in place of one means `off`. */
+export interface ListenAddress {
+  /** `undefined` is the default: `::` where the machine has IPv6, else `0.0.0.0`. */
+  readonly host: string | undefined;
+  readonly port: number;
+}
+
+export interface Cidr {
+  readonly address: string;
+  readonly prefix: number;
+  readonly family: 'ipv4' | 'ipv6';
+}
+
+export interface Limits {
+  /** Whole header section with the request or status line, in bytes. */
+  readonly head: number;
+  /** Number of header fields. */
+  readonly headers: number;
+  /** Request target, in bytes. */
+  readonly url: number;
+  /** Sum over one message, in bytes. */
+  readonly chunkExtension: number;
+  readonly trailers: number;
+  /** Per worker. */
+  readonly connections: number;
+  readonly connectionsPerSource: number;
+  readonly requestsPerConnection: number;
+  readonly connectionAgeMs: number;
+  /** Per endpoint and worker. */
+  readonly upstreamConnections: number;
+  /** Exchanges that wait for a connection, per backend and worker. */
+  readonly pending: number;
+  /** Bytes per direction of an exchange beyond which the sender is paused. */
+  readonly buffer: number;
+  /** Request body kept for a second attempt. */
+  readonly retryBody: number;
+}
+
+export interface Timeouts {
+  /** First byte of a head to its end. */
+  readonly headMs: number;
+  /** Accept to the first byte. */
+  readonly detectMs: number;
+  /** Complete request to the reply head, all attempts together. */
+  readonly requestMs: number;
+  /** Silence on a body. */
+  readonly idleMs: number;
+  /** The same for event streams, upgraded connections and tunnels. */
+  readonly streamIdleMs: number;
+  readonly connectMs: number;
+  /** A downstream connection between two requests. */
+  readonly keepaliveMs: number;
+  /** An idle upstream connection; below the 5 s after which Node servers close theirs. */
+  readonly upstreamKeepaliveMs: number;
+}
