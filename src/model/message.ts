@@ -6,7 +6,6 @@ import type { Snapshot } from './snapshot.ts';
 export interface WorkerSeed {
   /** Its index, and its column in the shared slots. */
   readonly worker: number;
-  readonly workers: number;
   readonly settings: Settings;
   /** Shared slots (lib/slots.ts). */
   readonly slots: SharedArrayBuffer;
@@ -15,19 +14,20 @@ export interface WorkerSeed {
 /** Main thread to worker. */
 export type ToWorker =
   | { readonly type: 'snapshot'; readonly snapshot: Snapshot }
-  /** One accepted connection, transferred. The most frequent message: it has one key. */
+  /** One accepted connection, transferred. */
   | { readonly type: 'connection'; readonly socket: Socket }
-  /** Open a listener of its own (`--accept reuseport`). */
+  /** Accept on a listener of its own (`--accept reuseport`). */
   | { readonly type: 'listen'; readonly host: string; readonly port: number }
-  /** Take no new connections, answer with `Connection: close`, say `drained` when the last is gone. */
+  /** Replies end their connections; new ones still come. */
   | { readonly type: 'drain' }
-  /** What is still open is cut. */
-  | { readonly type: 'stop' };
+  /** Accept no more, close what is idle, say `finished` when the last connection is gone. */
+  | { readonly type: 'finish' };
 
 /** Worker to main thread. */
 export type FromWorker =
   | { readonly type: 'applied'; readonly generation: number }
   | { readonly type: 'listening'; readonly port: number }
-  | { readonly type: 'drained' }
+  | { readonly type: 'refused'; readonly message: string }
+  | { readonly type: 'finished' }
   /** A defect that one connection met and that was kept to it. */
   | { readonly type: 'defect'; readonly stack: string };

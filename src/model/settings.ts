@@ -1,6 +1,6 @@
 /**
  * The process settings of `heddle run`, after parsing and checking (cli/settings does both). Durations are milliseconds,
- * sizes are bytes. Each field is the flag of the same name: `limitHead` is `--limit-head`.
+ * infinite where they are off; sizes are bytes. Each field is the flag of the same name: `limitHead` is `--limit-head`.
  */
 export interface Settings {
   readonly discovery: 'files';

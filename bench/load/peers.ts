@@ -1,0 +1,302 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join, resolve } from 'node:path';
+import { onPath, versionOf } from './machine.ts';
+import type { Command } from './stage.ts';
+import { nginxTemporaryFolders } from './upstreams.ts';
+
+/** Everything a peer needs to know to write its configuration. All of them forward to the same two upstreams. */
+export interface Place {
+  /** A folder of its own. */
+  readonly folder: string;
+  readonly port: number;
+  /** A second free port, for peers that answer probes elsewhere. */
+  readonly probePort: number;
+  readonly upstreams: readonly number[];
+}
+
+/** Found with a version, or absent for a reason. */
+export type Found = { readonly version: string } | { readonly absent: string };
+
+/** A proxy to measure. */
+export interface Peer {
+  readonly name: string;
+  readonly find: () => Found;
+  /** Writes its configuration into its folder and says how to start it, in the foreground. */
+  readonly prepare: (place: Place) => Command;
+  /** How it differs from its defaults, for the reader of the table. */
+  readonly says: string;
+}
+
+const REPOSITORY = resolve(import.meta.dirname, '../..');
+
+/** Every peer, in the order of the table. All have one worker or thread, except where `says` tells. */
+export const PEERS: readonly Peer[] = [
+  {
+    name: 'nginx',
+    find: () => findProgram('nginx', ['-v']),
+    prepare: prepareNginx,
+    says: '1 worker, keeps 256 idle upstream connections, 16 buffers of 8 KiB',
+  },
+  {
+    name: 'haproxy',
+    find: () => findProgram('haproxy', ['-v']),
+    prepare: prepareHaproxy,
+    says: '1 thread, http-reuse always',
+  },
+  {
+    name: 'envoy',
+    find: () => findProgram('envoy', ['--version']),
+    prepare: prepareEnvoy,
+    says: 'concurrency 1, no access log',
+  },
+  {
+    name: 'traefik',
+    find: () => findProgram('traefik', ['version']),
+    prepare: prepareTraefik,
+    says: 'GOMAXPROCS=1, no access log',
+  },
+  { name: 'http-proxy', find: findHttpProxy, prepare: prepareHttpProxy, says: 'one thread, keep-alive agent' },
+  heddle('heddle', { workers: 2, accept: 'handover' }),
+  heddle('heddle-reuseport', { workers: 2, accept: 'reuseport' }),
+  heddle('heddle-1worker', { workers: 1, accept: 'handover' }),
+  heddle('heddle-1worker-reuseport', { workers: 1, accept: 'reuseport' }),
+];
+
+/** The peers of a comma list, in the order of the list. */
+export function choosePeers(list: string): Peer[] {
+  return list.split(',').map((name) => {
+    const peer = PEERS.find((candidate) => candidate.name === name);
+    if (peer === undefined)
+      throw new Error(`Peer must be one of ${PEERS.map((each) => each.name).join(', ')}, got ${JSON.stringify(name)}`);
+    return peer;
+  });
+}
+
+function findProgram(name: string, versionArgs: readonly string[]): Found {
+  const program = onPath(name);
+  return program === undefined ? { absent: `no ${name} on the PATH` } : { version: versionOf(program, versionArgs) };
+}
+
+/**
+ * The buffers hold the largest reply. With its own 8 of 4 KiB a reply of 64 KiB costs nginx twice as much, and a goal that
+ * is a multiple of its cost would be easy to reach.
+ */
+function prepareNginx({ folder, port, upstreams }: Place): Command {
+  writeFileSync(
+    join(folder, 'nginx.conf'),
+    `daemon off;
+worker_processes 1;
+pid ${folder}/nginx.pid;
+events { worker_connections 16384; }
+http {
+  access_log off;
+  keepalive_timeout 300s;
+  keepalive_requests 1000000000;
+${nginxTemporaryFolders(folder)}
+  upstream web {
+${upstreams.map((upstream) => `    server 127.0.0.1:${upstream};`).join('\n')}
+    keepalive 256;
+    keepalive_requests 1000000000;
+  }
+  server {
+    listen 127.0.0.1:${port} backlog=4096;
+    location / {
+      proxy_buffer_size 8k;
+      proxy_buffers 16 8k;
+      proxy_pass http://web;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Host $host;
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+    }
+  }
+}
+`,
+  );
+  return { program: 'nginx', args: ['-c', join(folder, 'nginx.conf'), '-e', 'stderr'] };
+}
+
+function prepareHaproxy({ folder, port, upstreams }: Place): Command {
+  writeFileSync(
+    join(folder, 'haproxy.cfg'),
+    `global
+  nbthread 1
+  maxconn 8000
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 300s
+  timeout server 300s
+  timeout http-keep-alive 300s
+  option forwardfor
+  http-reuse always
+frontend entry
+  bind 127.0.0.1:${port} backlog 4096
+  default_backend web
+backend web
+  balance roundrobin
+${upstreams.map((upstream, index) => `  server web${index} 127.0.0.1:${upstream}`).join('\n')}
+`,
+  );
+  return { program: 'haproxy', args: ['-db', '-f', join(folder, 'haproxy.cfg')] };
+}
+
+function prepareEnvoy({ folder, port, upstreams }: Place): Command {
+  const manager = {
+    '@type': 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
+    'stat_prefix': 'entry',
+    'route_config': {
+      virtual_hosts: [{ name: 'web', domains: ['*'], routes: [{ match: { prefix: '/' }, route: { cluster: 'web' } }] }],
+    },
+    'http_filters': [
+      {
+        name: 'envoy.filters.http.router',
+        typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' },
+      },
+    ],
+  };
+  const endpoints = upstreams.map((upstream) => ({ endpoint: { address: socket(upstream) } }));
+  const configuration = {
+    static_resources: {
+      listeners: [
+        {
+          name: 'entry',
+          address: socket(port),
+          filter_chains: [
+            { filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config: manager }] },
+          ],
+        },
+      ],
+      clusters: [
+        {
+          name: 'web',
+          type: 'STATIC',
+          load_assignment: { cluster_name: 'web', endpoints: [{ lb_endpoints: endpoints }] },
+        },
+      ],
+    },
+  };
+  writeFileSync(join(folder, 'envoy.json'), JSON.stringify(configuration, undefined, 1));
+  return {
+    program: 'envoy',
+    args: ['-c', join(folder, 'envoy.json'), '--concurrency', '1', '--disable-hot-restart', '--log-level', 'error'],
+  };
+}
+
+function socket(port: number): object {
+  return { socket_address: { address: '127.0.0.1', port_value: port } };
+}
+
+function prepareTraefik({ folder, port, upstreams }: Place): Command {
+  // JSON is YAML, and one notation in this file is enough.
+  writeFileSync(
+    join(folder, 'traefik.yml'),
+    JSON.stringify({
+      global: { checkNewVersion: false, sendAnonymousUsage: false },
+      log: { level: 'ERROR' },
+      entryPoints: { entry: { address: `127.0.0.1:${port}` } },
+      providers: { file: { filename: join(folder, 'routes.yml') } },
+    }),
+  );
+  writeFileSync(
+    join(folder, 'routes.yml'),
+    JSON.stringify({
+      http: {
+        routers: { web: { rule: 'PathPrefix(`/`)', service: 'web', entryPoints: ['entry'] } },
+        services: {
+          web: { loadBalancer: { servers: upstreams.map((upstream) => ({ url: `http://127.0.0.1:${upstream}` })) } },
+        },
+      },
+    }),
+  );
+  return { program: 'traefik', args: [`--configFile=${join(folder, 'traefik.yml')}`], env: { GOMAXPROCS: '1' } };
+}
+
+/** It is a package of its own folder, installed when it is first asked for; the project itself never depends on it. */
+function findHttpProxy(): Found {
+  const manifest = 'http-proxy/package.json';
+  const load = createRequire(import.meta.filename);
+  try {
+    if (!existsSync(join(import.meta.dirname, 'node_modules', manifest))) {
+      execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], {
+        cwd: import.meta.dirname,
+        stdio: 'pipe',
+        timeout: 120_000,
+      });
+    }
+    return { version: (load(manifest) as { readonly version: string }).version };
+  } catch (error) {
+    return { absent: `npm could not install it: ${(error as Error).message.split('\n')[0]}` };
+  }
+}
+
+function prepareHttpProxy({ port, upstreams }: Place): Command {
+  return {
+    program: process.execPath,
+    args: [join(import.meta.dirname, 'http-proxy.js'), String(port), ...upstreams.map(String)],
+  };
+}
+
+function heddle(name: string, options: { readonly workers: number; readonly accept: 'handover' | 'reuseport' }): Peer {
+  return {
+    name,
+    find: findHeddle,
+    prepare: (place) => prepareHeddle(place, options),
+    says: `all features on, ${options.workers} worker${options.workers === 1 ? '' : 's'}, --accept ${options.accept}`,
+  };
+}
+
+/** The built output is measured: it is what the image runs, and the loader for .ts files takes memory in each thread. */
+function findHeddle(): Found {
+  if (!existsSync(join(REPOSITORY, 'dist/cli.js'))) return { absent: 'no dist/cli.js: run npm run build' };
+  try {
+    return {
+      version: execFileSync('git', ['describe', '--always', '--dirty'], {
+        cwd: REPOSITORY,
+        encoding: 'utf8',
+        stdio: 'pipe',
+      }).trim(),
+    };
+  } catch {
+    return { version: 'not a git checkout' };
+  }
+}
+
+function prepareHeddle(
+  { folder, port, probePort, upstreams }: Place,
+  options: { readonly workers: number; readonly accept: string },
+): Command {
+  const annotations = {
+    'heddle.dev/enabled': 'true',
+    'heddle.dev/endpoints': upstreams.map((upstream) => `127.0.0.1:${upstream}`).join(','),
+  };
+  const service = {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'web', namespace: 'bench', annotations },
+    spec: { ports: [{ port: 80 }] },
+  };
+  writeFileSync(join(folder, 'web.json'), JSON.stringify(service));
+  const flags = {
+    'discovery': 'files',
+    'manifests': folder,
+    'mesh-listen': `127.0.0.1:${port}`,
+    'probe-listen': `127.0.0.1:${probePort}`,
+    'admin-listen': 'off',
+    'workers': String(options.workers),
+    'accept': options.accept,
+    // The defaults bound what one client address may hold; here one address is the whole load.
+    'limit-connections': '16384',
+    'limit-connections-per-source': '16384',
+  };
+  return {
+    program: process.execPath,
+    args: [
+      join(REPOSITORY, 'dist/cli.js'),
+      'run',
+      ...Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, value]),
+    ],
+  };
+}

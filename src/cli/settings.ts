@@ -1,0 +1,260 @@
+import { nearest } from '../lib/nearest.ts';
+import type { Settings } from '../model/settings.ts';
+import { readSettingsFile, type FileEntry } from './settings/file.ts';
+import {
+  SETTINGS,
+  type LaterSetting,
+  type Machine,
+  type Setting,
+  type SettingName,
+  type Values,
+} from './settings/table.ts';
+
+export type { SettingName } from './settings/table.ts';
+
+export interface SettingsInput {
+  /** Texts of the flags that were given, by name without the dashes; an empty text is a flag without its value. */
+  readonly flags: ReadonlyMap<string, readonly string[]>;
+  readonly env: NodeJS.ProcessEnv;
+  /** Throws when the file cannot be read. */
+  readonly readFile: (path: string) => string;
+  readonly machine: Machine;
+}
+
+/** Where the value in force came from. */
+export type SettingOrigin = 'flag' | 'environment' | 'file' | 'default';
+
+export type SettingsResult =
+  | {
+      readonly type: 'settings';
+      readonly settings: Settings;
+      readonly origins: Readonly<Record<keyof Values, SettingOrigin>>;
+      readonly warnings: readonly string[];
+    }
+  | { readonly type: 'errors'; readonly errors: readonly string[] };
+
+/** A value before it is parsed. */
+interface Given {
+  readonly text: string;
+  readonly origin: SettingOrigin;
+  /** As error messages name it: `--limit-head`, `HEDDLE_LIMIT_HEAD` or `heddle.yaml:3: limit-head`. */
+  readonly place: string;
+}
+
+type Source = ReadonlyMap<string, Given>;
+
+/** Flags over environment over file over default. All errors are told at once, each with its place and what is allowed. */
+export function parseSettings({ flags, env, readFile, machine }: SettingsInput): SettingsResult {
+  const errors: string[] = [];
+  const fromFlags = flagSource(flags);
+  const { source: fromEnvironment, warnings } = environmentSource(env);
+  const fromFile = fileSource(fromFlags.get('config') ?? fromEnvironment.get('config'), { readFile, errors });
+
+  const values: Record<string, unknown> = {};
+  const origins: Record<string, SettingOrigin> = {};
+  const places: Record<string, string> = {};
+  for (const [name, setting] of Object.entries<Setting<unknown> | LaterSetting>(SETTINGS)) {
+    const given = fromFlags.get(name) ?? fromEnvironment.get(name) ?? fromFile?.get(name);
+    if ('later' in setting) {
+      if (given !== undefined)
+        errors.push(`${given.place}: Is known, but comes with a later version (${setting.later})`);
+      continue;
+    }
+    const { text, origin, place } = given ?? {
+      text: typeof setting.default === 'string' ? setting.default : setting.default(machine, env),
+      origin: 'default' as const,
+      place: `--${name}`,
+    };
+    const parsed = text === '' && origin !== 'default' ? undefined : setting.kind.parse(text);
+    if (parsed === undefined)
+      errors.push(`${place}: Expected ${setting.kind.allowed}, got ${text === '' ? 'nothing' : `"${text}"`}`);
+    values[name] = parsed?.value;
+    origins[name] = origin;
+    places[name] = place;
+  }
+  relate(values, { origins, places, errors });
+  // Where the file could not be read, they may stand in it.
+  if (fromFile !== undefined && (values['manifests'] as readonly string[] | undefined)?.length === 0) {
+    errors.push(
+      '--manifests: Expected at least one folder of manifests: discovery from Kubernetes comes with a later version',
+    );
+  }
+  if (errors.length > 0) return { type: 'errors', errors };
+  return {
+    type: 'settings',
+    settings: assemble(values as Values, machine),
+    origins: origins as Record<keyof Values, SettingOrigin>,
+    warnings,
+  };
+}
+
+function flagSource(flags: SettingsInput['flags']): Source {
+  const source = new Map<string, Given>();
+  for (const [name, texts] of flags)
+    source.set(name, { text: joinTexts(name, texts), origin: 'flag', place: `--${name}` });
+  return source;
+}
+
+/** A flag given twice: items of a list add up, of other settings the last one counts. */
+function joinTexts(name: string, texts: readonly string[]): string {
+  const setting: Setting<unknown> | LaterSetting | undefined = SETTINGS[name as SettingName];
+  const repeatable = setting !== undefined && 'kind' in setting && setting.kind.repeatable === true;
+  return repeatable ? texts.join(',') : (texts.at(-1) ?? '');
+}
+
+/** Variables of the launchers, which have done their work before settings are read. */
+const LAUNCHER_VARIABLES = new Set(['HEDDLE_NODE_BINARY', 'HEDDLE_DIST']);
+/** What Kubernetes injects into pods for a Service named heddle or heddle-something (`enableServiceLinks`). */
+const SERVICE_LINK =
+  /^HEDDLE_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)$/;
+
+/** An empty variable counts as absent, as everywhere in shells and manifests. Unknown ones may be another program's. */
+function environmentSource(env: NodeJS.ProcessEnv): { source: Source; warnings: readonly string[] } {
+  const names = new Map(Object.keys(SETTINGS).map((name) => [variableName(name), name]));
+  const source = new Map<string, Given>();
+  const warnings: string[] = [];
+  for (const [variable, text] of Object.entries(env)) {
+    if (!variable.startsWith('HEDDLE_')) continue;
+    const name = names.get(variable);
+    if (name !== undefined) {
+      if (text) source.set(name, { text, origin: 'environment', place: variable });
+    } else if (!LAUNCHER_VARIABLES.has(variable) && !SERVICE_LINK.test(variable)) {
+      warnings.push(`${variable}: No such setting${didYouMean(variable, names.keys())}`);
+    }
+  }
+  return { source, warnings };
+}
+
+function variableName(name: string): string {
+  return `HEDDLE_${name.toUpperCase().replaceAll('-', '_')}`;
+}
+
+/** `undefined` when the file could not be read as one. */
+function fileSource(
+  config: Given | undefined,
+  { readFile, errors }: { readFile: SettingsInput['readFile']; errors: string[] },
+): Source | undefined {
+  const source = new Map<string, Given>();
+  if (config === undefined || config.text === '') return source;
+  let text: string;
+  try {
+    text = readFile(config.text);
+  } catch (error) {
+    errors.push(`${config.place}: Expected a file that can be read, got ${(error as Error).message}`);
+    return undefined;
+  }
+  const content = readSettingsFile({ path: config.text, text });
+  errors.push(...content.errors);
+  for (const entry of content.entries ?? []) addFileEntry(entry, { source, errors });
+  return content.entries === undefined ? undefined : source;
+}
+
+function addFileEntry(
+  { name, texts, place }: FileEntry,
+  { source, errors }: { source: Map<string, Given>; errors: string[] },
+): void {
+  if (name === 'config') errors.push(`${place}: A settings file cannot name another one`);
+  else if (Object.hasOwn(SETTINGS, name)) source.set(name, { text: joinTexts(name, texts), origin: 'file', place });
+  else errors.push(`${place}: No such setting${didYouMean(name, Object.keys(SETTINGS))}`);
+}
+
+/** `; did you mean limit-head?`, or nothing. */
+export function didYouMean(word: string, known: Iterable<string>): string {
+  const candidate = nearest(word, known);
+  return candidate === undefined ? '' : `; did you mean ${candidate}?`;
+}
+
+interface Checked {
+  readonly origins: Readonly<Record<string, SettingOrigin>>;
+  readonly places: Readonly<Record<string, string>>;
+  readonly errors: string[];
+}
+
+/** What one setting says about another. A default gives way to what the user asked for. */
+function relate(values: Record<string, unknown>, { origins, places, errors }: Checked): void {
+  for (const [name, setting] of Object.entries<Setting<unknown> | LaterSetting>(SETTINGS)) {
+    if ('later' in setting || setting.atMost === undefined) continue;
+    const limit = values[setting.atMost] as number;
+    // Also false where one of both did not parse: that has its own error.
+    if (!((values[name] as number) > limit)) continue;
+    if (origins[name] === 'default') values[name] = limit;
+    else errors.push(`${places[name]}: Expected no more than --${setting.atMost}, got more`);
+  }
+}
+
+function assemble(values: Values, machine: Machine): Settings {
+  const automaticFormat = machine.terminal ? 'pretty' : 'json';
+  return {
+    discovery: values.discovery,
+    manifests: values.manifests,
+    nodeName: values['node-name'],
+    clusterDomain: values['cluster-domain'],
+    meshListen: values['mesh-listen'],
+    probeListen: values['probe-listen'],
+    adminListen: values['admin-listen'],
+    workers: values.workers,
+    accept: values.accept,
+    trustForwardedFrom: values['trust-forwarded-from'],
+    logLevel: values['log-level'],
+    logFormat: values['log-format'] === 'auto' ? automaticFormat : values['log-format'],
+    drainTimeoutMs: values['drain-timeout'],
+    drainAcceptMs: values['drain-accept'],
+    limits: {
+      head: values['limit-head'],
+      headers: values['limit-headers'],
+      url: values['limit-url'],
+      chunkExtension: values['limit-chunk-extension'],
+      trailers: values['limit-trailers'],
+      connections: values['limit-connections'],
+      connectionsPerSource: values['limit-connections-per-source'],
+      requestsPerConnection: values['limit-requests-per-connection'],
+      connectionAgeMs: values['limit-connection-age'],
+      upstreamConnections: values['limit-upstream-connections'],
+      pending: values['limit-pending'],
+      buffer: values['limit-buffer'],
+      retryBody: values['limit-retry-body'],
+    },
+    timeouts: {
+      headMs: values['timeout-head'],
+      detectMs: values['timeout-detect'],
+      requestMs: values['timeout-request'],
+      idleMs: values['timeout-idle'],
+      streamIdleMs: values['timeout-stream-idle'],
+      connectMs: values['timeout-connect'],
+      keepaliveMs: values['timeout-keepalive'],
+      upstreamKeepaliveMs: values['timeout-upstream-keepalive'],
+    },
+  };
+}
+
+/** What help, flags and README need to know of one setting. */
+export interface SettingDescription {
+  readonly name: string;
+  readonly variable: string;
+  readonly means: string;
+  /** The rest is for settings that work. */
+  readonly works?: {
+    readonly group: string;
+    readonly placeholder: string;
+    readonly allowed: string;
+    readonly defaultShown: string;
+  };
+  /** What a setting that does not work yet comes with. */
+  readonly later?: string;
+}
+
+export function describeSettings(): readonly SettingDescription[] {
+  return Object.entries<Setting<unknown> | LaterSetting>(SETTINGS).map(([name, setting]) => {
+    const variable = variableName(name);
+    const { means } = setting;
+    if ('later' in setting) return { name, variable, means, later: setting.later };
+    const { group, kind } = setting;
+    const defaultShown = setting.defaultShown ?? String(setting.default);
+    return {
+      name,
+      variable,
+      means,
+      works: { group, placeholder: kind.placeholder, allowed: kind.allowed, defaultShown },
+    };
+  });
+}

@@ -1,0 +1,139 @@
+import { isIPv4, isIPv6 } from 'node:net';
+import { formatDuration, parseDuration } from '../../lib/duration.ts';
+import { formatSize, parseSize } from '../../lib/size.ts';
+import type { Cidr, ListenAddress } from '../../model/settings.ts';
+
+/** How the value of a setting is written, and which values are allowed. */
+export interface Kind<out T> {
+  /** Stands for the value in help texts: `SIZE`. */
+  readonly placeholder: string;
+  /** What is allowed, as it follows "Expected". */
+  readonly allowed: string;
+  /** Wrapped, because `undefined` is a value too; bare `undefined` when the text is not allowed. */
+  readonly parse: (text: string) => { readonly value: T } | undefined;
+  /** May be given more than once, and takes several items by comma. */
+  readonly repeatable?: true;
+}
+
+interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+
+export function size({ min, max }: Range): Kind<number> {
+  const allowed = `a size from ${formatSize(min)} to ${formatSize(max)}`;
+  return { placeholder: 'SIZE', allowed, parse: (text) => within(parseSize(text), { min, max }) };
+}
+
+/** With `off`, `0s` stands for no end: infinite, so that no reader needs a special case. */
+export function duration({ min, max, off = false }: { min: string; max: string; off?: boolean }): Kind<number> {
+  const range = { min: parseDuration(min)!, max: parseDuration(max)! };
+  return {
+    placeholder: 'DURATION',
+    allowed: `a duration from ${formatDuration(range.min)} to ${formatDuration(range.max)}${off ? ', or 0s for off' : ''}`,
+    parse: (text) => {
+      const durationMs = parseDuration(text);
+      return off && durationMs === 0 ? { value: Number.POSITIVE_INFINITY } : within(durationMs, range);
+    },
+  };
+}
+
+export function count({ min, max }: Range): Kind<number> {
+  const allowed = `a whole number from ${min} to ${max}`;
+  return {
+    placeholder: 'NUMBER',
+    allowed,
+    parse: (text) => within(/^\d{1,15}$/.test(text) ? Number(text) : undefined, { min, max }),
+  };
+}
+
+function within(value: number | undefined, { min, max }: Range): { value: number } | undefined {
+  return value === undefined || value < min || value > max ? undefined : { value };
+}
+
+/** `later` names choices that are planned, for the message only. */
+export function choice<const T extends string>(choices: readonly T[], { later }: { later?: string } = {}): Kind<T> {
+  return {
+    placeholder: choices.length > 3 ? 'NAME' : choices.join('|'),
+    allowed: choices.join(', ') + (later === undefined ? '' : ` (${later} comes with a later version)`),
+    parse: (text) => {
+      const value = choices.find((name) => name === text);
+      return value === undefined ? undefined : { value };
+    },
+  };
+}
+
+export function list<T>(item: Kind<T>): Kind<readonly T[]> {
+  return {
+    placeholder: `${item.placeholder},...`,
+    allowed: `${item.allowed}; several by comma`,
+    repeatable: true,
+    parse: (text) => {
+      const items = text === '' ? [] : text.split(',').map((part) => item.parse(part.trim()));
+      return items.includes(undefined) ? undefined : { value: items.map((parsed) => parsed!.value) };
+    },
+  };
+}
+
+/** Empty is the default "none"; a user who gives nothing is told so before any kind is asked. */
+export const file: Kind<string | undefined> = {
+  placeholder: 'FILE',
+  allowed: 'the path of a file',
+  parse: (text) => ({ value: text === '' ? undefined : text }),
+};
+
+export const folder: Kind<string> = {
+  placeholder: 'DIR',
+  allowed: 'the path of a folder',
+  parse: (text) => (text === '' ? undefined : { value: text }),
+};
+
+/** Printable and without blanks, because it stands in log lines and metric labels. */
+export const name: Kind<string> = {
+  placeholder: 'NAME',
+  allowed: 'up to 253 visible ASCII characters',
+  parse: (text) => (/^[\x21-\x7e]{1,253}$/.test(text) ? { value: text } : undefined),
+};
+
+/** RFC 1123 labels; a trailing dot and capitals mean nothing in DNS and are dropped. */
+export const domain: Kind<string> = {
+  placeholder: 'DOMAIN',
+  allowed: 'a DNS name such as cluster.local',
+  parse: (text) => {
+    const value = text.toLowerCase().replace(/\.$/, '');
+    const valid = value.length <= 253 && /^(?!-)[a-z0-9-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9-]{1,63}(?<!-))*$/.test(value);
+    return valid ? { value } : undefined;
+  },
+};
+
+/** A port alone keeps the default host of the setting; port 0 lets the system choose one. */
+export function listenAddress(defaultHost: string | undefined): Kind<ListenAddress | undefined> {
+  return {
+    placeholder: 'HOST:PORT',
+    allowed: 'HOST:PORT with an IP address ([::]:4140, 127.0.0.1:4140), a port alone, or off',
+    parse: (text) => {
+      if (text === 'off') return { value: undefined };
+      const match = /^(?:(?:\[(?<v6>[^\]]*)\]|(?<v4>[^:[\]]*)):)?(?<port>\d{1,5})$/.exec(text);
+      const { v6, v4, port } = match?.groups ?? {};
+      if (port === undefined || Number(port) > 65535) return undefined;
+      if (v6 !== undefined) return isIPv6(v6) ? { value: { host: v6, port: Number(port) } } : undefined;
+      if (v4) return isIPv4(v4) ? { value: { host: v4, port: Number(port) } } : undefined;
+      return { value: { host: defaultHost, port: Number(port) } };
+    },
+  };
+}
+
+/** `10.0.0.0/8`, `fd00::/8`, or one address. */
+export const cidr: Kind<Cidr> = {
+  placeholder: 'CIDR',
+  allowed: 'an address block such as 10.0.0.0/8, fd00::/8 or 10.1.2.3',
+  parse: (text) => {
+    const [address = '', length, ...rest] = text.split('/');
+    const family = isIPv4(address) ? 'ipv4' : 'ipv6';
+    const longest = family === 'ipv4' ? 32 : 128;
+    // A zone (fe80::1%eth0) names an interface, not an address.
+    if (!(family === 'ipv4' || isIPv6(address)) || address.includes('%') || rest.length > 0) return undefined;
+    if (length !== undefined && (!/^\d{1,3}$/.test(length) || Number(length) > longest)) return undefined;
+    return { value: { address, prefix: length === undefined ? longest : Number(length), family } };
+  },
+};

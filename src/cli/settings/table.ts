@@ -1,0 +1,325 @@
+import {
+  choice,
+  cidr,
+  count,
+  domain,
+  duration,
+  file,
+  folder,
+  list,
+  listenAddress,
+  name,
+  size,
+  type Kind,
+} from './kind.ts';
+
+/** The facts of the machine that some defaults depend on. */
+export interface Machine {
+  readonly hostName: string;
+  readonly cores: number;
+  /** Is standard output a terminal? */
+  readonly terminal: boolean;
+}
+
+export interface Setting<T> {
+  readonly group: string;
+  readonly means: string;
+  readonly kind: Kind<T>;
+  /** Written like a value that a user gives, and parsed the same way; a function where the surroundings decide. */
+  readonly default: string | ((machine: Machine, env: NodeJS.ProcessEnv) => string);
+  /** The default as help and README say it, where the text of `default` does not. */
+  readonly defaultShown?: string;
+  /** May not exceed this other setting; a default that would is lowered to it. */
+  readonly atMost?: string;
+}
+
+/** A setting whose name is taken, but which nothing reads yet: giving it is an error. */
+export interface LaterSetting {
+  /** What it comes with. */
+  readonly later: string;
+  readonly means: string;
+}
+
+const SOURCES = 'Sources';
+const ADDRESSES = 'Addresses and threads';
+const LOGS = 'Logs';
+const LIMITS = 'Limits';
+const TIMEOUTS = 'Timeouts';
+const DRAIN = 'Shutdown';
+
+/**
+ * Every setting of `heddle run`: the one source of flags, environment variables, keys of the settings file, help and
+ * README's table. The upper ends of the limits on heads are what the engine's buffers hold.
+ */
+export const SETTINGS = {
+  'config': setting({
+    group: SOURCES,
+    kind: file,
+    default: '',
+    defaultShown: 'none',
+    means: 'settings file (YAML, the same names as the flags)',
+  }),
+  'discovery': setting({
+    group: SOURCES,
+    kind: choice(['files'], { later: 'kubernetes' }),
+    default: 'files',
+    means: 'where Services come from',
+  }),
+  'manifests': setting({
+    group: SOURCES,
+    kind: list(folder),
+    default: '',
+    defaultShown: 'none',
+    means: 'folder of Kubernetes manifests',
+  }),
+  'kubeconfig': { later: 'Kubernetes', means: 'how to reach the cluster' },
+  'context': { later: 'Kubernetes', means: 'which context of the kubeconfig' },
+  'snapshot-file': { later: 'Kubernetes', means: 'last good state, for a restarted container' },
+  'snapshot-max-age': { later: 'Kubernetes', means: 'how old that state may be' },
+
+  'node-name': setting({
+    group: ADDRESSES,
+    kind: name,
+    default: (machine, env) => env['NODE_NAME'] || machine.hostName.replace(/[^\x21-\x7e]+/g, '-') || 'node',
+    defaultShown: 'NODE_NAME, else the host name',
+    means: 'name of this node',
+  }),
+  'zone': { later: 'Kubernetes', means: 'zone of this node' },
+  'cluster-domain': setting({
+    group: ADDRESSES,
+    kind: domain,
+    default: 'cluster.local',
+    means: 'DNS domain of the cluster',
+  }),
+  'mesh-listen': setting({
+    group: ADDRESSES,
+    kind: listenAddress(undefined),
+    default: ':4140',
+    defaultShown: '[::]:4140, 0.0.0.0:4140 without IPv6',
+    means: 'where clients reach the mesh',
+  }),
+  'probe-listen': setting({
+    group: ADDRESSES,
+    kind: listenAddress('0.0.0.0'),
+    default: '0.0.0.0:4191',
+    means: '/livez and /readyz',
+  }),
+  'admin-listen': setting({
+    group: ADDRESSES,
+    kind: listenAddress('127.0.0.1'),
+    default: '127.0.0.1:4190',
+    means: 'admin side; keep it on loopback',
+  }),
+  'bridge-listen': { later: 'messages', means: 'HTTP to NATS bridge' },
+  'workers': setting({
+    group: ADDRESSES,
+    kind: count({ min: 1, max: 64 }),
+    default: (machine) => String(Math.min(machine.cores, 4)),
+    defaultShown: 'min(cores, 4)',
+    means: 'threads that carry traffic',
+  }),
+  'accept': setting({
+    group: ADDRESSES,
+    kind: choice(['handover', 'reuseport']),
+    default: 'handover',
+    means:
+      'handover: the main thread gives each connection to the least busy worker; reuseport: each worker listens itself',
+  }),
+  'trust-forwarded-from': setting({
+    group: ADDRESSES,
+    kind: list(cidr),
+    default: '',
+    defaultShown: 'none',
+    means: 'clients whose x-forwarded-* headers are kept',
+  }),
+  'external-name': { later: 'Kubernetes', means: 'whether Services of type ExternalName are followed' },
+
+  'log-level': setting({
+    group: LOGS,
+    kind: choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal']),
+    default: 'info',
+    means: 'least grave line that is written',
+  }),
+  'log-format': setting({
+    group: LOGS,
+    kind: choice(['json', 'pretty', 'auto']),
+    default: 'auto',
+    means: 'auto is pretty on a terminal, else json',
+  }),
+  'access-log': { later: 'access log', means: 'which exchanges are logged' },
+  'access-log-fields': { later: 'access log', means: 'fields of an access log line' },
+  'otlp-endpoint': { later: 'tracing', means: 'where traces are sent' },
+  'trace-sample': { later: 'tracing', means: 'share of exchanges that are traced' },
+
+  'drain-timeout': setting({
+    group: DRAIN,
+    kind: duration({ min: '0s', max: '1h' }),
+    default: '25s',
+    means: 'from SIGTERM until what is still open is cut',
+  }),
+  'drain-accept': setting({
+    group: DRAIN,
+    kind: duration({ min: '0s', max: '1h' }),
+    default: '5s',
+    atMost: 'drain-timeout',
+    means: 'from SIGTERM until new connections are refused',
+  }),
+
+  'limit-head': setting({
+    group: LIMITS,
+    kind: size({ min: 1024, max: 65536 }),
+    default: '32KiB',
+    means: 'header section with the first line (431)',
+  }),
+  'limit-headers': setting({
+    group: LIMITS,
+    kind: count({ min: 1, max: 1000 }),
+    default: '100',
+    means: 'number of header fields (431)',
+  }),
+  'limit-url': setting({
+    group: LIMITS,
+    kind: size({ min: 256, max: 65536 }),
+    default: '16KiB',
+    atMost: 'limit-head',
+    means: 'request target (414)',
+  }),
+  'limit-chunk-extension': setting({
+    group: LIMITS,
+    kind: size({ min: 0, max: 65536 }),
+    default: '4KiB',
+    means: 'chunk extensions of one message (400)',
+  }),
+  'limit-trailers': setting({
+    group: LIMITS,
+    kind: size({ min: 0, max: 65536 }),
+    default: '8KiB',
+    means: 'trailers of one message (431)',
+  }),
+  'limit-connections': setting({
+    group: LIMITS,
+    kind: count({ min: 1, max: 1_000_000 }),
+    default: '10000',
+    means: 'open connections per worker; more are closed at once',
+  }),
+  'limit-connections-per-source': setting({
+    group: LIMITS,
+    kind: count({ min: 1, max: 1_000_000 }),
+    default: '1000',
+    means: 'the same for one client address',
+  }),
+  'limit-requests-per-connection': setting({
+    group: LIMITS,
+    kind: count({ min: 1, max: 1_000_000_000 }),
+    default: '1000',
+    means: 'then the answer says Connection: close',
+  }),
+  'limit-connection-age': setting({
+    group: LIMITS,
+    kind: duration({ min: '1s', max: '24h', off: true }),
+    default: '10m',
+    means: 'age from which an answer says Connection: close; each connection gets up to 20% more or less',
+  }),
+  'limit-upstream-connections': setting({
+    group: LIMITS,
+    kind: count({ min: 1, max: 65535 }),
+    default: '256',
+    means: 'connections per endpoint and worker',
+  }),
+  'limit-pending': setting({
+    group: LIMITS,
+    kind: count({ min: 0, max: 1_000_000 }),
+    default: '1024',
+    means: 'requests that wait for a connection, per backend and worker (503)',
+  }),
+  'limit-buffer': setting({
+    group: LIMITS,
+    kind: size({ min: 4096, max: 16 * 1024 ** 2 }),
+    default: '64KiB',
+    means: 'bytes held per direction before the sender is paused',
+  }),
+  'limit-retry-body': setting({
+    group: LIMITS,
+    kind: size({ min: 0, max: 16 * 1024 ** 2 }),
+    default: '64KiB',
+    means: 'request bodies up to here can be sent again',
+  }),
+  'limit-mirrors': { later: 'routes', means: 'mirrored requests under way' },
+  'limit-heap': { later: 'overload protection', means: 'heap use from which requests are refused' },
+  'limit-loop-delay': { later: 'overload protection', means: 'event-loop delay from which requests are refused' },
+
+  'timeout-head': setting({
+    group: TIMEOUTS,
+    kind: duration({ min: '100ms', max: '10m' }),
+    default: '10s',
+    means: 'first byte of a request head to its end (408)',
+  }),
+  'timeout-detect': setting({
+    group: TIMEOUTS,
+    kind: duration({ min: '100ms', max: '10m' }),
+    default: '5s',
+    means: 'new connection to its first byte',
+  }),
+  'timeout-tls-handshake': { later: 'TLS', means: 'TLS handshake of a client' },
+  'timeout-request': setting({
+    group: TIMEOUTS,
+    kind: duration({ min: '10ms', max: '24h', off: true }),
+    default: '15s',
+    means: 'complete request to the head of the answer, all attempts (504)',
+  }),
+  'timeout-idle': setting({
+    group: TIMEOUTS,
+    kind: duration({ min: '100ms', max: '24h' }),
+    default: '60s',
+    means: 'silence on a body, either direction',
+  }),
+  'timeout-stream-idle': setting({
+    group: TIMEOUTS,
+    kind: duration({ min: '100ms', max: '24h', off: true }),
+    default: '300s',
+    means: 'the same for event streams, upgraded connections and tunnels',
+  }),
+  'timeout-connect': setting({
+    group: TIMEOUTS,
+    kind: duration({ min: '10ms', max: '1m' }),
+    default: '1s',
+    means: 'connect to an endpoint (503)',
+  }),
+  'timeout-keepalive': setting({
+    group: TIMEOUTS,
+    kind: duration({ min: '100ms', max: '24h' }),
+    default: '75s',
+    means: 'client connection between two requests',
+  }),
+  'timeout-upstream-keepalive': setting({
+    group: TIMEOUTS,
+    kind: duration({ min: '100ms', max: '1h' }),
+    default: '4s',
+    means: 'idle connection to an endpoint; keep it below what the endpoint itself allows (5s in Node)',
+  }),
+
+  'nats-url': { later: 'messages', means: 'NATS servers' },
+  'nats-creds': { later: 'messages', means: 'NATS credentials file' },
+  'nats-nkey': { later: 'messages', means: 'NATS nkey seed file' },
+  'nats-user': { later: 'messages', means: 'NATS user and password file' },
+  'nats-tls-ca': { later: 'messages', means: 'NATS certificate authority' },
+  'nats-tls-cert': { later: 'messages', means: 'NATS client certificate' },
+  'nats-tls-key': { later: 'messages', means: 'NATS client key' },
+  'bridge-open': { later: 'messages', means: 'bridge without tokens' },
+  'bridge-token-key-file': { later: 'messages', means: 'key of bridge tokens' },
+  'secrets-dir': { later: 'messages', means: 'folder of secrets' },
+} as const satisfies Record<string, Setting<unknown> | LaterSetting>;
+
+/** Infers the type of the value, which `satisfies` alone would widen to `unknown`. */
+function setting<T>(entry: Setting<T>): Setting<T> {
+  return entry;
+}
+
+export type SettingName = keyof typeof SETTINGS;
+
+/** The parsed values of the settings that work. */
+export type Values = {
+  readonly [
+    Name in SettingName as (typeof SETTINGS)[Name] extends LaterSetting ? never : Name
+  ]: (typeof SETTINGS)[Name] extends Setting<infer T> ? T : never;
+};

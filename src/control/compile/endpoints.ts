@@ -1,0 +1,73 @@
+import { shown } from '../../lib/shown.ts';
+import type { Problem } from '../../model/problem.ts';
+import type { EndpointSlice, SliceEndpoint } from '../../model/resource.ts';
+import type { Endpoint } from '../../model/snapshot.ts';
+import { refusal } from './address.ts';
+import { problemOf } from './problem.ts';
+
+/** How fit an address is for traffic; greater is better. Only those of the best grade present are used, and never UNFIT. */
+const UNFIT = 0;
+/** Shutting down, but still answering: better than nobody. */
+const LEAVING = 1;
+const READY = 2;
+
+interface Graded {
+  readonly address: string;
+  readonly grade: number;
+}
+
+/** The slices of one Service, with what of their addresses may be dialled. */
+export interface SliceSet {
+  readonly slices: readonly { readonly ports: EndpointSlice['ports']; readonly addresses: readonly Graded[] }[];
+  readonly problems: readonly Problem[];
+}
+
+/** Grades the addresses of a Service's slices; those that no endpoint may have are problems. */
+export function gradeSlices(slices: readonly EndpointSlice[], { publishNotReady }: { publishNotReady: boolean }): SliceSet {
+  const problems: Problem[] = [];
+  const graded = slices.map((slice) => ({
+    ports: slice.ports,
+    addresses: slice.endpoints.flatMap((endpoint, index) => {
+      const grade = publishNotReady ? READY : gradeOf(endpoint);
+      return endpoint.addresses.flatMap((address, position): Graded[] => {
+        const refused = refusal(address);
+        if (refused === undefined) return [{ address, grade }];
+        const field = `endpoints[${index}].addresses[${position}]`;
+        const got = `${shown(address)}, ${refused}`;
+        problems.push(problemOf('EndpointSlice', slice, { field, expected: 'an address that traffic may go to', got }));
+        return [];
+      });
+    }),
+  }));
+  return { slices: graded, problems };
+}
+
+function gradeOf({ ready, serving, terminating }: SliceEndpoint): number {
+  if (ready) return READY;
+  return serving && terminating ? LEAVING : UNFIT;
+}
+
+/** The endpoints behind the Service port of this name: slices refer to it by name, never by number. */
+export function endpointsOfPort({ slices }: SliceSet, portName: string): readonly Endpoint[] {
+  const found = new Map<string, Endpoint & Graded>();
+  let best = LEAVING;
+  for (const { ports, addresses } of slices) {
+    for (const { name, port, protocol } of ports) {
+      if (name !== portName || protocol !== 'TCP') continue;
+      for (const { address, grade } of addresses) {
+        // An address may stand in two slices while it moves from one to the other.
+        const known = found.get(`${address} ${port}`);
+        if (known === undefined || known.grade < grade) found.set(`${address} ${port}`, { address, port, grade });
+        if (grade > best) best = grade;
+      }
+    }
+  }
+  return inOrder([...found.values()].filter(({ grade }) => grade === best));
+}
+
+/** Endpoints sorted and each only once, so that equal sets compile to equal backends. */
+export function inOrder(endpoints: readonly Endpoint[]): readonly Endpoint[] {
+  return [...new Map(endpoints.map(({ address, port }) => [`${address} ${port}`, { address, port }])).values()].sort(
+    (a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : a.port - b.port),
+  );
+}

@@ -1,0 +1,150 @@
+import { isScalar, isSeq, type Node } from 'yaml';
+import { shown } from '../../lib/shown.ts';
+import type { Origin, Problem } from '../../model/problem.ts';
+import type { EndpointSlice, Resources, Service } from '../../model/resource.ts';
+import { DocumentReader, lineOf, Unreadable, type Entry, type Located } from './located.ts';
+import { trimEndpointSlice, trimService, type Trimmed } from './trim.ts';
+import { parseYaml } from './yaml.ts';
+
+/** What was read, and what could not be. */
+export interface Reading {
+  readonly resources: Resources;
+  readonly problems: readonly Problem[];
+}
+
+/** The kinds that are read, each with its API version; all others are left alone. */
+const API_VERSIONS: ReadonlyMap<string, string> = new Map([
+  ['Service', 'v1'],
+  ['EndpointSlice', 'discovery.k8s.io/v1'],
+  ['List', 'v1'],
+  ['ServiceList', 'v1'],
+  ['EndpointSliceList', 'discovery.k8s.io/v1'],
+]);
+
+/** Lists within lists are flattened to this depth; an alias could make a list that contains itself. */
+const LISTS_MAX = 5;
+const PROBLEMS_MAX = 1000;
+
+/** Fields that compile may complain about; their lines are kept. */
+const KEPT_LINES = /^(?:metadata\.annotations\["heddle\.dev\/.*"\]|spec\.type|endpoints\[\d+\]\.addresses\[\d+\])$/s;
+
+/** Reads the text of one file of Kubernetes manifests. */
+export function readManifests({ file, text }: { file: string; text: string }): Reading {
+  const { parts, lineAt } = parseYaml(text);
+  const reading = new FileReading(file);
+  for (const part of parts) {
+    if (part.type === 'stopped') {
+      reading.problem(part.line, part);
+      continue;
+    }
+    const { errors, contents } = part.document;
+    if (errors[0] === undefined) reading.add(new DocumentReader(part.document, lineAt), contents as Node | null, { kind: undefined, lists: 0 });
+    else reading.problem(lineAt(errors[0].pos[0]), { expected: 'YAML or JSON', got: shown(errors[0].message) });
+  }
+  return { resources: reading, problems: reading.problems };
+}
+
+/** Where a node stands: the kind of the list's items, if it has one, and how many lists are around it. */
+interface Place {
+  readonly kind: string | undefined;
+  readonly lists: number;
+}
+
+class FileReading implements Resources {
+  readonly services: Service[] = [];
+  readonly endpointSlices: EndpointSlice[] = [];
+  readonly problems: Problem[] = [];
+  readonly #file: string;
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  problem(line: number, { object = this.#file, field = '', expected, got }: { object?: string; field?: string; expected: string; got: string }): void {
+    const origin = { file: this.#file, line };
+    if (this.problems.length < PROBLEMS_MAX) this.problems.push({ object, field, expected, got, origin });
+    else if (this.problems.length === PROBLEMS_MAX) {
+      this.problems.push({ object: this.#file, field: '', expected: `at most ${PROBLEMS_MAX} problems in one file`, got: 'more, not listed here', origin });
+    }
+  }
+
+  /** Adds what a node holds: one object, the items of a list, or nothing. What cannot be read harms itself only. */
+  add(reader: DocumentReader, node: Node | null, place: Place): void {
+    try {
+      this.#add(reader, node, place);
+    } catch (error) {
+      if (!(error instanceof Unreadable)) throw error;
+      this.problem(error.line, error);
+    }
+  }
+
+  #add(reader: DocumentReader, node: Node | null, place: Place): void {
+    const members = reader.entries(node);
+    if (members === undefined) {
+      const value = isScalar(node) ? node.value : [];
+      if (value !== null) this.problem(reader.line(node), { expected: 'a Kubernetes object', got: shown(value) });
+      return;
+    }
+    const kind = scalar(reader, members.get('kind')) ?? place.kind;
+    if (typeof kind !== 'string') {
+      const line = members.get('kind')?.line ?? reader.line(node);
+      this.problem(line, { field: 'kind', expected: 'the kind of a Kubernetes object', got: shown(kind) });
+      return;
+    }
+    const expected = API_VERSIONS.get(kind);
+    if (expected === undefined) return;
+    // The items of an API server's answer do not say what they are: their list does.
+    const apiVersion = scalar(reader, members.get('apiVersion')) ?? (place.kind === undefined ? undefined : expected);
+    if (apiVersion !== expected) {
+      // A Service of another API group (Knative has one) is another kind.
+      const group = String(apiVersion ?? '').match(/^(.*)\//)?.[1] ?? '';
+      if (group !== '' && group !== 'discovery.k8s.io') return;
+      const line = members.get('apiVersion')?.line ?? reader.line(node);
+      this.problem(line, { object: kind, field: 'apiVersion', expected, got: shown(apiVersion) });
+    } else if (kind === 'Service') this.#take(kind, reader.read(node), trimService, this.services);
+    else if (kind === 'EndpointSlice') this.#take(kind, reader.read(node), trimEndpointSlice, this.endpointSlices);
+    else this.#addItems(reader, members.get('items'), { kind: kind.slice(0, -'List'.length) || undefined, lists: place.lists + 1 });
+  }
+
+  #addItems(reader: DocumentReader, items: Entry | undefined, place: Place): void {
+    if (items === undefined) return;
+    const node = reader.resolve(items.node);
+    if (node === null || (isScalar(node) && node.value === null)) return;
+    const object = `${place.kind ?? ''}List`;
+    if (!isSeq<Node | null>(node)) {
+      this.problem(items.line, { object, field: 'items', expected: 'a list', got: isScalar(node) ? shown(node.value) : shown({}) });
+    } else if (place.lists > LISTS_MAX) {
+      this.problem(items.line, { object, field: 'items', expected: `at most ${LISTS_MAX} lists within each other`, got: 'more' });
+    } else {
+      for (const item of node.items) this.add(reader, item, place);
+    }
+  }
+
+  #take<T extends { readonly origin?: Origin }>(kind: string, located: Located, trim: (raw: unknown) => Trimmed<T>, taken: T[]): void {
+    const { resource, faults } = trim(located.value);
+    const { name, namespace } = (located.value as { metadata?: { name?: unknown; namespace?: unknown } | null }).metadata ?? {};
+    const object = `${kind} ${plainName(namespace ?? 'default')}/${plainName(name)}`;
+    for (const fault of faults) this.problem(lineOf(located, fault.field), { object, ...fault });
+    if (resource === undefined) return;
+    if (namespace === undefined || namespace === null) {
+      const field = 'metadata.namespace';
+      this.problem(lineOf(located, field), { object, field, expected: 'a namespace', got: 'nothing, so default is taken' });
+    }
+    taken.push({ ...resource, origin: this.#origin(located) });
+  }
+
+  #origin({ lines }: Located): Origin {
+    const kept = [...lines].filter(([field]) => KEPT_LINES.test(field));
+    return { file: this.#file, line: lines.get('') ?? 1, fieldLines: Object.fromEntries(kept) };
+  }
+}
+
+function scalar(reader: DocumentReader, member: Entry | undefined): unknown {
+  const node = reader.resolve(member?.node ?? null);
+  return isScalar(node) ? (node.value ?? undefined) : (node ?? undefined);
+}
+
+/** Names in problems are shown as they are, unless they are none. */
+function plainName(name: unknown): string {
+  return typeof name === 'string' && /^[\w.-]{1,253}$/.test(name) ? name : '?';
+}

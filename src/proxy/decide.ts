@@ -1,0 +1,137 @@
+import type { FailureCode } from '../model/failure.ts';
+import type { BackendId, Route, RoutePort } from '../model/snapshot.ts';
+import type { LiveBackend } from './balance.ts';
+import { ASTERISK, FIELD, FORM, type Head, METHOD, PATH_AS_IT_IS, SLASH } from './http.ts';
+import { BRIDGE_AUTHORITY, type RouteTable } from './route.ts';
+
+/** A worker's live form of a snapshot: swapped as one reference. */
+export interface Plan {
+  readonly generation: number;
+  readonly routes: RouteTable;
+  readonly backends: ReadonlyMap<BackendId, LiveBackend>;
+}
+
+/** What the plan says about one head. Written anew for each: one object serves a thread. */
+export class Decision {
+  /** Undefined: forward it to `backend`. */
+  failure: FailureCode | undefined = undefined;
+  detail = '';
+  backend: BackendId = '' as BackendId;
+  /** What named the Service. */
+  by: 'authority' | 'path' | 'header' = 'authority';
+  /** Where in the target the path starts that goes on, and what stands before it. */
+  pathStart = 0;
+  pathPrefix: Buffer = PATH_AS_IT_IS;
+}
+
+const SERVICE_PATH = Buffer.from('/_svc/');
+const SERVICE_PATH_NAMES = /^\/_svc\/([^/?]+)\/([^/?:]+)(?::([^/?]+))?(?=$|[/?])/;
+const SERVICE_HEADER = /^([^/:\s]+)\/([^/:\s]+)(?::([^/:\s]+))?$/;
+const QUESTION = 63;
+
+/**
+ * Which backend serves this request, and under which path, or why none. Pure.
+ * The Service is the one that the authority names; else the one of the path `/_svc/namespace/name[:port]/…`; else the one of
+ * the field `x-heddle-service`.
+ * @param listenerPort in an authority, the port that the client reached us on says nothing about the Service's port.
+ */
+export function decide(head: Head, routes: RouteTable, listenerPort: number, decision: Decision): Decision {
+  decision.failure = undefined;
+  if (head.method === METHOD.trace) return fail(decision, 'method-not-allowed', 'TRACE is not carried');
+  takePath(head, decision);
+  const route = routes.byAuthority(head);
+  if (route !== undefined) {
+    decision.by = 'authority';
+    const { port } = head.authority;
+    choosePort(decision, route, port > 0 ? String(port) : '', listenerPort);
+  } else if (head.form === FORM.authority) fail(decision, 'connect-forbidden', unknownAuthority(head));
+  else if (isBridge(head)) fail(decision, 'no-route', `${BRIDGE_AUTHORITY} is the address of the bridge, which this version does not have yet`);
+  else if (!bySomethingElse(head, routes, decision)) fail(decision, 'no-route', unknownAuthority(head));
+  if (decision.failure !== undefined && head.form === FORM.authority) decision.failure = 'connect-forbidden';
+  return decision;
+}
+
+/** RFC 9112 section 3.2.2: an absolute form goes on as path and query; without a path that is `/`, or `*` for OPTIONS. */
+function takePath(head: Head, decision: Decision): void {
+  decision.pathStart = head.pathStart;
+  decision.pathPrefix = PATH_AS_IT_IS;
+  if (head.form !== FORM.absolute) return;
+  if (head.pathStart === head.targetEnd) decision.pathPrefix = head.method === METHOD.options ? ASTERISK : SLASH;
+  else if (head.bytes[head.base + head.pathStart] === QUESTION) decision.pathPrefix = SLASH;
+}
+
+/** Path, then field. False: neither names a Service. */
+function bySomethingElse(head: Head, routes: RouteTable, decision: Decision): boolean {
+  if (head.targetEnd - head.pathStart > SERVICE_PATH.length && startsWith(head, SERVICE_PATH)) return byPath(head, routes, decision);
+  if (head.find(FIELD.heddleService) < 0) return false;
+  const value = head.values(FIELD.heddleService);
+  const names = SERVICE_HEADER.exec(value);
+  if (names === null) fail(decision, 'no-route', `x-heddle-service must be namespace/name or namespace/name:port, got ${value}`);
+  else byName(names, routes, 'header', decision);
+  return true;
+}
+
+function byPath(head: Head, routes: RouteTable, decision: Decision): boolean {
+  const names = SERVICE_PATH_NAMES.exec(head.text(head.pathStart, head.targetEnd));
+  if (names === null) {
+    fail(decision, 'no-route', 'A path under /_svc must go on with namespace/name or namespace/name:port');
+    return true;
+  }
+  byName(names, routes, 'path', decision);
+  decision.pathStart = head.pathStart + names[0].length;
+  decision.pathPrefix = decision.pathStart === head.targetEnd || head.bytes[head.base + decision.pathStart] === QUESTION ? SLASH : PATH_AS_IT_IS;
+  return true;
+}
+
+function byName([, namespace = '', name = '', port = '']: RegExpExecArray, routes: RouteTable, by: 'path' | 'header', decision: Decision): void {
+  const route = routes.byName(namespace.toLowerCase(), name.toLowerCase());
+  decision.by = by;
+  if (route === undefined) fail(decision, 'no-route', `There is no Service ${name} in namespace ${namespace}`);
+  else choosePort(decision, route, port, 0);
+}
+
+/** The port that was asked for; none, or the listener's own that the Service does not have, means 80, else the only one. */
+function choosePort(decision: Decision, route: Route, asked: string, listenerPort: number): void {
+  const { name, namespace, ports, enabled } = route;
+  if (!enabled) {
+    fail(decision, 'not-enabled', `Service ${name} in namespace ${namespace} exists but is not enabled: annotate it with heddle.dev/enabled: "true"`);
+    return;
+  }
+  let port: RoutePort | undefined;
+  if (asked !== '') port = ports.find((candidate) => String(candidate.port) === asked || candidate.name === asked);
+  if (port === undefined && (asked === '' || asked === String(listenerPort))) {
+    port = ports.find((candidate) => candidate.port === 80) ?? (ports.length === 1 ? ports[0] : undefined);
+  }
+  if (port !== undefined) decision.backend = port.backend;
+  else fail(decision, 'no-port', noPort(route, asked));
+}
+
+function noPort({ name, namespace, ports }: Route, asked: string): string {
+  const list = ports.map((port) => (port.name === '' ? `${port.port}` : `${port.port} (${port.name})`)).join(', ');
+  const wanted = asked === '' ? 'no port 80 and several others, so name one' : `no port ${asked}`;
+  return `Service ${name} in namespace ${namespace} has ${wanted}; its ports are ${list === '' ? 'none' : list}`;
+}
+
+function isBridge(head: Head): boolean {
+  const { hostStart, hostEnd } = head.authority;
+  return hostEnd - hostStart === BRIDGE_AUTHORITY.length && head.text(hostStart, hostEnd).toLowerCase() === BRIDGE_AUTHORITY;
+}
+
+function unknownAuthority(head: Head): string {
+  const { hostStart, hostEnd, dotted, ipv6 } = head.authority;
+  const host = head.text(hostStart, hostEnd);
+  if (host === '') return 'The request names no Service: its authority is empty, and neither its path nor x-heddle-service does';
+  if (!dotted && !ipv6) return `The bare name ${host} needs the client's namespace, which is known on Kubernetes only: use ${host}.<namespace>`;
+  return `The authority ${host} is no Service that is known here: it must be name.namespace, name.namespace.svc or a ClusterIP`;
+}
+
+function startsWith(head: Head, prefix: Buffer): boolean {
+  const start = head.base + head.pathStart;
+  return head.bytes.compare(prefix, 0, prefix.length, start, start + prefix.length) === 0;
+}
+
+function fail(decision: Decision, failure: FailureCode, detail: string): Decision {
+  decision.failure = failure;
+  decision.detail = detail;
+  return decision;
+}

@@ -1,0 +1,1 @@
+export { editReply, editRequest, looped, makeRequestId, requestIdRoom, sourceLines } from './filter/forward.ts';

@@ -1,0 +1,81 @@
+import { ID_LENGTH, writeRandomId } from '../../lib/random.ts';
+import {
+  DROP_FROM_REPLY, DROP_FROM_REQUEST, DROP_FROM_TRUSTED_REQUEST, type Edits, FIELD, FORM, type Head, type Source,
+} from '../http.ts';
+
+/** Our name in Via fields (RFC 9110 section 7.6.3). */
+const PSEUDONYM = 'heddle';
+const VIA_MAX = 16;
+const OWN_VIA = new RegExp(`^\\s*\\S+\\s+${PSEUDONYM}\\s*(?:\\(|$)`, 'i');
+
+const VIA = Buffer.from(`via: 1.1 ${PSEUDONYM}\r\n`);
+const FORWARDED_PROTO = Buffer.from('x-forwarded-proto: http\r\n');
+const FORWARDED_HOST = Buffer.from('x-forwarded-host: ');
+const REQUEST_ID = Buffer.from('x-request-id: ');
+const HOST = Buffer.from('host: ');
+const CRLF = Buffer.from('\r\n');
+
+/** Has this request passed here more often than any sane path would (RFC 9110 section 7.6.3)? */
+export function looped(head: Head): boolean {
+  if (head.find(FIELD.via) < 0) return false;
+  return head.values(FIELD.via).split(',').filter((hop) => OWN_VIA.test(hop)).length > VIA_MAX;
+}
+
+/** The field lines that are the same for all requests of a connection. */
+export function sourceLines({ address }: Source): Buffer {
+  return Buffer.from(`x-forwarded-for: ${address}\r\nx-forwarded-proto: http\r\nvia: 1.1 ${PSEUDONYM}\r\nx-forwarded-host: `, 'latin1');
+}
+
+/**
+ * What becomes of a request's head on its way to an endpoint: who sent it (x-forwarded-*, in place of whatever the client
+ * claimed, unless it is believed), through whom it went (Via), and which one it is (x-request-id).
+ * @param requestId bytes of the id, for requests that bring none; filled by `makeRequestId`.
+ */
+export function editRequest(edits: Edits, head: Head, source: Source, lines: Buffer, requestId: Buffer): void {
+  if (source.trusted) editTrustedRequest(edits, head, source);
+  else {
+    edits.reset(DROP_FROM_REQUEST);
+    edits.put(lines);
+    edits.copy(head.bytes, head.base + head.authorityStart, head.base + head.authorityEnd);
+    edits.put(CRLF);
+  }
+  // RFC 9112 section 3.2.2: the authority of an absolute form replaces Host; HTTP/1.0 may have had none.
+  if (head.form === FORM.absolute || head.hosts === 0) {
+    edits.drop |= 1 << FIELD.host;
+    edits.put(HOST);
+    edits.copy(head.bytes, head.base + head.authorityStart, head.base + head.authorityEnd);
+    edits.put(CRLF);
+  }
+  if (head.find(FIELD.xRequestId) < 0) {
+    edits.put(REQUEST_ID);
+    edits.put(requestId);
+    edits.put(CRLF);
+  }
+}
+
+/** A source whose x-forwarded-* are believed: its own address joins the list, the rest stays or is made. */
+function editTrustedRequest(edits: Edits, head: Head, source: Source): void {
+  edits.reset(DROP_FROM_TRUSTED_REQUEST);
+  const before = head.values(FIELD.xForwardedFor);
+  edits.put(Buffer.from(`x-forwarded-for: ${before === '' ? '' : `${before}, `}${source.address}\r\n`, 'latin1'));
+  edits.put(VIA);
+  if (head.find(FIELD.xForwardedProto) < 0) edits.put(FORWARDED_PROTO);
+  if (head.find(FIELD.xForwardedHost) >= 0) return;
+  edits.put(FORWARDED_HOST);
+  edits.copy(head.bytes, head.base + head.authorityStart, head.base + head.authorityEnd);
+  edits.put(CRLF);
+}
+
+export function editReply(edits: Edits): void {
+  edits.reset(DROP_FROM_REPLY);
+  edits.put(VIA);
+}
+
+/** Room for a request's id; each attempt of it sends the same. */
+export function requestIdRoom(): Buffer {
+  return Buffer.allocUnsafe(ID_LENGTH);
+}
+
+export function makeRequestId(room: Buffer): void {
+  writeRandomId(room, 0);
+}

@@ -1,0 +1,164 @@
+import { STATUS_CODES } from 'node:http';
+import { DROP_FROM_TRAILERS, FIELD, NOT_NOMINABLE } from './fields.ts';
+import { FIELD_STRIDE, type Head, KIND, LINE_START } from './head.ts';
+import { type Outbox, outbox, type Wire } from './wire.ts';
+
+/** Bytes that an encoder adds to a head at most, beside `Edits`. */
+const ADDED_BYTES_MAX = 1024;
+const EDIT_BYTES = 1024;
+
+const CRLF = Buffer.from('\r\n');
+const REQUEST_END = Buffer.from(' HTTP/1.1\r\n');
+export const PATH_AS_IT_IS: Buffer = Buffer.alloc(0);
+export const SLASH: Buffer = Buffer.from('/');
+export const ASTERISK: Buffer = Buffer.from('*');
+const CHUNKED = Buffer.from('transfer-encoding: chunked\r\n');
+const TE_TRAILERS = Buffer.from('te: trailers\r\nconnection: te\r\n');
+const UPGRADE = Buffer.from('connection: upgrade\r\nupgrade: ');
+const CLOSE = Buffer.from('connection: close\r\n');
+const KEEP_ALIVE = Buffer.from('connection: keep-alive\r\n');
+const LAST_CHUNK = Buffer.from('0\r\n');
+const HTTP11 = Buffer.from('HTTP/1.1 ');
+
+/**
+ * What becomes of a head on its way: kinds of fields that do not go on, and fields that are added at the end. Hop-by-hop
+ * fields are taken out before anything is added (RFC 9110 section 7.6.1). One object serves a thread, exchange after exchange.
+ */
+export class Edits {
+  /** Kinds that do not go on, as bits. */
+  drop: number;
+  /** Where in the request's target the path starts that goes on, and what stands before it: nothing, `/`, or `*` alone. */
+  pathStart = 0;
+  pathPrefix: Buffer = PATH_AS_IT_IS;
+  /** Field lines to add. */
+  lines: Buffer = Buffer.allocUnsafeSlow(EDIT_BYTES);
+  length = 0;
+
+  constructor(drop: number) {
+    this.drop = drop;
+  }
+
+  reset(drop: number): void {
+    this.drop = drop;
+    this.length = 0;
+  }
+
+  /** A constant or cached piece of lines, complete or not. */
+  put(bytes: Uint8Array): void {
+    this.reserve(bytes.length);
+    this.lines.set(bytes, this.length);
+    this.length += bytes.length;
+  }
+
+  copy(bytes: Buffer, start: number, end: number): void {
+    this.reserve(end - start);
+    bytes.copy(this.lines, this.length, start, end);
+    this.length += end - start;
+  }
+
+  reserve(bytes: number): void {
+    if (this.length + bytes <= this.lines.length) return;
+    const larger = Buffer.allocUnsafeSlow(2 * (this.length + bytes));
+    this.lines.copy(larger, 0, 0, this.length);
+    this.lines = larger;
+  }
+}
+
+/** Writes a request. The framing is the codec's: Content-Length goes on as it came, a body of unknown length is chunked. */
+export function writeRequest(wire: Wire, head: Head, edits: Edits): void {
+  outbox.open(wire, head.length + edits.length + ADDED_BYTES_MAX);
+  const { base, bytes } = head;
+  outbox.copy(bytes, base, base + head.methodEnd + 1);
+  outbox.put(edits.pathPrefix);
+  outbox.copy(bytes, base + edits.pathStart, base + head.targetEnd);
+  outbox.put(REQUEST_END);
+  copyFields(outbox, head, edits.drop);
+  if (head.chunked) outbox.put(CHUNKED);
+  if (head.upgrade) writeUpgrade(head);
+  else if (head.teTrailers) outbox.put(TE_TRAILERS);
+  outbox.copy(edits.lines, 0, edits.length);
+  outbox.put(CRLF);
+}
+
+/** What a reply head says of the connection that it goes out on. */
+export const AFTERWARDS = { open: 0, openTold: 1, close: 2, switched: 3 } as const;
+
+/** Writes a reply, final or informational. `chunked`: the body goes out in chunks, whatever it came in. */
+export function writeReply(wire: Wire, head: Head, edits: Edits, chunked: boolean, afterwards: number): void {
+  outbox.open(wire, head.length + edits.length + ADDED_BYTES_MAX);
+  outbox.put(HTTP11);
+  outbox.number(head.status, 10);
+  outbox.bytes[outbox.at++] = 32;
+  outbox.copy(head.bytes, head.base + head.reasonStart, head.base + head.reasonEnd);
+  outbox.put(CRLF);
+  copyFields(outbox, head, edits.drop);
+  if (chunked) outbox.put(CHUNKED);
+  if (afterwards === AFTERWARDS.close) outbox.put(CLOSE);
+  else if (afterwards === AFTERWARDS.openTold) outbox.put(KEEP_ALIVE);
+  else if (afterwards === AFTERWARDS.switched) writeUpgrade(head);
+  outbox.copy(edits.lines, 0, edits.length);
+  outbox.put(CRLF);
+}
+
+/**
+ * One chunk, or the plain bytes. Small ones wait for the end of the turn, large ones leave at once, so that their writer
+ * learns whether the wire is full. False: it is.
+ */
+export function writePayload(wire: Wire, bytes: Buffer, start: number, end: number, chunked: boolean): boolean {
+  outbox.open(wire, end - start + CHUNK_FRAME_BYTES);
+  if (chunked) {
+    outbox.number(end - start, 16);
+    outbox.put(CRLF);
+  }
+  outbox.copy(bytes, start, end);
+  if (chunked) outbox.put(CRLF);
+  if (end - start >= SEND_NOW_BYTES) outbox.flush();
+  return !wire.full;
+}
+const CHUNK_FRAME_BYTES = 20;
+const SEND_NOW_BYTES = 8 * 1024;
+
+/** The end of a chunked body, with those trailers that may pass. */
+export function writeLastChunk(wire: Wire, trailers: Head | undefined): void {
+  outbox.open(wire, ADDED_BYTES_MAX + (trailers?.length ?? 0));
+  outbox.put(LAST_CHUNK);
+  if (trailers !== undefined && trailers.count > 0) copyFields(outbox, trailers, DROP_FROM_TRAILERS);
+  outbox.put(CRLF);
+}
+
+/** A reply of our own, as a head like any other. Names and values are ours and well-formed. */
+export function composeReply(head: Head, status: number, fields: readonly (readonly [name: string, value: string])[]): void {
+  const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`).join('');
+  const text = Buffer.from(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines}\r\n`, 'latin1');
+  head.append(text, 0, text.length);
+}
+
+function writeUpgrade(head: Head): void {
+  outbox.put(UPGRADE);
+  const at = head.find(FIELD.upgrade) * FIELD_STRIDE;
+  outbox.copy(head.bytes, head.base + head.fields[at + 2]!, head.base + head.fields[at + 3]!);
+  outbox.put(CRLF);
+}
+
+/** Copies the field lines that go on, in as few runs as there are gaps: one, for most heads. */
+function copyFields(target: Outbox, head: Head, drop: number): void {
+  const { count, fields, base, bytes } = head;
+  if (count === 0) return;
+  const end = head.length - CRLF.length;
+  if (!head.nominates && (head.present & drop) === 0) {
+    target.copy(bytes, base + fields[LINE_START]!, base + end);
+    return;
+  }
+  let run = -1;
+  for (let index = 0; index < count; index++) {
+    const at = index * FIELD_STRIDE;
+    const kind = fields[at + KIND]!;
+    const dropped = ((drop >> kind) & 1) === 1 || (head.nominates && ((NOT_NOMINABLE >> kind) & 1) === 0 && head.nominated(index));
+    if (!dropped && run < 0) run = fields[at]!;
+    else if (dropped && run >= 0) {
+      target.copy(bytes, base + run, base + fields[at]!);
+      run = -1;
+    }
+  }
+  if (run >= 0) target.copy(bytes, base + run, base + end);
+}

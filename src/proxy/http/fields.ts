@@ -1,0 +1,172 @@
+/**
+ * Field names that the proxy has to know, and what becomes of them. A name is found by a hash that the parser computes
+ * while it checks the characters, so that unknown names cost one table look-up.
+ */
+export const FIELD = {
+  other: 0,
+  connection: 1,
+  keepAlive: 2,
+  proxyConnection: 3,
+  te: 4,
+  transferEncoding: 5,
+  upgrade: 6,
+  contentLength: 7,
+  host: 8,
+  expect: 9,
+  via: 10,
+  http2Settings: 11,
+  proxyAuthorization: 12,
+  forwarded: 13,
+  xForwardedFor: 14,
+  xForwardedProto: 15,
+  xForwardedHost: 16,
+  /** Any further `x-forwarded-…`, `x-forwarded-client-cert` among them. */
+  xForwardedOther: 17,
+  xRequestId: 18,
+  heddleService: 19,
+  /** `x-heddle-…` fields that a caller may send on: hints that can only forbid or shorten. */
+  heddleHint: 20,
+  /** Fields with which a mesh speaks to itself (`x-heddle-…`, `l5d-…`): never believed from outside. */
+  meshOnly: 21,
+  /** A name with an underscore: CGI and WSGI cannot tell it from the one with a hyphen (limits page, section 4, 33). */
+  underscore: 22,
+  contentType: 23,
+  /** Never sensible behind a body: they frame, route, authenticate or steer a message (RFC 9110 section 6.5.1). */
+  notInTrailers: 24,
+} as const;
+
+const NAMES: Readonly<Record<string, number>> = {
+  connection: FIELD.connection,
+  'keep-alive': FIELD.keepAlive,
+  'proxy-connection': FIELD.proxyConnection,
+  te: FIELD.te,
+  'transfer-encoding': FIELD.transferEncoding,
+  upgrade: FIELD.upgrade,
+  'content-length': FIELD.contentLength,
+  host: FIELD.host,
+  expect: FIELD.expect,
+  via: FIELD.via,
+  'http2-settings': FIELD.http2Settings,
+  'proxy-authorization': FIELD.proxyAuthorization,
+  forwarded: FIELD.forwarded,
+  'x-forwarded-for': FIELD.xForwardedFor,
+  'x-forwarded-proto': FIELD.xForwardedProto,
+  'x-forwarded-host': FIELD.xForwardedHost,
+  'x-request-id': FIELD.xRequestId,
+  'x-heddle-service': FIELD.heddleService,
+  'x-heddle-explain': FIELD.heddleHint,
+  'x-heddle-fault': FIELD.heddleHint,
+  'x-heddle-attempt': FIELD.heddleHint,
+  'x-heddle-timeout-ms': FIELD.heddleHint,
+  'content-type': FIELD.contentType,
+  ...Object.fromEntries(
+    [
+      'age', 'authorization', 'cache-control', 'content-encoding', 'content-range', 'cookie', 'date', 'expires',
+      'if-match', 'if-modified-since', 'if-none-match', 'if-range', 'if-unmodified-since', 'location', 'max-forwards',
+      'pragma', 'proxy-authenticate', 'range', 'retry-after', 'set-cookie', 'trailer', 'vary', 'www-authenticate',
+    ].map((name) => [name, FIELD.notInTrailers]),
+  ),
+};
+const FAMILIES: readonly (readonly [prefix: string, kind: number])[] = [
+  ['x-forwarded-', FIELD.xForwardedOther],
+  ['x-heddle-', FIELD.meshOnly],
+  ['l5d-', FIELD.meshOnly],
+];
+
+/** RFC 9110 section 5.6.2 `tchar`, as its lower-case form; 0 is not a token character. */
+export const TOKEN = new Uint8Array(256);
+/** RFC 9110 section 5.5 field content: VCHAR, obs-text, SP and HTAB. */
+export const VALUE = new Uint8Array(256);
+/**
+ * Octets of a request target: visible ASCII but `#`, because a fragment never goes to a server (RFC 9112 section 3.2). Anything
+ * else has to be percent-encoded (RFC 3986 section 2).
+ */
+export const TARGET = new Uint8Array(256);
+for (const char of "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") {
+  TOKEN[char.charCodeAt(0)] = char.toLowerCase().charCodeAt(0);
+}
+for (let octet = 0x20; octet < 0x100; octet++) VALUE[octet] = octet === 0x7f ? 0 : 1;
+VALUE[0x09] = 1;
+for (let octet = 0x21; octet < 0x7f; octet++) TARGET[octet] = octet === 0x23 ? 0 : 1;
+
+const TABLE_SIZE = 512;
+const tableNames: (Buffer | undefined)[] = Array.from({ length: TABLE_SIZE }, () => undefined);
+const tableKinds = new Uint8Array(TABLE_SIZE);
+
+/** The hash of a name grows by one lower-case octet. */
+export function hashStep(hash: number, octet: number): number {
+  return (Math.imul(hash, 31) + octet) | 0;
+}
+
+for (const [name, kind] of Object.entries(NAMES)) {
+  const bytes = Buffer.from(name, 'latin1');
+  let at = bytes.reduce(hashStep, 0) & (TABLE_SIZE - 1);
+  while (tableNames[at] !== undefined) at = (at + 1) & (TABLE_SIZE - 1);
+  tableNames[at] = bytes;
+  tableKinds[at] = kind;
+}
+
+const FAMILY_BYTES = FAMILIES.map(([prefix, kind]) => ({ bytes: Buffer.from(prefix, 'latin1'), kind }));
+const LOWER_X = 120;
+const LOWER_L = 108;
+
+/** Is `bytes[start, end)` the given lower-case text, in any case? */
+export function equalsIgnoringCase(bytes: Uint8Array, start: number, end: number, lower: Uint8Array): boolean {
+  return end - start === lower.length && startsIgnoringCase(bytes, start, lower);
+}
+
+function startsIgnoringCase(bytes: Uint8Array, start: number, lower: Uint8Array): boolean {
+  for (let index = 0; index < lower.length; index++) {
+    const octet = bytes[start + index]!;
+    if ((octet >= 65 && octet <= 90 ? octet | 0x20 : octet) !== lower[index]) return false;
+  }
+  return true;
+}
+
+/** The kind of a name that consists of token characters; `hash` over its lower-case octets. */
+export function fieldKind(bytes: Uint8Array, start: number, end: number, hash: number): number {
+  for (let at = hash & (TABLE_SIZE - 1); ; at = (at + 1) & (TABLE_SIZE - 1)) {
+    const name = tableNames[at];
+    if (name === undefined) break;
+    if (equalsIgnoringCase(bytes, start, end, name)) return tableKinds[at]!;
+  }
+  const first = bytes[start]! | 0x20;
+  if (first === LOWER_X || first === LOWER_L) {
+    for (const { bytes: prefix, kind } of FAMILY_BYTES) {
+      if (end - start > prefix.length && startsIgnoringCase(bytes, start, prefix)) return kind;
+    }
+  }
+  return FIELD.other;
+}
+
+/** A set of kinds, as bits. */
+function kinds(...list: readonly number[]): number {
+  return list.reduce((set, kind) => set | (1 << kind), 0);
+}
+
+/** RFC 9110 section 7.6.1, and those that only the hop to us concerned. The codec writes its own in their place. */
+const HOP_BY_HOP = [
+  FIELD.connection, FIELD.keepAlive, FIELD.proxyConnection, FIELD.te, FIELD.transferEncoding, FIELD.upgrade,
+  FIELD.http2Settings,
+] as const;
+const CLIENT_CLAIMS = [
+  FIELD.forwarded, FIELD.xForwardedFor, FIELD.xForwardedProto, FIELD.xForwardedHost, FIELD.xForwardedOther,
+] as const;
+
+/** Fields of a request that do not go on, by kind. */
+export const DROP_FROM_REQUEST = kinds(
+  ...HOP_BY_HOP, FIELD.proxyAuthorization, FIELD.meshOnly, FIELD.underscore, ...CLIENT_CLAIMS,
+);
+/** The same for a source whose `x-forwarded-*` are believed; x-forwarded-for is joined with the source's own address. */
+export const DROP_FROM_TRUSTED_REQUEST = kinds(
+  ...HOP_BY_HOP, FIELD.proxyAuthorization, FIELD.meshOnly, FIELD.underscore, FIELD.xForwardedFor,
+);
+export const DROP_FROM_REPLY = kinds(...HOP_BY_HOP);
+/** Trailers are a weaker place: nothing that frames, routes, authenticates or speaks for the mesh passes there. */
+export const DROP_FROM_TRAILERS = kinds(
+  ...HOP_BY_HOP, ...CLIENT_CLAIMS, FIELD.contentLength, FIELD.host, FIELD.expect, FIELD.via, FIELD.proxyAuthorization,
+  FIELD.xRequestId, FIELD.heddleService, FIELD.heddleHint, FIELD.meshOnly, FIELD.underscore, FIELD.contentType,
+  FIELD.notInTrailers,
+);
+/** Kinds that a Connection field cannot take out of a message: framing and routing survive (limits page, section 4, 35). */
+export const NOT_NOMINABLE = kinds(FIELD.contentLength, FIELD.transferEncoding, FIELD.host);

@@ -1,0 +1,388 @@
+import type { FailureCode } from '../../model/failure.ts';
+import { Timer, type TimerOwner, type TimerWheel } from '../../lib/timer-wheel.ts';
+import type { Limits, Timeouts } from '../../model/settings.ts';
+import type { Exchange, ExchangeOwner, Source } from '../http.ts';
+import { type BodyLimits, BodyReader, type BodySink, FRAMING } from './body.ts';
+import { AFTERWARDS, type Edits, writeLastChunk, writePayload, writeReply } from './encode.ts';
+import { FIELD } from './fields.ts';
+import { replyFraming, requestFraming } from './framing.ts';
+import { type Head, type HeadPool, METHOD } from './head.ts';
+import { feedHead, type HeadLimits, PARSE_MORE, PARSE_REFUSED, requestIsSound, startRequest } from './parse.ts';
+import type { Wire, WireOwner } from './wire.ts';
+
+/** What all HTTP/1.1 connections of a worker share. */
+export interface DownstreamContext {
+  readonly heads: HeadPool;
+  readonly wheel: TimerWheel;
+  readonly limits: Limits;
+  readonly timeouts: Timeouts;
+  readonly headLimits: HeadLimits;
+  readonly bodyLimits: BodyLimits;
+  /** Replies announce the end of their connection. */
+  readonly draining: boolean;
+  onClosed(connection: H1Downstream): void;
+}
+
+const PHASE = {
+  /** Nothing has come yet. */
+  fresh: 0,
+  /** Between two requests. */
+  idle: 1,
+  head: 2,
+  /** A request with a body that is still coming. */
+  body: 3,
+  /** The request is complete, its reply is not. */
+  reply: 4,
+  /** Switched protocols, or CONNECT: bytes without meaning to us. */
+  tunnel: 5,
+  /** All is said; what still comes is thrown away until the client has read it (RFC 9112 section 9.6). */
+  lingering: 6,
+  closed: 7,
+} as const;
+
+const LINGER_MS = 2000;
+/**
+ * A FIN behind a complete request is nearly always a client that is gone, seldom one that only closed its sending side. A
+ * reply that comes at once serves the second, and the first costs its upstream no more than this.
+ */
+const GONE_AFTER_MS = 40;
+const BLANK_LINES_MAX = 4;
+const CR = 13;
+const LF = 10;
+const H2C = /(?:^|,)\s*(?:h2c?|tls|http)(?:$|[\s,/])/i;
+
+/** The server side of an HTTP/1.1 connection: reads requests, writes replies, one exchange after the other. */
+export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
+  readonly source: Source;
+  readonly #context: DownstreamContext;
+  readonly #reader = new BodyReader();
+  readonly #timer = new Timer(this);
+  readonly #expiresMs: number;
+  #wire!: Wire;
+  #owner!: ExchangeOwner;
+  #phase: number = PHASE.fresh;
+  #head: Head | undefined = undefined;
+  #requestEnded = false;
+  #requests = 0;
+  #blankOctets = 0;
+  /** The connection ends with this exchange. */
+  #close = false;
+  /** The client has closed its sending side behind a complete request. */
+  #eof = false;
+  #replyBegan = false;
+  #replyEnded = false;
+  #replyFraming: number = FRAMING.none;
+  /** The client's next request, or the first bytes for a tunnel that is not there yet. */
+  #held: Buffer | undefined = undefined;
+  #ownerPaused = false;
+
+  /** @param ageMs after which its next reply ends the connection. */
+  constructor(context: DownstreamContext, source: Source, nowMs: number, ageMs: number) {
+    this.#context = context;
+    this.source = source;
+    this.#expiresMs = nowMs + ageMs;
+    context.wheel.set(this.#timer, nowMs + context.timeouts.detectMs);
+  }
+
+  /** The two that need the connection to be made themselves. */
+  join(wire: Wire, owner: ExchangeOwner): void {
+    this.#wire = wire;
+    this.#owner = owner;
+  }
+
+  get head(): Head {
+    return this.#head!;
+  }
+
+  get requestEnded(): boolean {
+    return this.#requestEnded;
+  }
+
+  /** Between two requests, so that closing it costs nobody an answer. */
+  get idle(): boolean {
+    return this.#phase <= PHASE.idle;
+  }
+
+  // The request.
+
+  onBytes(bytes: Buffer, start: number, end: number): void {
+    let at = start;
+    while (at < end) {
+      switch (this.#phase) {
+        case PHASE.fresh:
+        case PHASE.idle:
+          at = this.#skipBlankLines(bytes, at, end);
+          break;
+        case PHASE.head:
+          at = this.#readHead(bytes, at, end);
+          break;
+        case PHASE.body:
+          at = this.#readBody(bytes, at, end);
+          break;
+        case PHASE.reply:
+          this.#hold(bytes, at, end);
+          return;
+        case PHASE.tunnel:
+          this.#owner.onData(bytes, at, end);
+          return;
+        default:
+          return;
+      }
+    }
+  }
+
+  /** RFC 9112 section 2.2 wants an empty line before a request line to be ignored; a few are, then it is no HTTP. */
+  #skipBlankLines(bytes: Buffer, start: number, end: number): number {
+    let at = start;
+    while (at < end && bytes[at] === (this.#blankOctets % 2 === 0 ? CR : LF)) {
+      at++;
+      this.#blankOctets++;
+    }
+    if (at === end && this.#blankOctets <= 2 * BLANK_LINES_MAX) return at;
+    const { heads, wheel, timeouts } = this.#context;
+    this.#head = heads.take();
+    this.#phase = PHASE.head;
+    this.#requestEnded = false;
+    wheel.set(this.#timer, wheel.nowMs + timeouts.headMs);
+    if (this.#blankOctets % 2 === 1 || this.#blankOctets > 2 * BLANK_LINES_MAX) return this.#refuse('bad-request', 'line ends where a request line should start', end);
+    startRequest(this.#head);
+    return at;
+  }
+
+  #readHead(bytes: Buffer, start: number, end: number): number {
+    const head = this.head;
+    const after = feedHead(head, bytes, start, end, this.#context.headLimits);
+    if (after === PARSE_MORE) return end;
+    if (after === PARSE_REFUSED || !requestIsSound(head)) return this.#refuse(head.failure, head.detail, end);
+    head.keep();
+    this.#begin(head);
+    return after;
+  }
+
+  #begin(head: Head): void {
+    const framing = requestFraming(head);
+    this.#requests++;
+    this.#blankOctets = 0;
+    this.#close = head.minor === 0 ? !head.keepAlive || head.close : head.close;
+    // RFC 9110 section 7.8: Upgrade counts only if Connection names it, and only from HTTP/1.1; we take no other HTTP.
+    head.upgrade = head.upgrade && head.minor === 1 && head.find(FIELD.upgrade) >= 0 && !H2C.test(head.values(FIELD.upgrade));
+    this.#reader.start(framing, head.contentLength);
+    this.#requestEnded = this.#reader.done;
+    this.#phase = this.#reader.done ? PHASE.reply : PHASE.body;
+    this.#replyBegan = false;
+    this.#replyEnded = false;
+    this.#context.wheel.rest(this.#timer);
+    this.#owner.onRequest();
+  }
+
+  #readBody(bytes: Buffer, start: number, end: number): number {
+    const { heads, bodyLimits } = this.#context;
+    const reader = this.#reader;
+    const after = reader.read(bytes, start, end, this, heads, bodyLimits);
+    if (after === PARSE_REFUSED) return this.#refuse(reader.failure, reader.detail, end);
+    if (reader.done && this.#phase === PHASE.body) {
+      this.#phase = PHASE.reply;
+      this.#requestEnded = true;
+      this.#owner.onEnd(reader.trailers);
+    }
+    return after;
+  }
+
+  onPayload(bytes: Buffer, start: number, end: number): void {
+    this.#owner.onData(bytes, start, end);
+  }
+
+  /** What follows a complete request waits for its turn; no more is read until then. */
+  #hold(bytes: Buffer, start: number, end: number): void {
+    const rest = Buffer.from(bytes.subarray(start, end));
+    this.#held = this.#held === undefined ? rest : Buffer.concat([this.#held, rest]);
+    this.#wire.pause();
+  }
+
+  /** Nothing that follows on this connection can be trusted: an answer if one is still possible, then the end. */
+  #refuse(failure: FailureCode, detail: string, end: number): number {
+    this.#close = true;
+    this.#requestEnded = false;
+    if (this.#phase === PHASE.head) this.#phase = PHASE.reply;
+    this.#owner.onRefused(failure, detail);
+    return end;
+  }
+
+  onEof(): void {
+    switch (this.#phase) {
+      case PHASE.body:
+        this.#refuse('request-truncated', 'the connection ended within the request body', 0);
+        break;
+      case PHASE.reply:
+        this.#close = true;
+        this.#eof = true;
+        if (!this.#replyBegan) this.#context.wheel.set(this.#timer, this.#context.wheel.nowMs + GONE_AFTER_MS);
+        break;
+      case PHASE.tunnel:
+        this.#requestEnded = true;
+        this.#owner.onEnd(undefined);
+        if (this.#replyEnded) this.#finish();
+        break;
+      default:
+        this.#wire.close();
+    }
+  }
+
+  pause(): void {
+    this.#ownerPaused = true;
+    this.#wire.pause();
+  }
+
+  resume(): void {
+    this.#ownerPaused = false;
+    if (this.#held === undefined) this.#wire.resume();
+  }
+
+  // The reply.
+
+  inform(head: Head, edits: Edits): void {
+    // RFC 9110 section 15.2: not to an HTTP/1.0 client.
+    if (this.head.minor > 0) writeReply(this.#wire, head, edits, false, AFTERWARDS.open);
+  }
+
+  reply(head: Head, edits: Edits): void {
+    const request = this.head;
+    let framing = replyFraming(head, request.method);
+    const switched = framing === FRAMING.untilClose && (head.status === 101 || request.method === METHOD.connect);
+    // RFC 9110 section 8.6: a 204 has no length.
+    if (head.status === 204) edits.drop |= 1 << FIELD.contentLength;
+    if (!switched && (framing === FRAMING.untilClose || framing === FRAMING.chunked)) framing = request.minor > 0 ? FRAMING.chunked : FRAMING.untilClose;
+    if (framing === FRAMING.untilClose) this.#close = true;
+    this.#replyBegan = true;
+    this.#replyFraming = framing;
+    writeReply(this.#wire, head, edits, framing === FRAMING.chunked, this.#afterwards(head, switched));
+    this.#context.wheel.rest(this.#timer);
+    if (switched) this.#openTunnel();
+  }
+
+  #afterwards(head: Head, switched: boolean): number {
+    if (switched) return head.status === 101 ? AFTERWARDS.switched : AFTERWARDS.open;
+    const { draining, limits, wheel } = this.#context;
+    if (draining || this.#requests >= limits.requestsPerConnection || wheel.nowMs >= this.#expiresMs) this.#close = true;
+    if (this.#close) return AFTERWARDS.close;
+    return this.head.minor === 0 ? AFTERWARDS.openTold : AFTERWARDS.open;
+  }
+
+  #openTunnel(): void {
+    this.#phase = PHASE.tunnel;
+    this.#requestEnded = this.#eof;
+    const held = this.#held;
+    this.#held = undefined;
+    if (held !== undefined) this.#owner.onData(held, 0, held.length);
+    if (this.#eof) this.#owner.onEnd(undefined);
+    if (!this.#ownerPaused) this.#wire.resume();
+  }
+
+  data(bytes: Buffer, start: number, end: number): boolean {
+    const open = writePayload(this.#wire, bytes, start, end, this.#replyFraming === FRAMING.chunked);
+    if (!open) this.#wire.moved();
+    return open;
+  }
+
+  end(trailers: Head | undefined): void {
+    this.#replyEnded = true;
+    if (this.#replyFraming === FRAMING.chunked) writeLastChunk(this.#wire, trailers);
+    if (this.#phase === PHASE.tunnel) {
+      this.#wire.end();
+      if (!this.#requestEnded) return;
+    }
+    this.#finish();
+  }
+
+  abort(): void {
+    if (this.#phase === PHASE.closed) return;
+    this.#wire.reset();
+    this.#release();
+  }
+
+  closeAfter(): void {
+    this.#close = true;
+  }
+
+  moved(): boolean {
+    return this.#wire.moved();
+  }
+
+  onDrain(): void {
+    if (this.#phase >= PHASE.body && this.#phase <= PHASE.tunnel) this.#owner.onDrain();
+  }
+
+  /** The reply is complete. A request that is not by now never will be: the client may go on sending for nothing. */
+  #finish(): void {
+    const { wheel, timeouts } = this.#context;
+    const over = this.#close || !this.#requestEnded;
+    this.#endExchange();
+    if (over) {
+      this.#phase = PHASE.lingering;
+      this.#held = undefined;
+      this.#wire.end();
+      this.#wire.resume();
+      wheel.set(this.#timer, wheel.nowMs + (this.#wire.queued ? timeouts.idleMs : LINGER_MS));
+      return;
+    }
+    this.#phase = PHASE.idle;
+    wheel.set(this.#timer, wheel.nowMs + timeouts.keepaliveMs);
+    const held = this.#held;
+    this.#held = undefined;
+    this.#wire.resume();
+    if (held !== undefined) this.onBytes(held, 0, held.length);
+  }
+
+  #endExchange(): void {
+    if (this.#head === undefined) return;
+    const { heads } = this.#context;
+    this.#reader.finish(heads);
+    this.#ownerPaused = false;
+    this.#owner.onFinished();
+    heads.give(this.#head);
+    this.#head = undefined;
+  }
+
+  onTimer(): void {
+    switch (this.#phase) {
+      case PHASE.head:
+        this.#refuse('head-timeout', 'the request head was not complete in time', 0);
+        break;
+      case PHASE.reply:
+        this.#gone();
+        break;
+      default: {
+        // A slow reader may still be busy with the last reply.
+        const { wheel, timeouts } = this.#context;
+        if (this.#wire.queued && this.#wire.moved()) wheel.set(this.#timer, wheel.nowMs + timeouts.idleMs);
+        else this.#wire.close();
+      }
+    }
+  }
+
+  /** Closes what has no exchange under way: before the end of the program. */
+  closeIdle(): void {
+    if (this.idle) this.#wire.close();
+  }
+
+  /** The client is gone while an exchange is under way. */
+  #gone(): void {
+    this.#owner.onGone();
+    this.#wire.close();
+    this.#release();
+  }
+
+  onClose(): void {
+    if (this.#phase >= PHASE.body && this.#phase <= PHASE.tunnel) this.#owner.onGone();
+    if (this.#phase !== PHASE.closed) this.#release();
+    this.#owner.onClosed();
+    this.#context.onClosed(this);
+  }
+
+  #release(): void {
+    this.#phase = PHASE.closed;
+    this.#held = undefined;
+    this.#context.wheel.remove(this.#timer);
+    this.#endExchange();
+  }
+}

@@ -1,0 +1,275 @@
+import net from 'node:net';
+
+/**
+ * A TCP connection as the codecs want it: bytes come as ranges of one buffer that all connections of the thread share, and
+ * what is written in one turn leaves in one write. `net` gives every read a buffer of its own, which costs 15 to 30 % more
+ * (data-path page, section 5); the `onread` option avoids that, but accepted sockets do not take it, so their handle is
+ * wrapped anew. Where a Node does not let us, reads fall back to 'data' events.
+ */
+export interface WireOwner {
+  /** The range is lent: it is valid only during the call. */
+  onBytes(bytes: Buffer, start: number, end: number): void;
+  /** The other side will send nothing more. */
+  onEof(): void;
+  /** All that was written has left, after `full` was true. */
+  onDrain(): void;
+  /** The connection is gone, for whatever reason. Called once, last. */
+  onClose(): void;
+}
+
+/** An outgoing connection tells when it is made. */
+export interface DialOwner extends WireOwner {
+  onConnect(): void;
+}
+
+const READ_BYTES = 64 * 1024;
+/** Room for a full read behind a head of the largest size (cli/settings bounds --limit-head to 64 KiB). */
+const OUTBOX_BYTES = READ_BYTES + 8 * 1024;
+
+const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
+const WIRE = Symbol('wire');
+
+interface WireSocket extends net.Socket {
+  [WIRE]: Wire;
+  _handle: (object & { writeQueueSize?: number; useUserBuffer?: unknown }) | null;
+}
+
+let reportDefect: (error: unknown) => void = (error) => { throw error; };
+
+/** Who hears of an exception that a connection's own bytes brought about: it costs that connection, not the thread. */
+export function onDefect(report: (error: unknown) => void): void {
+  reportDefect = report;
+}
+
+/**
+ * What goes out in this turn of the event loop. One per thread: nearly always one connection is written to for each that is
+ * read from, so that head, body and end of a message meet here and leave together.
+ */
+export class Outbox {
+  bytes: Buffer = Buffer.allocUnsafeSlow(OUTBOX_BYTES);
+  at = 0;
+  #wire: Wire | undefined = undefined;
+
+  /** What follows goes to this wire and needs at most `room` bytes. */
+  open(wire: Wire, room: number): void {
+    if (this.#wire === wire && this.at + room <= OUTBOX_BYTES) return;
+    this.flush();
+    this.#wire = wire;
+  }
+
+  /** Short and constant bytes. */
+  put(bytes: Uint8Array): void {
+    const target = this.bytes;
+    let at = this.at;
+    for (let index = 0; index < bytes.length; index++) target[at++] = bytes[index]!;
+    this.at = at;
+  }
+
+  copy(bytes: Buffer, start: number, end: number): void {
+    bytes.copy(this.bytes, this.at, start, end);
+    this.at += end - start;
+  }
+
+  number(value: number, radix: 10 | 16): void {
+    this.at += this.bytes.write(value.toString(radix), this.at, 'latin1');
+  }
+
+  flush(): void {
+    const wire = this.#wire;
+    if (wire === undefined) return;
+    const length = this.at;
+    this.#wire = undefined;
+    this.at = 0;
+    if (length > 0 && wire.send(this.bytes, length)) this.bytes = spare.pop() ?? Buffer.allocUnsafeSlow(OUTBOX_BYTES);
+  }
+
+  /** What was not sent yet is not wanted any more. */
+  drop(wire: Wire): void {
+    if (this.#wire !== wire) return;
+    this.#wire = undefined;
+    this.at = 0;
+  }
+}
+
+/** Outbox buffers that the kernel has taken after all. */
+const spare: Buffer[] = [];
+const SPARE_MAX = 8;
+
+export const outbox = new Outbox();
+
+export class Wire {
+  readonly #socket: WireSocket;
+  #owner: WireOwner;
+  /** An outbox buffer that the kernel did not take whole; ours again when the backlog has left. */
+  #lent: Buffer | undefined = undefined;
+  #paused = false;
+  #lastQueued = 0;
+
+  private constructor(socket: net.Socket, owner: WireOwner) {
+    this.#socket = socket as WireSocket;
+    this.#socket[WIRE] = this;
+    this.#owner = owner;
+    socket.on('end', onSocketEnd);
+    socket.on('drain', onSocketDrain);
+    socket.on('error', onSocketError);
+    socket.on('close', onSocketClose);
+  }
+
+  /** Takes an accepted (or transferred) socket that nothing was read from yet, and starts reading. */
+  static adopt(accepted: net.Socket, owner: WireOwner, bufferBytes: number): Wire {
+    const handle = (accepted as WireSocket)._handle;
+    let socket = accepted;
+    if (handle !== null && typeof handle.useUserBuffer === 'function') {
+      (accepted as WireSocket)._handle = null;
+      const options = { handle, allowHalfOpen: true, onread: READ_IN_PLACE, writableHighWaterMark: bufferBytes };
+      socket = new net.Socket(options as unknown as net.SocketConstructorOpts);
+    } else {
+      socket.on('data', onSocketData);
+    }
+    const wire = new Wire(socket, owner);
+    socket.resume();
+    // A handle that is wrapped while it already exists does not start by itself.
+    socket.read(0);
+    return wire;
+  }
+
+  static dial(host: string, port: number, owner: DialOwner, bufferBytes: number): Wire {
+    const options: net.TcpNetConnectOpts & { writableHighWaterMark: number } = {
+      host, port, noDelay: true, allowHalfOpen: true, onread: READ_IN_PLACE, writableHighWaterMark: bufferBytes,
+    };
+    const socket = net.connect(options);
+    const wire = new Wire(socket, owner);
+    socket.once('connect', onSocketConnect);
+    return wire;
+  }
+
+  get remoteAddress(): string {
+    return this.#socket.remoteAddress ?? '';
+  }
+
+  /** More is waiting to be sent than the high-water mark: stop giving, `onDrain` will come. */
+  get full(): boolean {
+    return this.#socket.writableNeedDrain;
+  }
+
+  /** Something waits to be sent. */
+  get queued(): boolean {
+    return this.#socket.writableLength > 0;
+  }
+
+  /** For the outbox only. True: the buffer belongs to the wire now. */
+  send(bytes: Buffer, length: number): boolean {
+    const socket = this.#socket;
+    if (socket.destroyed) return false;
+    if (socket.writableLength > 0) {
+      socket.write(Buffer.from(bytes.subarray(0, length)));
+      return false;
+    }
+    socket.write(bytes.subarray(0, length));
+    if (socket.writableLength === 0) return false;
+    this.#lent = bytes;
+    return true;
+  }
+
+  pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#socket.resume();
+  }
+
+  /** Sends what is left, then FIN. */
+  end(): void {
+    outbox.flush();
+    this.#socket.end();
+  }
+
+  /** At once. What the kernel has already is still sent. */
+  close(): void {
+    outbox.drop(this);
+    this.#socket.destroy();
+  }
+
+  /** At once and with RST, so that nobody takes what was sent for complete. */
+  reset(): void {
+    outbox.drop(this);
+    this.#socket.resetAndDestroy();
+  }
+
+  /** Has the other side taken any of what waits for it since the last call? 'drain' tells of the whole only. */
+  moved(): boolean {
+    const queued = this.#socket._handle?.writeQueueSize ?? 0;
+    const moved = queued !== this.#lastQueued;
+    this.#lastQueued = queued;
+    return moved;
+  }
+
+  /** Runs an owner's method, then sends what it wrote. */
+  turn(event: 'bytes' | 'eof' | 'drain' | 'close' | 'connect', bytes: Buffer, end: number): void {
+    try {
+      const owner = this.#owner;
+      if (event === 'bytes') owner.onBytes(bytes, 0, end);
+      else if (event === 'eof') owner.onEof();
+      else if (event === 'drain') owner.onDrain();
+      else if (event === 'close') owner.onClose();
+      else (owner as DialOwner).onConnect();
+    } catch (error) {
+      outbox.drop(this);
+      this.#socket.destroy();
+      reportDefect(error);
+    }
+    outbox.flush();
+  }
+
+  /** Takes the lent buffer back. */
+  reclaim(): void {
+    if (this.#lent === undefined) return;
+    if (spare.length < SPARE_MAX) spare.push(this.#lent);
+    this.#lent = undefined;
+  }
+}
+
+const NOTHING = Buffer.alloc(0);
+
+function onSocketRead(this: WireSocket, count: number): boolean {
+  this[WIRE].turn('bytes', readBuffer, count);
+  return true;
+}
+
+/** Shared by all sockets: one object, one function. */
+const READ_IN_PLACE: net.OnReadOpts = { buffer: readBuffer, callback: onSocketRead as (count: number) => boolean };
+
+function onSocketData(this: net.Socket, chunk: Buffer): void {
+  for (let at = 0; at < chunk.length; at += READ_BYTES) {
+    const count = chunk.copy(readBuffer, 0, at, Math.min(chunk.length, at + READ_BYTES));
+    (this as WireSocket)[WIRE].turn('bytes', readBuffer, count);
+  }
+}
+
+function onSocketEnd(this: net.Socket): void {
+  (this as WireSocket)[WIRE].turn('eof', NOTHING, 0);
+}
+
+function onSocketDrain(this: net.Socket): void {
+  const wire = (this as WireSocket)[WIRE];
+  wire.reclaim();
+  wire.turn('drain', NOTHING, 0);
+}
+
+function onSocketConnect(this: net.Socket): void {
+  (this as WireSocket)[WIRE].turn('connect', NOTHING, 0);
+}
+
+/** 'close' follows and tells the owner; which error it was does not matter to a codec. */
+function onSocketError(): void {}
+
+function onSocketClose(this: net.Socket): void {
+  const wire = (this as WireSocket)[WIRE];
+  wire.reclaim();
+  wire.turn('close', NOTHING, 0);
+}

@@ -1,0 +1,33 @@
+import type { Route, Snapshot } from '../model/snapshot.ts';
+import { AuthorityTable } from './route/authority-table.ts';
+import type { Head } from './http.ts';
+
+/** Finds the Service that a request means: by its authority, or by name. Immutable, built once per generation. */
+export class RouteTable {
+  readonly #authorities = new AuthorityTable();
+  readonly #names = new Map<string, Route>();
+
+  constructor({ routes, clusterDomain }: Pick<Snapshot, 'routes' | 'clusterDomain'>) {
+    for (const route of routes) {
+      const { namespace, name } = route;
+      const service = `${name}.${namespace}`;
+      this.#names.set(`${namespace}/${name}`, route);
+      // `nats.mesh` is the bridge; a Service of that name has its longer forms.
+      if (service !== BRIDGE_AUTHORITY) this.#authorities.add(service, route);
+      this.#authorities.add(`${service}.svc`, route);
+      this.#authorities.add(`${service}.svc.${clusterDomain}`, route);
+      for (const address of route.clusterIps) this.#authorities.add(address, route);
+    }
+  }
+
+  /** The Service that the authority of this head names, enabled or not. */
+  byAuthority(head: Head): Route | undefined {
+    return this.#authorities.find(head);
+  }
+
+  byName(namespace: string, name: string): Route | undefined {
+    return this.#names.get(`${namespace}/${name}`);
+  }
+}
+
+export const BRIDGE_AUTHORITY = 'nats.mesh';

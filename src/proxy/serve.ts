@@ -1,0 +1,358 @@
+import { Timer, type TimerOwner, type TimerWheel } from '../lib/timer-wheel.ts';
+import type { FailureCode } from '../model/failure.ts';
+import type { Limits, Timeouts } from '../model/settings.ts';
+import { isIdempotent, mayRetry } from './attempt.ts';
+import type { LiveBackend } from './balance.ts';
+import { decide, type Decision, type Plan } from './decide.ts';
+import { editReply, editRequest, looped, makeRequestId, requestIdRoom, sourceLines } from './filter.ts';
+import { type Carrier, type CarrierOwner, type Edits, type Exchange, type ExchangeOwner, FIELD, type Head, type HeadPool, METHOD } from './http.ts';
+import { replyFailure } from './reply.ts';
+import type { CarrierWaiter, LiveEndpoint } from './upstream.ts';
+
+/** What all exchanges of a worker share. */
+export interface ServeContext {
+  /** Swapped by publication; an exchange that began under one plan ends under it. */
+  readonly plan: Plan;
+  readonly heads: HeadPool;
+  readonly wheel: TimerWheel;
+  readonly limits: Limits;
+  readonly timeouts: Timeouts;
+  /** Scratch: used within one call only. */
+  readonly decision: Decision;
+  readonly edits: Edits;
+}
+
+const STAGE = {
+  idle: 0,
+  /** Waits for a connection to an endpoint. */
+  connecting: 1,
+  /** The request goes out. */
+  sending: 2,
+  /** The reply comes in. */
+  relaying: 3,
+  /** Answered by ourselves, or given up. */
+  done: 4,
+} as const;
+
+/** A wire that is full is looked at so many times within an idle timeout, to see whether it moves. */
+const LOOKS = 6;
+const STREAMING_TYPE = /^(?:text\/event-stream|application\/grpc)/i;
+
+/**
+ * The life of one exchange, from top to bottom: decide, attempt, relay. One object serves a connection's exchanges one after
+ * the other; nothing is allocated for an exchange that goes well.
+ */
+export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, TimerOwner {
+  readonly #context: ServeContext;
+  readonly #exchange: Exchange;
+  readonly #timer = new Timer(this);
+  readonly #sourceLines: Buffer;
+  readonly #requestId = requestIdRoom();
+  #stage: number = STAGE.idle;
+  #backend!: LiveBackend;
+  #endpoint: LiveEndpoint | undefined = undefined;
+  #carrier: Carrier | undefined = undefined;
+  #pathStart = 0;
+  #pathPrefix!: Buffer;
+  #attempts = 0;
+  #attemptMs = 0;
+  /** The whole request came with its head. */
+  #bodyless = true;
+  /** The request body so far, while it may have to be sent (again). */
+  #retained: Buffer[] = [];
+  #retainedBytes = 0;
+  #replayable = false;
+  #trailers: Head | undefined = undefined;
+  /** A direction whose receiver does not keep up. */
+  #requestBlocked = false;
+  #replyBlocked = false;
+  #idleMs = 0;
+  #movedMs = 0;
+
+  constructor(context: ServeContext, exchange: Exchange) {
+    this.#context = context;
+    this.#exchange = exchange;
+    this.#sourceLines = sourceLines(exchange.source);
+  }
+
+  // 1. Decide.
+
+  onRequest(): void {
+    const { plan, decision, wheel, timeouts } = this.#context;
+    const exchange = this.#exchange;
+    const { head } = exchange;
+    this.#stage = STAGE.connecting;
+    this.#attempts = 0;
+    this.#bodyless = exchange.requestEnded;
+    this.#idleMs = timeouts.idleMs;
+    decide(head, plan.routes, exchange.source.listenerPort, decision);
+    if (decision.failure !== undefined) {
+      this.#answer(decision.failure, decision.detail);
+      return;
+    }
+    if (looped(head)) {
+      this.#answer('loop', 'The Via fields name this mesh more than 16 times');
+      return;
+    }
+    this.#backend = plan.backends.get(decision.backend)!;
+    this.#pathStart = decision.pathStart;
+    this.#pathPrefix = decision.pathPrefix;
+    this.#replayable = isIdempotent(head.method);
+    if (head.find(FIELD.xRequestId) < 0) makeRequestId(this.#requestId);
+    wheel.set(this.#timer, wheel.nowMs + timeouts.requestMs);
+    this.#attempt(undefined, false);
+  }
+
+  // 2. Attempt: an endpoint, a connection, the request.
+
+  /** @param failed the endpoint of the attempt before. @param fresh only a new connection will do. */
+  #attempt(failed: LiveEndpoint | undefined, fresh: boolean): void {
+    const nowMs = performance.now();
+    const endpoint = this.#backend.balancer.pick((Math.random() * 2 ** 32) | 0, nowMs, failed);
+    if (endpoint === undefined) {
+      this.#answer('no-endpoint', `No endpoint of ${this.#backend.id} is ready`);
+      return;
+    }
+    this.#stage = STAGE.connecting;
+    this.#attempts++;
+    this.#attemptMs = nowMs;
+    this.#endpoint = endpoint;
+    endpoint.active++;
+    if (this.#exchange.head.method === METHOD.connect) this.#carrier = endpoint.tunnel(this);
+    else endpoint.request(this, fresh);
+  }
+
+  onNoCarrier(failure: FailureCode, detail: string): void {
+    const failed = this.#endpoint!;
+    if (failure !== 'overload') this.#observeFailure(failed);
+    this.#detach();
+    if (this.#mayRetry(failure, false, undefined)) this.#attempt(failed, false);
+    else this.#answer(failure, detail);
+  }
+
+  onCarrier(carrier: Carrier): void {
+    const { edits, wheel, timeouts } = this.#context;
+    const exchange = this.#exchange;
+    const { head } = exchange;
+    this.#carrier = carrier;
+    this.#stage = STAGE.sending;
+    this.#requestBlocked = false;
+    editRequest(edits, head, exchange.source, this.#sourceLines, this.#requestId);
+    edits.pathStart = this.#pathStart;
+    edits.pathPrefix = this.#pathPrefix;
+    carrier.start(this, head, edits, this.#bodyless);
+    if (this.#bodyless) return;
+    for (const part of this.#retained) if (!carrier.data(part, 0, part.length)) this.#requestBlocked = true;
+    if (!this.#replayable) this.#forget();
+    if (exchange.requestEnded) this.onEnd(this.#trailers);
+    else {
+      wheel.set(this.#timer, wheel.nowMs + timeouts.idleMs);
+      if (!this.#requestBlocked) exchange.resume();
+    }
+  }
+
+  onData(bytes: Buffer, start: number, end: number): void {
+    if (this.#stage === STAGE.connecting) {
+      this.#retain(bytes, start, end);
+      this.#exchange.pause();
+      return;
+    }
+    if (this.#stage !== STAGE.sending && this.#stage !== STAGE.relaying) return;
+    if (this.#replayable && this.#stage === STAGE.sending) {
+      if (this.#retainedBytes + end - start <= this.#context.limits.retryBody) this.#retain(bytes, start, end);
+      else this.#forget();
+    }
+    this.#touch();
+    if (this.#carrier?.data(bytes, start, end) === false) {
+      this.#requestBlocked = true;
+      this.#exchange.pause();
+      this.#watch();
+    }
+  }
+
+  onEnd(trailers: Head | undefined): void {
+    this.#trailers = trailers;
+    if (this.#stage === STAGE.connecting) return;
+    this.#carrier?.end(trailers);
+    const { wheel, timeouts } = this.#context;
+    if (this.#stage === STAGE.sending) wheel.set(this.#timer, wheel.nowMs + timeouts.requestMs);
+  }
+
+  onCarrierDrain(): void {
+    this.#requestBlocked = false;
+    this.#touch();
+    this.#exchange.resume();
+  }
+
+  // 3. Relay the reply.
+
+  onInformational(head: Head): void {
+    const { edits } = this.#context;
+    editReply(edits);
+    this.#exchange.inform(head, edits);
+  }
+
+  onReply(head: Head): void {
+    const { edits, timeouts } = this.#context;
+    const nowMs = performance.now();
+    this.#endpoint!.observe(nowMs - this.#attemptMs, nowMs);
+    this.#stage = STAGE.relaying;
+    this.#forget();
+    const type = head.find(FIELD.contentType);
+    const streams = head.status === 101 || this.#exchange.head.method === METHOD.connect || (type >= 0 && STREAMING_TYPE.test(head.value(type)));
+    this.#idleMs = streams ? timeouts.streamIdleMs : timeouts.idleMs;
+    this.#touch();
+    editReply(edits);
+    this.#exchange.reply(head, edits);
+  }
+
+  onReplyData(bytes: Buffer, start: number, end: number): void {
+    this.#touch();
+    if (this.#exchange.data(bytes, start, end)) return;
+    this.#replyBlocked = true;
+    this.#carrier?.pause();
+    this.#watch();
+  }
+
+  onDrain(): void {
+    this.#replyBlocked = false;
+    this.#touch();
+    this.#carrier?.resume();
+  }
+
+  onReplyEnd(trailers: Head | undefined): void {
+    this.#exchange.end(trailers);
+  }
+
+  /** All is said on both sides. Called for each exchange exactly once, last. */
+  onFinished(): void {
+    this.#detach();
+    this.#forget();
+    this.#stage = STAGE.idle;
+    this.#trailers = undefined;
+    this.#requestBlocked = false;
+    this.#replyBlocked = false;
+    this.#context.wheel.rest(this.#timer);
+  }
+
+  onClosed(): void {
+    this.#context.wheel.remove(this.#timer);
+  }
+
+  // What goes wrong.
+
+  onFailure(failure: FailureCode, detail: string): void {
+    const carrier = this.#carrier!;
+    const failed = this.#endpoint!;
+    const relaying = this.#stage === STAGE.relaying;
+    if (!carrier.reused) this.#observeFailure(failed);
+    this.#carrier = undefined;
+    this.#detach();
+    if (relaying) this.#exchange.abort();
+    else if (this.#mayRetry(failure, true, carrier)) this.#attempt(failed, carrier.reused);
+    else this.#answer(failure, detail);
+  }
+
+  #mayRetry(failure: FailureCode, written: boolean, carrier: Carrier | undefined): boolean {
+    return mayRetry(failure, {
+      count: this.#attempts,
+      written,
+      idempotent: isIdempotent(this.#exchange.head.method),
+      replayable: this.#bodyless || this.#replayable,
+      replyBegan: carrier?.replyBegan ?? false,
+      reused: carrier?.reused ?? false,
+      others: this.#backend.endpoints.size > 1,
+    });
+  }
+
+  /** A failed attempt counts as a slow one, else the endpoint that fails fastest would get the most. */
+  #observeFailure(endpoint: LiveEndpoint): void {
+    endpoint.observe(this.#context.timeouts.connectMs, performance.now());
+  }
+
+  onRefused(failure: FailureCode, detail: string): void {
+    const began = this.#stage === STAGE.relaying;
+    this.#giveUp();
+    if (began) this.#exchange.abort();
+    else this.#answer(failure, detail);
+  }
+
+  onGone(): void {
+    this.#giveUp();
+  }
+
+  onTimer(nowMs: number): void {
+    if (this.#stage === STAGE.relaying || (this.#stage === STAGE.sending && !this.#exchange.requestEnded)) this.#idle(nowMs);
+    else if (this.#stage !== STAGE.done) this.#timeOut('reply-timeout', `No answer of ${this.#backend.id} within ${this.#context.timeouts.requestMs} ms`);
+  }
+
+  /** Nothing was passed on for a while. A receiver that takes little by little is not idle. */
+  #idle(nowMs: number): void {
+    const blocked = this.#replyBlocked || this.#requestBlocked;
+    if ((this.#replyBlocked && this.#exchange.moved()) || (this.#requestBlocked && this.#carrier?.moved() === true)) this.#movedMs = nowMs;
+    if (blocked && nowMs - this.#movedMs < this.#idleMs) {
+      this.#context.wheel.set(this.#timer, nowMs + this.#idleMs / LOOKS);
+    } else if (this.#stage === STAGE.relaying) {
+      this.#giveUp();
+      this.#exchange.abort();
+    } else if (this.#requestBlocked) this.#timeOut('reply-stalled', `The endpoint took nothing of the request for ${this.#idleMs} ms`);
+    else this.#timeOut('body-timeout', `Nothing came of the request body for ${this.#idleMs} ms`);
+  }
+
+  #timeOut(failure: FailureCode, detail: string): void {
+    if (failure !== 'body-timeout' && this.#endpoint !== undefined) this.#observeFailure(this.#endpoint);
+    this.#giveUp();
+    this.#answer(failure, detail);
+  }
+
+  /** Answers for the endpoint that cannot. A client that is still sending is not waited for. */
+  #answer(failure: FailureCode, detail: string): void {
+    const { heads, wheel } = this.#context;
+    this.#stage = STAGE.done;
+    this.#forget();
+    wheel.rest(this.#timer);
+    if (!this.#exchange.requestEnded) this.#exchange.closeAfter();
+    replyFailure(this.#exchange, heads, failure, detail);
+  }
+
+  /** The attempt under way is not wanted any more. */
+  #giveUp(): void {
+    this.#carrier?.abort();
+    this.#endpoint?.withdraw(this);
+    this.#carrier = undefined;
+    this.#detach();
+    this.#stage = STAGE.done;
+  }
+
+  #detach(): void {
+    if (this.#endpoint !== undefined) this.#endpoint.active--;
+    this.#endpoint = undefined;
+    this.#carrier = undefined;
+  }
+
+  #retain(bytes: Buffer, start: number, end: number): void {
+    this.#retained.push(Buffer.from(bytes.subarray(start, end)));
+    this.#retainedBytes += end - start;
+  }
+
+  #forget(): void {
+    this.#replayable = false;
+    if (this.#retainedBytes === 0) return;
+    this.#retained = [];
+    this.#retainedBytes = 0;
+  }
+
+  /** Something was passed on: silence is counted from here. */
+  #touch(): void {
+    const { wheel } = this.#context;
+    if (this.#stage === STAGE.relaying || !this.#exchange.requestEnded) wheel.set(this.#timer, wheel.nowMs + this.#idleMs);
+  }
+
+  /** A receiver is full: from now on it is looked at more often. */
+  #watch(): void {
+    const { wheel } = this.#context;
+    this.#movedMs = wheel.nowMs;
+    this.#carrier?.moved();
+    wheel.set(this.#timer, wheel.nowMs + this.#idleMs / LOOKS);
+  }
+}

@@ -1,0 +1,62 @@
+import { PeakEwma } from '../lib/ewma.ts';
+import type { Endpoint } from '../model/snapshot.ts';
+import type { Carrier } from './http.ts';
+import { type CarrierWaiter, Pool, type UpstreamContext, type WaitingRoom } from './upstream/pool.ts';
+import { Tunnel } from './upstream/tunnel.ts';
+
+export type { CarrierWaiter, UpstreamContext, WaitingRoom };
+
+/** Before the first answer an endpoint counts as quick, so that a new one is tried soon. */
+const LATENCY_FIRST_MS = 1;
+const LATENCY_DECAY_MS = 10_000;
+
+/**
+ * A worker's live view of one endpoint of one backend. It outlives plans: latency and connections stay as long as the endpoint
+ * is named again.
+ */
+export class LiveEndpoint {
+  readonly address: string;
+  readonly port: number;
+  /** Attempts under way. */
+  active = 0;
+  readonly #latency: PeakEwma;
+  readonly #pool: Pool;
+  readonly #context: UpstreamContext;
+
+  constructor({ address, port }: Endpoint, context: UpstreamContext, room: WaitingRoom) {
+    this.address = address;
+    this.port = port;
+    this.#context = context;
+    this.#latency = new PeakEwma(LATENCY_FIRST_MS, LATENCY_DECAY_MS, context.wheel.nowMs);
+    this.#pool = new Pool(address, port, context, room);
+  }
+
+  /** What one more attempt would cost here: the smaller, the better. */
+  cost(nowMs: number): number {
+    return (this.active + 1) * this.#latency.value(nowMs);
+  }
+
+  /** @param latencyMs from the start of an attempt to its reply head; of a failed one, what it should count as. */
+  observe(latencyMs: number, nowMs: number): void {
+    this.#latency.add(latencyMs, nowMs);
+  }
+
+  /** A connection that can carry HTTP exchanges. */
+  request(waiter: CarrierWaiter, fresh: boolean): void {
+    this.#pool.request(waiter, fresh);
+  }
+
+  withdraw(waiter: CarrierWaiter): void {
+    this.#pool.withdraw(waiter);
+  }
+
+  /** A connection for bytes; the waiter may give it up by `abort`. */
+  tunnel(waiter: CarrierWaiter): Carrier {
+    return Tunnel.dial(this.address, this.port, this.#context, waiter);
+  }
+
+  /** No plan names it any more. */
+  close(): void {
+    this.#pool.close();
+  }
+}

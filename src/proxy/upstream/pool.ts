@@ -1,0 +1,131 @@
+import type { TimerWheel } from '../../lib/timer-wheel.ts';
+import type { FailureCode } from '../../model/failure.ts';
+import type { Limits, Timeouts } from '../../model/settings.ts';
+import type { BodyLimits, Carrier, HeadLimits, HeadPool } from '../http.ts';
+import { H1Upstream } from './h1.ts';
+
+/** What all upstream connections of a worker share. */
+export interface UpstreamContext {
+  readonly heads: HeadPool;
+  readonly wheel: TimerWheel;
+  readonly limits: Limits;
+  readonly timeouts: Timeouts;
+  readonly headLimits: HeadLimits;
+  readonly bodyLimits: BodyLimits;
+}
+
+/** Who wants a carrier. Exactly one of the two is called, perhaps before `request` returns. */
+export interface CarrierWaiter {
+  onCarrier(carrier: Carrier): void;
+  onNoCarrier(failure: FailureCode, detail: string): void;
+}
+
+/** How many exchanges of one backend wait beyond the connections that are being made for them. */
+export interface WaitingRoom {
+  waiting: number;
+}
+
+/**
+ * The connections of one worker to one endpoint. The connection that was used last is used next (LIFO), so that those which
+ * are not needed grow old and close. Whoever finds none free gets a new one made, up to the limit; beyond it he waits in line,
+ * and whichever connection is free first is his.
+ */
+export class Pool {
+  readonly address: string;
+  readonly port: number;
+  readonly #context: UpstreamContext;
+  readonly #room: WaitingRoom;
+  readonly #idle: H1Upstream[] = [];
+  readonly #waiters = new Set<CarrierWaiter>();
+  #connections = 0;
+  #dialing = 0;
+  /** This pool's part of `room.waiting`. */
+  #waiting = 0;
+  #closed = false;
+
+  constructor(address: string, port: number, context: UpstreamContext, room: WaitingRoom) {
+    this.address = address;
+    this.port = port;
+    this.#context = context;
+    this.#room = room;
+  }
+
+  /** @param fresh do not use a kept-alive connection: the last one was dead, and so may be the others. */
+  request(waiter: CarrierWaiter, fresh: boolean): void {
+    const { limits } = this.#context;
+    const kept = fresh ? undefined : this.#idle.pop();
+    if (kept !== undefined) {
+      waiter.onCarrier(kept);
+      return;
+    }
+    if (this.#connections < limits.upstreamConnections) this.#dial();
+    else if (this.#room.waiting >= limits.pending) {
+      waiter.onNoCarrier('overload', `${limits.pending} requests wait for this Service`);
+      return;
+    }
+    this.#waiters.add(waiter);
+    this.#count();
+  }
+
+  withdraw(waiter: CarrierWaiter): void {
+    if (this.#waiters.delete(waiter)) this.#count();
+  }
+
+  /** The endpoint is no longer in the plan: what runs may end, nothing is kept. */
+  close(): void {
+    this.#closed = true;
+    for (const connection of [...this.#idle]) connection.abort();
+  }
+
+  // Called by connections.
+
+  connected(connection: H1Upstream): void {
+    this.#dialing--;
+    this.free(connection);
+  }
+
+  /** The connection can carry the next exchange. */
+  free(connection: H1Upstream): void {
+    const waiter = this.#first();
+    this.#count();
+    if (waiter !== undefined) waiter.onCarrier(connection);
+    else if (this.#closed) connection.abort();
+    else this.#idle.push(connection);
+  }
+
+  dialFailed(failure: FailureCode, detail: string): void {
+    this.#dialing--;
+    this.#connections--;
+    const waiter = this.#first();
+    this.#count();
+    waiter?.onNoCarrier(failure, detail);
+  }
+
+  closed(connection: H1Upstream): void {
+    this.#connections--;
+    const index = this.#idle.lastIndexOf(connection);
+    if (index >= 0) this.#idle.splice(index, 1);
+    if (this.#waiters.size > this.#dialing) {
+      this.#dial();
+      this.#count();
+    }
+  }
+
+  #dial(): void {
+    this.#connections++;
+    this.#dialing++;
+    H1Upstream.dial(this, this.#context);
+  }
+
+  #first(): CarrierWaiter | undefined {
+    const [waiter] = this.#waiters;
+    if (waiter !== undefined) this.#waiters.delete(waiter);
+    return waiter;
+  }
+
+  #count(): void {
+    const waiting = Math.max(0, this.#waiters.size - this.#dialing);
+    this.#room.waiting += waiting - this.#waiting;
+    this.#waiting = waiting;
+  }
+}

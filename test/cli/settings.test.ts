@@ -1,0 +1,335 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { describeSettings, parseSettings, type SettingsResult } from '../../src/cli/settings.ts';
+import type { Settings } from '../../src/model/settings.ts';
+
+interface Given {
+  /** Texts of a flag; an empty list is a flag that was not given. */
+  readonly flags?: Readonly<Record<string, string | readonly string[]>>;
+  readonly env?: NodeJS.ProcessEnv;
+  /** Text of the file that `--config heddle.yaml` names. */
+  readonly file?: string;
+  readonly machine?: Partial<{ hostName: string; cores: number; terminal: boolean }>;
+}
+
+/** Everything that a start needs and these tests do not ask about is given. */
+function parse({ flags = {}, env = {}, file, machine = {} }: Given): SettingsResult {
+  const all = { manifests: 'shop', ...(file === undefined ? {} : { config: 'heddle.yaml' }), ...flags };
+  return parseSettings({
+    flags: new Map(
+      Object.entries(all)
+        .map(([name, text]) => [name, typeof text === 'string' ? [text] : text] as const)
+        .filter(([, texts]) => texts.length > 0),
+    ),
+    env,
+    readFile: (path) => {
+      if (path !== 'heddle.yaml' || file === undefined)
+        throw new Error(`ENOENT: no such file or directory, open '${path}'`);
+      return file;
+    },
+    machine: { hostName: 'loom', cores: 8, terminal: false, ...machine },
+  });
+}
+
+function settingsOf(given: Given): Settings {
+  const result = parse(given);
+  assert.ok(result.type === 'settings', JSON.stringify(result));
+  return result.settings;
+}
+
+function errorsOf(given: Given): readonly string[] {
+  const result = parse(given);
+  assert.ok(result.type === 'errors', 'Expected errors');
+  return result.errors;
+}
+
+describe('defaults', () => {
+  test('without any wish every setting has the documented default', () => {
+    assert.deepEqual(settingsOf({}), {
+      discovery: 'files',
+      manifests: ['shop'],
+      nodeName: 'loom',
+      clusterDomain: 'cluster.local',
+      meshListen: { host: undefined, port: 4140 },
+      probeListen: { host: '0.0.0.0', port: 4191 },
+      adminListen: { host: '127.0.0.1', port: 4190 },
+      workers: 4,
+      accept: 'handover',
+      trustForwardedFrom: [],
+      logLevel: 'info',
+      logFormat: 'json',
+      drainTimeoutMs: 25_000,
+      drainAcceptMs: 5_000,
+      limits: {
+        head: 32_768,
+        headers: 100,
+        url: 16_384,
+        chunkExtension: 4096,
+        trailers: 8192,
+        connections: 10_000,
+        connectionsPerSource: 1000,
+        requestsPerConnection: 1000,
+        connectionAgeMs: 600_000,
+        upstreamConnections: 256,
+        pending: 1024,
+        buffer: 65_536,
+        retryBody: 65_536,
+      },
+      timeouts: {
+        headMs: 10_000,
+        detectMs: 5_000,
+        requestMs: 15_000,
+        idleMs: 60_000,
+        streamIdleMs: 300_000,
+        connectMs: 1_000,
+        keepaliveMs: 75_000,
+        upstreamKeepaliveMs: 4_000,
+      },
+    });
+  });
+
+  test('on one core one worker runs', () => assert.equal(settingsOf({ machine: { cores: 1 } }).workers, 1));
+
+  test('a terminal gets pretty logs', () =>
+    assert.equal(settingsOf({ machine: { terminal: true } }).logFormat, 'pretty'));
+
+  test('the node is named by NODE_NAME before the host name', () => {
+    assert.equal(settingsOf({ env: { NODE_NAME: 'worker-3' } }).nodeName, 'worker-3');
+  });
+
+  test('a host name with blanks still gives a node name', () => {
+    assert.equal(settingsOf({ machine: { hostName: "Mary's Loom" } }).nodeName, "Mary's-Loom");
+  });
+});
+
+describe('precedence', () => {
+  const flags = { workers: '1' };
+  const env = { HEDDLE_WORKERS: '2' };
+  const file = 'workers: 3';
+
+  test('a flag wins over the environment, the environment over the file, the file over the default', () => {
+    assert.deepEqual(
+      [{ flags, env, file }, { env, file }, { file }, {}].map((given) => settingsOf(given).workers),
+      [1, 2, 3, 4],
+    );
+  });
+
+  test('the origin of each value is known', () => {
+    const origins = [{ flags, env, file }, { env, file }, { file }, {}].map((given) => {
+      const result = parse(given);
+      return result.type === 'settings' ? result.origins.workers : result;
+    });
+    assert.deepEqual(origins, ['flag', 'environment', 'file', 'default']);
+  });
+
+  test('an empty variable counts as absent', () =>
+    assert.equal(settingsOf({ env: { HEDDLE_WORKERS: '' } }).workers, 4));
+
+  test('of a flag given twice the last one counts', () =>
+    assert.equal(settingsOf({ flags: { workers: ['1', '2'] } }).workers, 2));
+
+  test('a list flag given twice adds up, and takes commas', () => {
+    assert.deepEqual(settingsOf({ flags: { manifests: ['a', 'b,c'] } }).manifests, ['a', 'b', 'c']);
+  });
+
+  test('a list comes from a variable by comma and from a file as a YAML list', () => {
+    assert.deepEqual(settingsOf({ flags: { manifests: [] }, env: { HEDDLE_MANIFESTS: 'a, b' } }).manifests, ['a', 'b']);
+    assert.equal(settingsOf({ file: 'trust-forwarded-from: [10.0.0.0/8, "fd00::/8"]' }).trustForwardedFrom.length, 2);
+  });
+});
+
+describe('values', () => {
+  test('listen addresses take IPv4, IPv6 in brackets, a port alone, port 0 and off', () => {
+    const listen = (text: string): unknown => settingsOf({ flags: { 'mesh-listen': text } }).meshListen;
+    assert.deepEqual(listen('127.0.0.1:8080'), { host: '127.0.0.1', port: 8080 });
+    assert.deepEqual(listen('[::]:4140'), { host: '::', port: 4140 });
+    assert.deepEqual(listen(':4141'), { host: undefined, port: 4141 });
+    assert.deepEqual(listen('0'), { host: undefined, port: 0 });
+    assert.equal(listen('off'), undefined);
+  });
+
+  test('a port alone keeps the admin side on loopback', () => {
+    assert.deepEqual(settingsOf({ flags: { 'admin-listen': '9000' } }).adminListen, { host: '127.0.0.1', port: 9000 });
+  });
+
+  test('names, bare IPv6 and ports out of range are no listen addresses', () => {
+    for (const text of [
+      'localhost:80',
+      '::1:80',
+      '[::g]:80',
+      '1.2.3.4:65536',
+      '1.2.3.4',
+      '[1.2.3.4]:80',
+      '[]:80',
+      'of',
+    ]) {
+      assert.equal(errorsOf({ flags: { 'mesh-listen': text } }).length, 1, text);
+    }
+  });
+
+  test('address blocks take a prefix or one address', () => {
+    assert.deepEqual(
+      settingsOf({ flags: { 'trust-forwarded-from': '10.0.0.0/8,fd00::/8,10.1.2.3' } }).trustForwardedFrom,
+      [
+        { address: '10.0.0.0', prefix: 8, family: 'ipv4' },
+        { address: 'fd00::', prefix: 8, family: 'ipv6' },
+        { address: '10.1.2.3', prefix: 32, family: 'ipv4' },
+      ],
+    );
+    for (const text of [
+      '10.0.0.0/33',
+      '10.0.0/8',
+      'fd00::/129',
+      '10.0.0.0/8/8',
+      '10.0.0.0/',
+      'a',
+      '10.0.0.0/8,,::1',
+      'fe80::1%eth0',
+    ]) {
+      assert.equal(errorsOf({ flags: { 'trust-forwarded-from': text } }).length, 1, text);
+    }
+  });
+
+  test('0s takes the end off where that is allowed', () => {
+    assert.equal(settingsOf({ flags: { 'timeout-request': '0s' } }).timeouts.requestMs, Number.POSITIVE_INFINITY);
+    assert.match(
+      errorsOf({ flags: { 'timeout-head': '0s' } })[0]!,
+      /^--timeout-head: Expected a duration from 100ms to 10m, got "0s"$/,
+    );
+  });
+
+  test('the cluster domain is compared in small letters and without its dot', () => {
+    assert.equal(settingsOf({ flags: { 'cluster-domain': 'Cluster.Local.' } }).clusterDomain, 'cluster.local');
+    assert.equal(errorsOf({ flags: { 'cluster-domain': 'a..b' } }).length, 1);
+  });
+
+  test('a default gives way to the limit that the user lowered, a wish does not', () => {
+    assert.equal(settingsOf({ flags: { 'limit-head': '8KiB' } }).limits.url, 8192);
+    assert.deepEqual(errorsOf({ flags: { 'limit-head': '8KiB', 'limit-url': '9KiB' } }), [
+      '--limit-url: Expected no more than --limit-head, got more',
+    ]);
+  });
+});
+
+describe('errors', () => {
+  test('a bad value is told with its place, what is allowed and what was got', () => {
+    assert.deepEqual(errorsOf({ flags: { workers: '65' } }), [
+      '--workers: Expected a whole number from 1 to 64, got "65"',
+    ]);
+    assert.deepEqual(errorsOf({ env: { HEDDLE_LIMIT_HEAD: '32KB' } }), [
+      'HEDDLE_LIMIT_HEAD: Expected a size from 1KiB to 64KiB, got "32KB"',
+    ]);
+    assert.deepEqual(errorsOf({ file: '# mine\naccept: both\n' }), [
+      'heddle.yaml:2: accept: Expected handover, reuseport, got "both"',
+    ]);
+  });
+
+  test('all errors are told at once', () => {
+    const given = { flags: { workers: '0' }, env: { HEDDLE_ACCEPT: 'x' }, file: 'limit-head: 1\ntimeout-head: 5\n' };
+    assert.equal(errorsOf(given).length, 4);
+  });
+
+  test('a flag without its value is told', () => {
+    assert.deepEqual(errorsOf({ flags: { workers: '' } }), [
+      '--workers: Expected a whole number from 1 to 64, got nothing',
+    ]);
+  });
+
+  test('a setting of a later version is known and refused, from each source', () => {
+    const errors = errorsOf({ flags: { kubeconfig: 'x' }, env: { HEDDLE_NATS_URL: 'x' }, file: 'access-log: all' });
+    assert.deepEqual(errors, [
+      '--kubeconfig: Is known, but comes with a later version (Kubernetes)',
+      'heddle.yaml:1: access-log: Is known, but comes with a later version (access log)',
+      'HEDDLE_NATS_URL: Is known, but comes with a later version (messages)',
+    ]);
+  });
+
+  test('discovery from Kubernetes is refused as not yet there', () => {
+    assert.match(errorsOf({ flags: { discovery: 'kubernetes' } })[0]!, /kubernetes comes with a later version/);
+  });
+
+  test('without manifests there is nothing to discover', () => {
+    assert.match(errorsOf({ flags: { manifests: [] } })[0]!, /^--manifests: Expected at least one folder/);
+  });
+});
+
+describe('settings file', () => {
+  test('an unknown key is an error that suggests the near miss', () => {
+    assert.deepEqual(errorsOf({ file: '\nlimit-hed: 5' }), [
+      'heddle.yaml:2: limit-hed: No such setting; did you mean limit-head?',
+    ]);
+  });
+
+  test('values that YAML does not keep as text are read as they are written', () => {
+    assert.equal(settingsOf({ file: 'workers: 2' }).workers, 2);
+    assert.deepEqual(errorsOf({ file: 'workers: 0x2' }), [
+      'heddle.yaml:1: workers: Expected a whole number from 1 to 64, got "0x2"',
+    ]);
+    assert.equal(settingsOf({ file: 'mesh-listen: off' }).meshListen, undefined);
+  });
+
+  test('a key without value, a nested value, a list of nothing and a key given twice are errors with their line', () => {
+    assert.match(errorsOf({ file: 'workers:' })[0]!, /^heddle\.yaml:1: workers: Expected a value/);
+    assert.match(errorsOf({ file: 'limit:\n  head: 1' })[0]!, /^heddle\.yaml:1: limit: Expected a value/);
+    assert.match(errorsOf({ file: 'workers: 1\nworkers: 2' })[0]!, /^heddle\.yaml:2: Expected YAML/);
+    assert.match(errorsOf({ file: 'workers: []' })[0]!, /^heddle\.yaml:1: workers: Expected/);
+  });
+
+  test('what is no mapping, or no YAML, is one error', () => {
+    assert.match(errorsOf({ file: '- workers' })[0]!, /^heddle\.yaml:1: Expected lines of the form/);
+    assert.match(errorsOf({ file: 'a: [' })[0]!, /^heddle\.yaml:1: Expected YAML/);
+  });
+
+  test('an empty file is a file', () => assert.equal(settingsOf({ file: '' }).workers, 4));
+
+  test('a file that cannot be read is an error of the place that named it', () => {
+    assert.match(errorsOf({ flags: { config: 'x.yaml' } })[0]!, /^--config: .*ENOENT/);
+    assert.match(errorsOf({ env: { HEDDLE_CONFIG: 'x.yaml' } })[0]!, /^HEDDLE_CONFIG: .*ENOENT/);
+  });
+
+  test('a settings file cannot name another one', () => {
+    assert.deepEqual(errorsOf({ file: 'config: b.yaml' }), [
+      'heddle.yaml:1: config: A settings file cannot name another one',
+    ]);
+  });
+});
+
+describe('variables', () => {
+  function warningsOf(env: NodeJS.ProcessEnv): readonly string[] {
+    const result = parse({ env });
+    assert.ok(result.type === 'settings');
+    return result.warnings;
+  }
+
+  test('an unknown HEDDLE_ variable is a warning that suggests the near miss', () => {
+    assert.deepEqual(warningsOf({ HEDDLE_WORKER: '1' }), [
+      'HEDDLE_WORKER: No such setting; did you mean HEDDLE_WORKERS?',
+    ]);
+  });
+
+  test('variables that Kubernetes injects for Services and those of the launchers are silent', () => {
+    const names = [
+      'HEDDLE_SERVICE_HOST',
+      'HEDDLE_SERVICE_PORT',
+      'HEDDLE_SERVICE_PORT_HTTP',
+      'HEDDLE_PORT',
+      'HEDDLE_PORT_4140_TCP',
+    ];
+    const more = [
+      'HEDDLE_PORT_4140_TCP_ADDR',
+      'HEDDLE_ADMIN_SERVICE_HOST',
+      'HEDDLE_ADMIN_PORT',
+      'HEDDLE_NODE_BINARY',
+      'HEDDLE_DIST',
+    ];
+    assert.deepEqual(warningsOf(Object.fromEntries([...names, ...more].map((name) => [name, '1']))), []);
+  });
+});
+
+test('every default that is shown as it is written is a value that a user may give', () => {
+  for (const { name, works } of describeSettings()) {
+    const computed =
+      ['none', 'min(cores, 4)'].includes(works?.defaultShown ?? 'none') || /[ ,]/.test(works!.defaultShown);
+    if (!computed) settingsOf({ flags: { [name]: works!.defaultShown } });
+  }
+});

@@ -1,0 +1,242 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { eventually, sleep } from './client.ts';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+/** The tests run against the sources, or against the built output. */
+const CLI = process.env['HEDDLE_CLI'] ?? join(ROOT, process.env['HEDDLE_DIST'] === '1' ? 'dist/cli.js' : 'src/cli.ts');
+const START_MS = 15_000;
+const STOP_MS = 8000;
+
+/** A Service as a test needs it; everything else has the ordinary value. */
+export interface ServiceSpec {
+  readonly name: string;
+  readonly namespace?: string;
+  /** `127.0.0.1:9001`; none means that the annotation is absent. */
+  readonly endpoints?: readonly string[];
+  /** Numbers only: unnamed when there is one. */
+  readonly ports?: readonly number[];
+  readonly clusterIp?: string;
+  readonly enabled?: boolean;
+}
+
+export interface MeshOptions {
+  readonly services: readonly ServiceSpec[];
+  readonly flags?: readonly string[];
+  readonly workers?: number;
+  /** Default: the system chooses. */
+  readonly meshPort?: number;
+}
+
+export type LogLine = Readonly<Record<string, unknown>>;
+
+/** A connection as the kernel sees it. */
+export interface KernelSocket {
+  readonly localPort: number;
+  readonly remotePort: number;
+  readonly state: 'established' | 'listen' | 'close-wait' | 'other';
+}
+
+/** `heddle run` as a child process, serving Services from a folder of manifests. */
+export class Mesh {
+  readonly #child: ChildProcess;
+  readonly #folder: string;
+  /** JSON lines of standard output. */
+  readonly log: LogLine[] = [];
+  /** Standard error, and lines of standard output that are no JSON. */
+  stray = '';
+  exitCode: number | null | undefined;
+  #partial = '';
+
+  private constructor(child: ChildProcess, folder: string) {
+    this.#child = child;
+    this.#folder = folder;
+    child.stdout?.on('data', (bytes: Buffer) => this.#read(bytes.toString('utf8')));
+    child.stderr?.on('data', (bytes: Buffer) => (this.stray += bytes.toString('utf8')));
+    child.on('exit', (code, signal) => (this.exitCode = signal === null ? code : null));
+  }
+
+  static async start({ services, flags = [], workers = 2, meshPort = 0 }: MeshOptions): Promise<Mesh> {
+    const folder = mkdtempSync(join(tmpdir(), 'heddle-test-'));
+    // Several documents in one file, each of them JSON, which is YAML too.
+    writeFileSync(join(folder, 'services.yaml'), services.map((service) => JSON.stringify(manifest(service))).join('\n---\n'));
+    const child = spawn(
+      process.execPath,
+      [
+        CLI, 'run', '--discovery', 'files', '--manifests', folder,
+        '--mesh-listen', `127.0.0.1:${meshPort}`, '--probe-listen', '127.0.0.1:0', '--admin-listen', 'off',
+        '--workers', String(workers), '--log-format', 'json', '--drain-accept', '0s', '--drain-timeout', '3s', ...flags,
+      ],
+      { stdio: ['ignore', 'pipe', 'pipe'] },
+    );
+    const mesh = new Mesh(child, folder);
+    try {
+      await mesh.#ready();
+    } catch (error) {
+      child.kill('SIGKILL');
+      rmSync(folder, { recursive: true, force: true });
+      throw error;
+    }
+    return mesh;
+  }
+
+  /** Port of the mesh entry. */
+  get port(): number {
+    return this.#listener('mesh') ?? 0;
+  }
+
+  get probePort(): number {
+    return this.#listener('probe') ?? 0;
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  get alive(): boolean {
+    return this.exitCode === undefined;
+  }
+
+  /** Log lines that tell of a defect: an exception that nobody expected. */
+  get defects(): readonly LogLine[] {
+    return this.log.filter((line) => /defect|uncaught|unhandled/i.test(JSON.stringify(line)) || isFatal(line['level']));
+  }
+
+  /** Resident memory in bytes, of all threads. */
+  get memory(): number {
+    const match = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${this.pid}/status`, 'utf8'));
+    return Number(match?.[1] ?? 0) * 1024;
+  }
+
+  /** The TCP sockets that the process holds now, without its listeners (Linux only). */
+  get sockets(): readonly KernelSocket[] {
+    const inodes = new Set<string>();
+    for (const fd of readdirSync(`/proc/${this.pid}/fd`)) {
+      const inode = /^socket:\[(\d+)\]$/.exec(linkOf(`/proc/${this.pid}/fd/${fd}`))?.[1];
+      if (inode !== undefined) inodes.add(inode);
+    }
+    return ['tcp', 'tcp6'].flatMap((table) => kernelSockets(readFileSync(`/proc/${this.pid}/net/${table}`, 'utf8'), inodes));
+  }
+
+  /** Waits until the process holds no connection to a client. */
+  async withoutClients(waitMs = 3000): Promise<void> {
+    await eventually(() => this.sockets.every((socket) => socket.localPort !== this.port), {
+      what: 'no client connection to be left',
+      waitMs,
+    });
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#child.kill(name);
+  }
+
+  /** Waits for the end of the process. */
+  async exited(waitMs = STOP_MS): Promise<number | null> {
+    await eventually(() => this.exitCode !== undefined, { what: 'the process to end', waitMs });
+    return this.exitCode ?? null;
+  }
+
+  /** Stops it politely and insists on a clean end: exit code 0, no defect logged, nothing on standard error. */
+  async stop(): Promise<void> {
+    const wasAlive = this.alive;
+    if (wasAlive) this.signal('SIGTERM');
+    try {
+      const code = await this.exited();
+      if (!wasAlive || code !== 0) throw new Error(`Expected the mesh to run until stopped and end with 0, got ${code}: ${this.stray}`);
+      if (this.defects.length > 0) throw new Error(`Expected no defect, got ${JSON.stringify(this.defects.slice(0, 3))}`);
+      if (this.stray !== '') throw new Error(`Expected nothing but JSON lines, got ${this.stray.slice(0, 2000)}`);
+    } finally {
+      if (this.alive) this.signal('SIGKILL');
+      rmSync(this.#folder, { recursive: true, force: true });
+    }
+  }
+
+  async #ready(): Promise<void> {
+    const started = (): boolean => !this.alive || (this.port > 0 && this.probePort > 0);
+    await eventually(started, { waitMs: START_MS, what: 'the mesh to listen' }).catch((error: unknown) => {
+      throw new Error(`${String(error)}: ${JSON.stringify(this.log)} ${this.stray}`);
+    });
+    if (!this.alive) throw new Error(`Expected the mesh to start, got exit ${this.exitCode}: ${this.stray} ${JSON.stringify(this.log)}`);
+    const giveUpMs = performance.now() + START_MS;
+    while (!(await this.probe('/readyz'))) {
+      if (performance.now() > giveUpMs) throw new Error('Expected /readyz to answer 200');
+      await sleep(20);
+    }
+  }
+
+  /** Whether a probe answers 200. */
+  async probe(path: string): Promise<boolean> {
+    const reply = await fetch(`http://127.0.0.1:${this.probePort}${path}`).catch(() => undefined);
+    await reply?.arrayBuffer();
+    return reply?.status === 200;
+  }
+
+  #listener(name: string): number | undefined {
+    const line = this.log.find(({ msg, listener }) => msg === 'Listening' && listener === name);
+    return typeof line?.['port'] === 'number' ? line['port'] : undefined;
+  }
+
+  #read(text: string): void {
+    const lines = (this.#partial + text).split('\n');
+    this.#partial = lines.pop() ?? '';
+    for (const line of lines) {
+      try {
+        this.log.push(JSON.parse(line) as LogLine);
+      } catch {
+        this.stray += `${line}\n`;
+      }
+    }
+  }
+}
+
+function manifest({ name, namespace = 'test', endpoints, ports = [80], clusterIp, enabled = true }: ServiceSpec): object {
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: {
+      name,
+      namespace,
+      annotations: {
+        'heddle.dev/enabled': String(enabled),
+        ...(endpoints === undefined ? {} : { 'heddle.dev/endpoints': endpoints.join(',') }),
+      },
+    },
+    spec: {
+      ...(clusterIp === undefined ? {} : { clusterIP: clusterIp }),
+      ports: ports.map((port) => (ports.length === 1 ? { port } : { name: `port-${port}`, port })),
+    },
+  };
+}
+
+function isFatal(level: unknown): boolean {
+  return level === 'fatal' || level === 60;
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
+  }
+}
+
+const STATES: Readonly<Record<string, KernelSocket['state']>> = { '01': 'established', '08': 'close-wait', '0A': 'listen' };
+
+/** Reads a table of /proc/net: address:port in hex, state in hex, inode in the tenth column. */
+function kernelSockets(table: string, inodes: ReadonlySet<string>): KernelSocket[] {
+  const sockets: KernelSocket[] = [];
+  for (const row of table.split('\n').slice(1)) {
+    const columns = row.trim().split(/\s+/);
+    const [, local = '', remote = '', code = ''] = columns;
+    if (!inodes.has(columns[9] ?? '')) continue;
+    const state = STATES[code] ?? 'other';
+    if (state !== 'listen') sockets.push({ localPort: portOf(local), remotePort: portOf(remote), state });
+  }
+  return sockets;
+}
+
+function portOf(address: string): number {
+  return Number.parseInt(address.slice(address.indexOf(':') + 1), 16);
+}
