@@ -42,14 +42,20 @@ class Node implements Health {
   constructor(settings: Settings) {
     this.#settings = settings;
     this.#log = createLog(settings);
-    this.ended = new Promise((resolve) => { this.#end = resolve; });
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
     this.#workers = new Workers(settings, {
       onApplied: (worker, generation) => {
         this.#log.debug({ worker, generation }, 'Plan in force');
         this.#onPlan?.();
       },
-      onDefect: (worker, stack) => { this.#log.error({ worker, stack }, 'Defect: one connection was cut, please report'); },
-      onLost: (worker, reason, restartMs) => { this.#log.error({ worker, reason, restartMs }, 'Worker lost'); },
+      onDefect: (worker, stack) => {
+        this.#log.error({ worker, stack }, 'Defect: one connection was cut, please report');
+      },
+      onLost: (worker, reason, restartMs) => {
+        this.#log.error({ worker, reason, restartMs }, 'Worker lost');
+      },
     });
   }
 
@@ -65,8 +71,12 @@ class Node implements Health {
     await this.#openProbes('probe', probeListen);
     await this.#openProbes('admin', adminListen);
     if (meshListen !== undefined && meshListen.port > 0) this.#ports.push(meshListen.port);
-    const plan = new Promise<void>((resolve) => { this.#onPlan = resolve; });
-    this.#discovery = discoverFiles(this.#settings.manifests, (resources, problems) => { this.#publish(resources, problems); });
+    const plan = new Promise<void>((resolve) => {
+      this.#onPlan = resolve;
+    });
+    this.#discovery = discoverFiles(this.#settings.manifests, (resources, problems) => {
+      this.#publish(resources, problems);
+    });
     // A connection before the first plan would be told that its Service does not exist.
     await plan;
     if (meshListen !== undefined) await this.#openMesh(meshListen);
@@ -85,7 +95,8 @@ class Node implements Health {
     const { snapshot, problems } = compile(resources, this.#compiled, this.#settings.clusterDomain);
     this.#compiled = snapshot;
     const local = localize(snapshot, ownAddresses(this.#ports));
-    for (const problem of [...discovered, ...problems, ...local.problems]) this.#log.warn({ problem }, problemText(problem));
+    for (const problem of [...discovered, ...problems, ...local.problems])
+      this.#log.warn({ problem }, problemText(problem));
     const services = snapshot.routes.filter(({ enabled }) => enabled).length;
     this.#log.info({ generation: snapshot.generation, services, known: snapshot.routes.length }, 'Configuration');
     this.#workers.publish(local.snapshot);
@@ -95,7 +106,9 @@ class Node implements Health {
     const host = address.host ?? anyAddress();
     let handover = this.#settings.accept === 'handover';
     if (handover && !(await canTransfer())) {
-      this.#log.warn('This Node cannot hand connections to other threads: each worker accepts by itself (--accept reuseport)');
+      this.#log.warn(
+        'This Node cannot hand connections to other threads: each worker accepts by itself (--accept reuseport)',
+      );
       handover = false;
     }
     const port = await this.#workers.open(host, address.port, handover);
@@ -164,10 +177,16 @@ class Node implements Health {
 
 /** All addresses where a machine is open by default: both families where it has IPv6. */
 function anyAddress(): string {
-  return Object.values(networkInterfaces()).flat().some((address) => address?.family === 'IPv6') ? '::' : '0.0.0.0';
+  return Object.values(networkInterfaces())
+    .flat()
+    .some((address) => address?.family === 'IPv6')
+    ? '::'
+    : '0.0.0.0';
 }
 
 function ownAddresses(ports: readonly number[]): readonly { address: string; port: number }[] {
-  const addresses = Object.values(networkInterfaces()).flat().flatMap((address) => (address === undefined ? [] : [address.address]));
+  const addresses = Object.values(networkInterfaces())
+    .flat()
+    .flatMap((address) => (address === undefined ? [] : [address.address]));
   return addresses.flatMap((address) => ports.map((port) => ({ address, port })));
 }

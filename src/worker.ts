@@ -24,11 +24,18 @@ const slots = new Slots(buffer);
 const wheel = new TimerWheel(performance.now());
 const heads = new HeadPool(limits.headers);
 const headLimits = { head: limits.head, headers: limits.headers, url: limits.url };
-const bodyLimits = { chunkExtension: limits.chunkExtension, trailers: { head: limits.trailers, headers: limits.headers, url: 0 } };
+const bodyLimits = {
+  chunkExtension: limits.chunkExtension,
+  trailers: { head: limits.trailers, headers: limits.headers, url: 0 },
+};
 const upstream = { heads, wheel, limits, timeouts, headLimits, bodyLimits };
 
 const serve: ServeContext & { plan: Plan } = {
-  plan: { generation: 0, routes: new RouteTable({ routes: [], clusterDomain: settings.clusterDomain }), backends: new Map() },
+  plan: {
+    generation: 0,
+    routes: new RouteTable({ routes: [], clusterDomain: settings.clusterDomain }),
+    backends: new Map(),
+  },
   heads,
   wheel,
   limits,
@@ -38,14 +45,25 @@ const serve: ServeContext & { plan: Plan } = {
 };
 
 const listener = new Listener({
-  settings, heads, wheel, headLimits, bodyLimits, serve,
-  onClosed: () => { slots.increment(worker, CELLS.closed); },
+  settings,
+  heads,
+  wheel,
+  headLimits,
+  bodyLimits,
+  serve,
+  onClosed: () => {
+    slots.increment(worker, CELLS.closed);
+  },
 });
 let server: net.Server | undefined;
 
-onDefect((error) => { tell({ type: 'defect', stack: error instanceof Error ? (error.stack ?? error.message) : String(error) }); });
+onDefect((error) => {
+  tell({ type: 'defect', stack: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+});
 wheel.start();
-setInterval(() => { slots.increment(worker, CELLS.heartbeat); }, HEARTBEAT_MS);
+setInterval(() => {
+  slots.increment(worker, CELLS.heartbeat);
+}, HEARTBEAT_MS);
 
 port.on('message', (message: ToWorker) => {
   switch (message.type) {
@@ -64,7 +82,9 @@ port.on('message', (message: ToWorker) => {
       break;
     case 'finish':
       server?.close();
-      listener.finish(() => { tell({ type: 'finished' }); });
+      listener.finish(() => {
+        tell({ type: 'finished' });
+      });
       break;
   }
 });
@@ -85,8 +105,12 @@ function apply(snapshot: Snapshot): void {
 }
 
 function listen(host: string, listenPort: number): void {
-  server = net.createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true }, (socket) => { listener.take(socket); });
-  server.on('error', (error) => { tell({ type: 'refused', message: error.message }); });
+  server = net.createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true }, (socket) => {
+    listener.take(socket);
+  });
+  server.on('error', (error) => {
+    tell({ type: 'refused', message: error.message });
+  });
   server.listen({ host, port: listenPort, reusePort: true, backlog: BACKLOG }, () => {
     tell({ type: 'listening', port: (server!.address() as net.AddressInfo).port });
   });

@@ -17,12 +17,15 @@ const HEAD_TIMEOUT_MS = 5000;
 
 /** Liveness and readiness for the kubelet. Rejects when the port cannot be had. */
 export function openProbes(host: string, port: number, health: Health): Promise<ProbeServer> {
-  const server: Server = createServer({ headersTimeout: HEAD_TIMEOUT_MS, requestTimeout: HEAD_TIMEOUT_MS }, (request, response) => {
-    const { pathname } = new URL(request.url ?? '/', 'http://probe');
-    const [status, text] = answer(pathname, health);
-    response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' });
-    response.end(`${text}\n`);
-  });
+  const server: Server = createServer(
+    { headersTimeout: HEAD_TIMEOUT_MS, requestTimeout: HEAD_TIMEOUT_MS },
+    (request, response) => {
+      const { pathname } = new URL(request.url ?? '/', 'http://probe');
+      const [status, text] = answer(pathname, health);
+      response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' });
+      response.end(`${text}\n`);
+    },
+  );
   server.maxConnections = CONNECTIONS_MAX;
   return new Promise((resolve, reject) => {
     server.once('error', reject);

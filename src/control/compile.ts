@@ -44,7 +44,8 @@ function compileService(service: Service, slices: readonly EndpointSlice[]): Com
   const { namespace, name, clusterIps } = service;
   const wishes = readWishes(service);
   const problems = wishes.faults.map((fault) => problemOf('Service', service, fault));
-  if (!wishes.enabled) return { route: { namespace, name, enabled: false, clusterIps, ports: [] }, backends: [], problems };
+  if (!wishes.enabled)
+    return { route: { namespace, name, enabled: false, clusterIps, ports: [] }, backends: [], problems };
 
   const ports = service.ports
     .filter(({ protocol }) => protocol === 'TCP')
@@ -52,7 +53,11 @@ function compileService(service: Service, slices: readonly EndpointSlice[]): Com
     .map((port) => ({ port: port.port, name: port.name, backend: `${namespace}/${name}:${port.port}` as BackendId }));
   const source = endpointSource(service, { slices, fixed: wishes.endpoints });
   const backends = ports.map((port) => ({ id: port.backend, endpoints: source.endpointsOf(port.name) }));
-  return { route: { namespace, name, enabled: true, clusterIps, ports }, backends, problems: [...problems, ...source.problems] };
+  return {
+    route: { namespace, name, enabled: true, clusterIps, ports },
+    backends,
+    problems: [...problems, ...source.problems],
+  };
 }
 
 /** Where the endpoints of a Service come from: nowhere, its annotation, or its slices. */
@@ -62,7 +67,10 @@ function endpointSource(
 ): { endpointsOf(portName: string): readonly Endpoint[]; problems: readonly Problem[] } {
   if (service.type === 'ExternalName') {
     const expected = 'a Service with endpoints (a name outside the mesh is never resolved)';
-    return { endpointsOf: () => [], problems: [problemOf('Service', service, { field: 'spec.type', expected, got: service.type })] };
+    return {
+      endpointsOf: () => [],
+      problems: [problemOf('Service', service, { field: 'spec.type', expected, got: service.type })],
+    };
   }
   if (fixed !== undefined) {
     const endpoints = inOrder(fixed);

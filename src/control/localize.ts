@@ -23,7 +23,12 @@ export function localize(
     if (mine.length === 0) return backend;
     const object = `Service ${backend.id.slice(0, backend.id.lastIndexOf(':'))}`;
     for (const { address, port } of mine) {
-      problems.push({ object, field: '', expected: 'endpoints that are no listener of this mesh', got: shown(`${address} port ${port}`) });
+      problems.push({
+        object,
+        field: '',
+        expected: 'endpoints that are no listener of this mesh',
+        got: shown(`${address} port ${port}`),
+      });
     }
     return { id: backend.id, endpoints: backend.endpoints.filter((endpoint) => !isOwn(endpoint)) };
   });

@@ -52,7 +52,11 @@ export class Workers {
     this.#buffer = Slots.allocate(settings.workers);
     this.#slots = new Slots(this.#buffer);
     this.#seats = Array.from({ length: settings.workers }, (_, index) => ({
-      index, backoff: new Backoff(RESTART_MS_FIRST, RESTART_MS_MAX), thread: undefined, ready: false, finished: false,
+      index,
+      backoff: new Backoff(RESTART_MS_FIRST, RESTART_MS_MAX),
+      thread: undefined,
+      ready: false,
+      finished: false,
     }));
     for (const seat of this.#seats) this.#start(seat);
   }
@@ -82,7 +86,10 @@ export class Workers {
     for (const seat of this.#seats) {
       this.#tell(seat, { type: 'listen', host, port: chosen });
       chosen = await new Promise((resolve, reject) => {
-        this.#onListening = (got, refusal) => { if (refusal === '') resolve(got); else reject(new Error(refusal)); };
+        this.#onListening = (got, refusal) => {
+          if (refusal === '') resolve(got);
+          else reject(new Error(refusal));
+        };
       });
     }
     this.#listen = { host, port: chosen };
@@ -119,12 +126,21 @@ export class Workers {
     seat.finished = false;
     const seed: WorkerSeed = { worker: index, settings: this.#settings, slots: this.#buffer };
     // The same line works from src/*.ts and from dist/*.js: tsc rewrites imports but not URLs.
-    const thread = new Worker(new URL(`../worker${extname(import.meta.filename)}`, import.meta.url), { workerData: seed, name: `worker ${index}` });
+    const thread = new Worker(new URL(`../worker${extname(import.meta.filename)}`, import.meta.url), {
+      workerData: seed,
+      name: `worker ${index}`,
+    });
     seat.thread = thread;
-    thread.on('message', (message: FromWorker) => { this.#hear(seat, message); });
+    thread.on('message', (message: FromWorker) => {
+      this.#hear(seat, message);
+    });
     let reason = '';
-    thread.on('error', (error: Error) => { reason = error.stack ?? error.message; });
-    thread.on('exit', (code) => { this.#lost(seat, reason === '' ? `exit code ${code}` : reason); });
+    thread.on('error', (error: Error) => {
+      reason = error.stack ?? error.message;
+    });
+    thread.on('exit', (code) => {
+      this.#lost(seat, reason === '' ? `exit code ${code}` : reason);
+    });
     if (this.#snapshot !== undefined) this.#tell(seat, { type: 'snapshot', snapshot: this.#snapshot });
     if (this.#listen !== undefined) this.#tell(seat, { type: 'listen', ...this.#listen });
     if (this.#stage === 'draining') this.#tell(seat, { type: 'drain' });
@@ -138,7 +154,9 @@ export class Workers {
     if (this.#stage === 'finishing') return;
     const restartMs = seat.backoff.next(performance.now());
     this.#events.onLost(seat.index, reason, restartMs);
-    setTimeout(() => { if (this.#stage !== 'finishing') this.#start(seat); }, restartMs);
+    setTimeout(() => {
+      if (this.#stage !== 'finishing') this.#start(seat);
+    }, restartMs);
   }
 
   #hear(seat: Seat, message: FromWorker): void {
@@ -175,4 +193,3 @@ export class Workers {
     seat.thread?.postMessage(message);
   }
 }
-

@@ -14,5 +14,8 @@ export function shown(value: unknown): string {
 
 /** Text in quotes, whole, with every character that could do something to a terminal escaped. */
 export function quoted(text: string): string {
-  return JSON.stringify(text).replace(DECEPTIVE, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return JSON.stringify(text).replace(
+    DECEPTIVE,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }

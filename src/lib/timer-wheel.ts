@@ -74,7 +74,8 @@ export class TimerWheel {
   tick(nowMs: number): number {
     this.nowMs = nowMs;
     // After a long stall each slot needs one visit only.
-    if (nowMs - this.#nextSlotMs > SLOTS * SLOT_MS) this.#nextSlotMs = Math.floor(nowMs / SLOT_MS - SLOTS + 1) * SLOT_MS;
+    if (nowMs - this.#nextSlotMs > SLOTS * SLOT_MS)
+      this.#nextSlotMs = Math.floor(nowMs / SLOT_MS - SLOTS + 1) * SLOT_MS;
     while (this.#nextSlotMs + SLOT_MS <= nowMs) {
       const slot = slotAt(this.#nextSlotMs);
       this.#nextSlotMs += SLOT_MS;
@@ -101,7 +102,9 @@ export class TimerWheel {
     clearTimeout(this.#driver);
     const waitMs = this.tick(performance.now());
     this.#driverMs = this.nowMs + waitMs;
-    this.#driver = setTimeout(() => { this.#drive(); }, waitMs);
+    this.#driver = setTimeout(() => {
+      this.#drive();
+    }, waitMs);
   }
 
   #visit(slot: number, nowMs: number): void {

@@ -4,7 +4,10 @@ import { METHOD } from './http.ts';
 /** Without a policy one retry is made (architecture page, section 7). */
 const ATTEMPTS_MAX = 2;
 /** RFC 9110 section 9.2.2, as bits. */
-const IDEMPOTENT = [METHOD.get, METHOD.head, METHOD.options, METHOD.put, METHOD.delete, METHOD.trace].reduce((set, method) => set | (1 << method), 0);
+const IDEMPOTENT = [METHOD.get, METHOD.head, METHOD.options, METHOD.put, METHOD.delete, METHOD.trace].reduce(
+  (set, method) => set | (1 << method),
+  0,
+);
 
 export function isIdempotent(method: number): boolean {
   return ((IDEMPOTENT >> method) & 1) === 1;

@@ -36,7 +36,11 @@ export class LiveBackend {
     for (const endpoint of this.endpoints.values()) endpoint.close();
   }
 
-  #adopt(backend: Backend, before: ReadonlyMap<string, LiveEndpoint>, context: UpstreamContext): ReadonlyMap<string, LiveEndpoint> {
+  #adopt(
+    backend: Backend,
+    before: ReadonlyMap<string, LiveEndpoint>,
+    context: UpstreamContext,
+  ): ReadonlyMap<string, LiveEndpoint> {
     return new Map(
       backend.endpoints.map((endpoint) => {
         const key = `${endpoint.address} ${endpoint.port}`;

@@ -45,7 +45,12 @@ export function decide(head: Head, routes: RouteTable, listenerPort: number, dec
     const { port } = head.authority;
     choosePort(decision, route, port > 0 ? String(port) : '', listenerPort);
   } else if (head.form === FORM.authority) fail(decision, 'connect-forbidden', unknownAuthority(head));
-  else if (isBridge(head)) fail(decision, 'no-route', `${BRIDGE_AUTHORITY} is the address of the bridge, which this version does not have yet`);
+  else if (isBridge(head))
+    fail(
+      decision,
+      'no-route',
+      `${BRIDGE_AUTHORITY} is the address of the bridge, which this version does not have yet`,
+    );
   else if (!bySomethingElse(head, routes, decision)) fail(decision, 'no-route', unknownAuthority(head));
   if (decision.failure !== undefined && head.form === FORM.authority) decision.failure = 'connect-forbidden';
   return decision;
@@ -62,11 +67,13 @@ function takePath(head: Head, decision: Decision): void {
 
 /** Path, then field. False: neither names a Service. */
 function bySomethingElse(head: Head, routes: RouteTable, decision: Decision): boolean {
-  if (head.targetEnd - head.pathStart > SERVICE_PATH.length && startsWith(head, SERVICE_PATH)) return byPath(head, routes, decision);
+  if (head.targetEnd - head.pathStart > SERVICE_PATH.length && startsWith(head, SERVICE_PATH))
+    return byPath(head, routes, decision);
   if (head.find(FIELD.heddleService) < 0) return false;
   const value = head.values(FIELD.heddleService);
   const names = SERVICE_HEADER.exec(value);
-  if (names === null) fail(decision, 'no-route', `x-heddle-service must be namespace/name or namespace/name:port, got ${value}`);
+  if (names === null)
+    fail(decision, 'no-route', `x-heddle-service must be namespace/name or namespace/name:port, got ${value}`);
   else byName(names, routes, 'header', decision);
   return true;
 }
@@ -79,11 +86,19 @@ function byPath(head: Head, routes: RouteTable, decision: Decision): boolean {
   }
   byName(names, routes, 'path', decision);
   decision.pathStart = head.pathStart + names[0].length;
-  decision.pathPrefix = decision.pathStart === head.targetEnd || head.bytes[head.base + decision.pathStart] === QUESTION ? SLASH : PATH_AS_IT_IS;
+  decision.pathPrefix =
+    decision.pathStart === head.targetEnd || head.bytes[head.base + decision.pathStart] === QUESTION
+      ? SLASH
+      : PATH_AS_IT_IS;
   return true;
 }
 
-function byName([, namespace = '', name = '', port = '']: RegExpExecArray, routes: RouteTable, by: 'path' | 'header', decision: Decision): void {
+function byName(
+  [, namespace = '', name = '', port = '']: RegExpExecArray,
+  routes: RouteTable,
+  by: 'path' | 'header',
+  decision: Decision,
+): void {
   const route = routes.byName(namespace.toLowerCase(), name.toLowerCase());
   decision.by = by;
   if (route === undefined) fail(decision, 'no-route', `There is no Service ${name} in namespace ${namespace}`);
@@ -94,7 +109,11 @@ function byName([, namespace = '', name = '', port = '']: RegExpExecArray, route
 function choosePort(decision: Decision, route: Route, asked: string, listenerPort: number): void {
   const { name, namespace, ports, enabled } = route;
   if (!enabled) {
-    fail(decision, 'not-enabled', `Service ${name} in namespace ${namespace} exists but is not enabled: annotate it with heddle.dev/enabled: "true"`);
+    fail(
+      decision,
+      'not-enabled',
+      `Service ${name} in namespace ${namespace} exists but is not enabled: annotate it with heddle.dev/enabled: "true"`,
+    );
     return;
   }
   let port: RoutePort | undefined;
@@ -114,14 +133,18 @@ function noPort({ name, namespace, ports }: Route, asked: string): string {
 
 function isBridge(head: Head): boolean {
   const { hostStart, hostEnd } = head.authority;
-  return hostEnd - hostStart === BRIDGE_AUTHORITY.length && head.text(hostStart, hostEnd).toLowerCase() === BRIDGE_AUTHORITY;
+  return (
+    hostEnd - hostStart === BRIDGE_AUTHORITY.length && head.text(hostStart, hostEnd).toLowerCase() === BRIDGE_AUTHORITY
+  );
 }
 
 function unknownAuthority(head: Head): string {
   const { hostStart, hostEnd, dotted, ipv6 } = head.authority;
   const host = head.text(hostStart, hostEnd);
-  if (host === '') return 'The request names no Service: its authority is empty, and neither its path nor x-heddle-service does';
-  if (!dotted && !ipv6) return `The bare name ${host} needs the client's namespace, which is known on Kubernetes only: use ${host}.<namespace>`;
+  if (host === '')
+    return 'The request names no Service: its authority is empty, and neither its path nor x-heddle-service does';
+  if (!dotted && !ipv6)
+    return `The bare name ${host} needs the client's namespace, which is known on Kubernetes only: use ${host}.<namespace>`;
   return `The authority ${host} is no Service that is known here: it must be name.namespace, name.namespace.svc or a ClusterIP`;
 }
 

@@ -5,10 +5,20 @@ import type { Head } from './http/head.ts';
 export { H1Downstream, type DownstreamContext } from './http/h1-downstream.ts';
 export { BodyReader, FRAMING, type BodyLimits, type BodySink } from './http/body.ts';
 export { Authority } from './http/authority.ts';
-export { ASTERISK, composeReply, Edits, PATH_AS_IT_IS, SLASH, writeLastChunk, writePayload, writeRequest } from './http/encode.ts';
+export {
+  ASTERISK,
+  composeReply,
+  Edits,
+  PATH_AS_IT_IS,
+  SLASH,
+  writeLastChunk,
+  writePayload,
+  writeRequest,
+} from './http/encode.ts';
 export * from './http/fields.ts';
+export { framingIsSound, requestIsSound } from './http/meaning.ts';
 export { FORM, Head, HeadPool, METHOD } from './http/head.ts';
-export { feedHead, framingIsSound, type HeadLimits, PARSE_MORE, PARSE_REFUSED, startReply, startRequest } from './http/parse.ts';
+export { feedHead, type HeadLimits, PARSE_MORE, PARSE_REFUSED, startReply, startRequest } from './http/parse.ts';
 export { type DialOwner, onDefect, outbox, Wire } from './http/wire.ts';
 
 /** Who sends a request. */
@@ -40,6 +50,8 @@ export interface Exchange {
   /** Payload of the reply. False: wait for `onDrain`. */
   data(bytes: Buffer, start: number, end: number): boolean;
   end(trailers: Head | undefined): void;
+  /** Takes back a reply that cannot be completed. True: nothing of it had left, and another one can be given. */
+  retract(): boolean;
   /** The reply cannot be completed: cuts it so that nobody takes it for complete. */
   abort(): void;
   /** Nothing after this exchange on its connection: its reply closes it. */

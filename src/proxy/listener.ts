@@ -1,7 +1,15 @@
 import { BlockList, type Socket } from 'node:net';
 import type { TimerWheel } from '../lib/timer-wheel.ts';
 import type { Settings } from '../model/settings.ts';
-import { type BodyLimits, type DownstreamContext, H1Downstream, type HeadLimits, type HeadPool, type Source, Wire } from './http.ts';
+import {
+  type BodyLimits,
+  type DownstreamContext,
+  H1Downstream,
+  type HeadLimits,
+  type HeadPool,
+  type Source,
+  Wire,
+} from './http.ts';
 import { type ServeContext, Serving } from './serve.ts';
 
 /** Connections end at their age ± this share, so that clients that came together do not come back together. */
@@ -46,7 +54,8 @@ export class Listener implements DownstreamContext {
     this.#onClosed = onClosed;
     if (settings.trustForwardedFrom.length > 0) {
       this.#trusted = new BlockList();
-      for (const { address, prefix, family } of settings.trustForwardedFrom) this.#trusted.addSubnet(address, prefix, family);
+      for (const { address, prefix, family } of settings.trustForwardedFrom)
+        this.#trusted.addSubnet(address, prefix, family);
     }
   }
 

@@ -1,5 +1,14 @@
 import { FAILURES, type FailureCode } from '../model/failure.ts';
-import { composeReply, Edits, type Exchange, feedHead, type HeadLimits, type HeadPool, METHOD, startReply } from './http.ts';
+import {
+  composeReply,
+  Edits,
+  type Exchange,
+  feedHead,
+  type HeadLimits,
+  type HeadPool,
+  METHOD,
+  startReply,
+} from './http.ts';
 
 const NO_EDITS = new Edits(0);
 const DETAIL_CHARS_MAX = 500;
@@ -14,7 +23,9 @@ const OWN_HEAD: HeadLimits = { head: 8192, headers: 16, url: 0 };
 export function replyFailure(exchange: Exchange, heads: HeadPool, failure: FailureCode, detail: string): void {
   const { status, advice } = FAILURES[failure];
   const text = detail.slice(0, DETAIL_CHARS_MAX);
-  const body = Buffer.from(`${JSON.stringify({ type: 'about:blank', title: advice, status, detail: text, code: failure })}\n`);
+  const body = Buffer.from(
+    `${JSON.stringify({ type: 'about:blank', title: advice, status, detail: text, code: failure })}\n`,
+  );
   const fields: [string, string][] = [
     ['content-type', 'application/problem+json'],
     ['content-length', String(body.length)],

@@ -5,7 +5,17 @@ import { isIdempotent, mayRetry } from './attempt.ts';
 import type { LiveBackend } from './balance.ts';
 import { decide, type Decision, type Plan } from './decide.ts';
 import { editReply, editRequest, looped, makeRequestId, requestIdRoom, sourceLines } from './filter.ts';
-import { type Carrier, type CarrierOwner, type Edits, type Exchange, type ExchangeOwner, FIELD, type Head, type HeadPool, METHOD } from './http.ts';
+import {
+  type Carrier,
+  type CarrierOwner,
+  type Edits,
+  type Exchange,
+  type ExchangeOwner,
+  FIELD,
+  type Head,
+  type HeadPool,
+  METHOD,
+} from './http.ts';
 import { replyFailure } from './reply.ts';
 import type { CarrierWaiter, LiveEndpoint } from './upstream.ts';
 
@@ -199,7 +209,10 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     this.#stage = STAGE.relaying;
     this.#forget();
     const type = head.find(FIELD.contentType);
-    const streams = head.status === 101 || this.#exchange.head.method === METHOD.connect || (type >= 0 && STREAMING_TYPE.test(head.value(type)));
+    const streams =
+      head.status === 101 ||
+      this.#exchange.head.method === METHOD.connect ||
+      (type >= 0 && STREAMING_TYPE.test(head.value(type)));
     this.#idleMs = streams ? timeouts.streamIdleMs : timeouts.idleMs;
     this.#touch();
     editReply(edits);
@@ -248,7 +261,8 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     if (!carrier.reused) this.#observeFailure(failed);
     this.#carrier = undefined;
     this.#detach();
-    if (relaying) this.#exchange.abort();
+    if (relaying && !this.#exchange.retract()) this.#exchange.abort();
+    else if (relaying) this.#answer(failure, detail);
     else if (this.#mayRetry(failure, true, carrier)) this.#attempt(failed, carrier.reused);
     else this.#answer(failure, detail);
   }
@@ -282,20 +296,24 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   }
 
   onTimer(nowMs: number): void {
-    if (this.#stage === STAGE.relaying || (this.#stage === STAGE.sending && !this.#exchange.requestEnded)) this.#idle(nowMs);
-    else if (this.#stage !== STAGE.done) this.#timeOut('reply-timeout', `No answer of ${this.#backend.id} within ${this.#context.timeouts.requestMs} ms`);
+    if (this.#stage === STAGE.relaying || (this.#stage === STAGE.sending && !this.#exchange.requestEnded))
+      this.#idle(nowMs);
+    else if (this.#stage !== STAGE.done)
+      this.#timeOut('reply-timeout', `No answer of ${this.#backend.id} within ${this.#context.timeouts.requestMs} ms`);
   }
 
   /** Nothing was passed on for a while. A receiver that takes little by little is not idle. */
   #idle(nowMs: number): void {
     const blocked = this.#replyBlocked || this.#requestBlocked;
-    if ((this.#replyBlocked && this.#exchange.moved()) || (this.#requestBlocked && this.#carrier?.moved() === true)) this.#movedMs = nowMs;
+    if ((this.#replyBlocked && this.#exchange.moved()) || (this.#requestBlocked && this.#carrier?.moved() === true))
+      this.#movedMs = nowMs;
     if (blocked && nowMs - this.#movedMs < this.#idleMs) {
       this.#context.wheel.set(this.#timer, nowMs + this.#idleMs / LOOKS);
     } else if (this.#stage === STAGE.relaying) {
       this.#giveUp();
       this.#exchange.abort();
-    } else if (this.#requestBlocked) this.#timeOut('reply-stalled', `The endpoint took nothing of the request for ${this.#idleMs} ms`);
+    } else if (this.#requestBlocked)
+      this.#timeOut('reply-stalled', `The endpoint took nothing of the request for ${this.#idleMs} ms`);
     else this.#timeOut('body-timeout', `Nothing came of the request body for ${this.#idleMs} ms`);
   }
 
@@ -345,7 +363,8 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   /** Something was passed on: silence is counted from here. */
   #touch(): void {
     const { wheel } = this.#context;
-    if (this.#stage === STAGE.relaying || !this.#exchange.requestEnded) wheel.set(this.#timer, wheel.nowMs + this.#idleMs);
+    if (this.#stage === STAGE.relaying || !this.#exchange.requestEnded)
+      wheel.set(this.#timer, wheel.nowMs + this.#idleMs);
   }
 
   /** A receiver is full: from now on it is looked at more often. */

@@ -10,7 +10,11 @@ export function createLog({ logLevel, logFormat }: Pick<Settings, 'logLevel' | '
   const options: pino.LoggerOptions = { level: logLevel, base: null };
   // A full pipe must not stop the thread that accepts connections.
   if (logFormat === 'json') return pino(options, pino.destination({ dest: 1, sync: false }));
-  return pino(options, { write: (line: string) => { process.stdout.write(prettyLine(JSON.parse(line) as LogLine)); } });
+  return pino(options, {
+    write: (line: string) => {
+      process.stdout.write(prettyLine(JSON.parse(line) as LogLine));
+    },
+  });
 }
 
 interface LogLine {
@@ -24,6 +28,8 @@ const COLOUR = { 10: 'gray', 20: 'gray', 30: 'green', 40: 'yellow', 50: 'red', 6
 function prettyLine({ level, time, msg = '', ...fields }: LogLine): string {
   const label = (pino.levels.labels[level] ?? '').toUpperCase().padEnd(5);
   const coloured = styleText(COLOUR[level as keyof typeof COLOUR] ?? 'reset', label, { stream: process.stdout });
-  const rest = Object.entries(fields).map(([key, value]) => ` ${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
+  const rest = Object.entries(fields).map(
+    ([key, value]) => ` ${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+  );
   return `${new Date(time).toTimeString().slice(0, 8)} ${coloured} ${msg}${rest.join('')}\n`;
 }

@@ -20,7 +20,12 @@ function folder(t: TestContext, files: Record<string, string | Uint8Array>): str
 }
 
 /** What is discovered, with the names of Services, and problems as lines without the path of the last directory. */
-function discover(...directories: [...string[], root: string]): { resources: Resources; problems: readonly Problem[]; names: string[]; lines: string[] } {
+function discover(...directories: [...string[], root: string]): {
+  resources: Resources;
+  problems: readonly Problem[];
+  names: string[];
+  lines: string[];
+} {
   const root = directories.at(-1) ?? '';
   let found: { resources: Resources; problems: readonly Problem[] } | undefined;
   discoverFiles(directories, (resources, problems) => {
@@ -51,7 +56,16 @@ test('files are read recursively, by name, whatever their manifest suffix', (t) 
   const root = folder(t, {
     'b.yaml': service('b'),
     'a/2.yml': service('a2'),
-    'a/1.json': JSON.stringify({ apiVersion: 'v1', kind: 'Service', metadata: { name: 'a1', namespace: 'shop' }, spec: { ports: [{ port: 80 }] } }, null, '\t'),
+    'a/1.json': JSON.stringify(
+      {
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata: { name: 'a1', namespace: 'shop' },
+        spec: { ports: [{ port: 80 }] },
+      },
+      null,
+      '\t',
+    ),
     'notes.txt': 'not a manifest: [',
     'c.yaml.bak': service('backup'),
   });
@@ -74,7 +88,10 @@ test('several directories are read in the order given, and the first of two equa
   const one = folder(t, { 'x.yaml': service('orders', { clusterIp: '10.96.0.1' }) });
   const two = folder(t, { 'y.yaml': `# a comment\n${service('orders', { clusterIp: '10.96.0.2' })}` });
   const { resources, problems } = discover(one, two);
-  assert.deepEqual(resources.services.map(({ clusterIps }) => clusterIps), [['10.96.0.1']]);
+  assert.deepEqual(
+    resources.services.map(({ clusterIps }) => clusterIps),
+    [['10.96.0.1']],
+  );
   assert.equal(problems.length, 1);
   assert.deepEqual(problems[0]?.origin, { file: join(two, 'y.yaml'), line: 2 });
   assert.match(problems[0]?.expected ?? '', /^each object once \(the first one, which stays, is at .*x\.yaml:1\)$/);
@@ -97,12 +114,18 @@ test('a file over 8 MiB is a problem and is not read', (t) => {
 });
 
 test('a pipe, a broken link and binary junk are problems of their own', (t) => {
-  const root = folder(t, { 'a.yaml': service('a'), 'junk.yaml': Uint8Array.from({ length: 4096 }, (_, index) => (index * 151) & 255) });
+  const root = folder(t, {
+    'a.yaml': service('a'),
+    'junk.yaml': Uint8Array.from({ length: 4096 }, (_, index) => (index * 151) & 255),
+  });
   execFileSync('mkfifo', [join(root, 'pipe.yaml')]);
   symlinkSync('nowhere', join(root, 'broken.yaml'));
   const { names, lines } = discover(root);
   assert.deepEqual(names, ['shop/a']);
-  assert.deepEqual(lines.map((line) => line.replace(/: .*/, '')), ['/broken.yaml', '/junk.yaml', '/pipe.yaml']);
+  assert.deepEqual(
+    lines.map((line) => line.replace(/: .*/, '')),
+    ['/broken.yaml', '/junk.yaml', '/pipe.yaml'],
+  );
 });
 
 test('lines of annotations are known in later documents and in lists', (t) => {
@@ -125,7 +148,10 @@ items:
     spec: { ports: [{ port: 80 }] }
 `;
   const { resources } = discover(folder(t, { 'list.yaml': list }));
-  assert.deepEqual(resources.services.map(({ origin }) => origin?.line), [2, 18]);
+  assert.deepEqual(
+    resources.services.map(({ origin }) => origin?.line),
+    [2, 18],
+  );
   assert.deepEqual(resources.services[1]?.origin?.fieldLines, {
     'metadata.annotations["heddle.dev/enabled"]': 25,
     'metadata.annotations["heddle.dev/endpoints"]': 26,
@@ -136,29 +162,64 @@ test('lines are right with Windows line ends and a byte order mark', (t) => {
   const text = `\ufeff${service('a')}---\n${service('b').replace('port: 80', 'port: no')}`.replaceAll('\n', '\r\n');
   const { names, lines } = discover(folder(t, { 'a.yaml': text }));
   assert.deepEqual(names, ['shop/a']);
-  assert.deepEqual(lines, ['/a.yaml:21: Service shop/b: spec.ports[0].port: expected a port number from 1 to 65535, got "no"']);
+  assert.deepEqual(lines, [
+    '/a.yaml:21: Service shop/b: spec.ports[0].port: expected a port number from 1 to 65535, got "no"',
+  ]);
 });
 
 test('only annotations of the mesh are kept', (t) => {
-  const { resources } = discover(folder(t, { 'a.yaml': service('a', { annotations: '{ heddle.dev/enabled: "true", heddle.development/x: "1", y: "2" }' }) }));
+  const { resources } = discover(
+    folder(t, {
+      'a.yaml': service('a', { annotations: '{ heddle.dev/enabled: "true", heddle.development/x: "1", y: "2" }' }),
+    }),
+  );
   assert.deepEqual(resources.services[0]?.annotations, { 'heddle.dev/enabled': 'true' });
 });
 
 test('a text of aliases of aliases is refused in a moment, and the next document is read', (t) => {
-  const levels = Array.from({ length: 12 }, (_, level) => `l${level}: &l${level} [${level === 0 ? 'x' : Array(12).fill(`*l${level - 1}`).join(', ')}]`);
-  const merges = Array.from({ length: 12 }, (_, level) => `m${level}: &m${level} { <<: [${level === 0 ? '{}' : Array(12).fill(`*m${level - 1}`).join(', ')}] }`);
+  const levels = Array.from(
+    { length: 12 },
+    (_, level) =>
+      `l${level}: &l${level} [${
+        level === 0
+          ? 'x'
+          : Array(12)
+              .fill(`*l${level - 1}`)
+              .join(', ')
+      }]`,
+  );
+  const merges = Array.from(
+    { length: 12 },
+    (_, level) =>
+      `m${level}: &m${level} { <<: [${
+        level === 0
+          ? '{}'
+          : Array(12)
+              .fill(`*m${level - 1}`)
+              .join(', ')
+      }] }`,
+  );
   const bomb = (lines: string[]): string => `apiVersion: v1\nkind: Service\n${lines.join('\n')}\n---\n`;
-  const circle = 'apiVersion: v1\nkind: List\nitems: &items\n  - { apiVersion: v1, kind: List, items: *items }\n  - { apiVersion: v1, kind: List, items: *items }\n---\n';
-  const self = 'apiVersion: v1\nkind: Service\nspec: &spec { a: *spec, b: *spec }\n---\napiVersion: v1\nkind: Service\nspec: &more { <<: *more }\n---\n';
+  const circle =
+    'apiVersion: v1\nkind: List\nitems: &items\n  - { apiVersion: v1, kind: List, items: *items }\n  - { apiVersion: v1, kind: List, items: *items }\n---\n';
+  const self =
+    'apiVersion: v1\nkind: Service\nspec: &spec { a: *spec, b: *spec }\n---\napiVersion: v1\nkind: Service\nspec: &more { <<: *more }\n---\n';
   const began = performance.now();
-  const { names, lines } = discover(folder(t, { 'a.yaml': bomb(levels) + bomb(merges) + circle + self + service('after') }));
+  const { names, lines } = discover(
+    folder(t, { 'a.yaml': bomb(levels) + bomb(merges) + circle + self + service('after') }),
+  );
   assert.ok(performance.now() - began < 2000);
   assert.deepEqual(names, ['shop/after']);
   assert.match(lines.join('\n'), /aliases that stand for at most 100000 nodes in one document, got more/);
 });
 
 test('nesting without end is refused with its line, and what stands before it is read', (t) => {
-  for (const nested of ['['.repeat(4_000_000), '{a: '.repeat(1_000_000), '- '.repeat(1_000_000), '? '.repeat(1_000_000)]) {
+  for (const nested of [
+    '['.repeat(4_000_000),
+    '{a: '.repeat(1_000_000),
+    '- '.repeat(1_000_000),
+    '? '.repeat(1_000_000),
+  ]) {
     const { names, lines } = discover(folder(t, { 'a.yaml': `${service('before')}---\n${nested}` }));
     assert.deepEqual(names, ['shop/before']);
     assert.match(lines.at(-1) ?? '', /^\/a\.yaml:12: \/a\.yaml: expected at most 200 levels of nesting, got more/);
@@ -166,8 +227,16 @@ test('nesting without end is refused with its line, and what stands before it is
 });
 
 test('a file of nothing but faults ends in a bounded number of problems', (t) => {
-  for (const faults of [']'.repeat(4_000_000), `[${','.repeat(500_000)}`, '*a '.repeat(300_000), '--- a\n'.repeat(100_000), '\u0001\u0002%@`'.repeat(100_000)]) {
-    const { names, problems } = discover(folder(t, { 'a.yaml': `${service('before')}---\n${faults}`, 'b.yaml': service('other') }));
+  for (const faults of [
+    ']'.repeat(4_000_000),
+    `[${','.repeat(500_000)}`,
+    '*a '.repeat(300_000),
+    '--- a\n'.repeat(100_000),
+    '\u0001\u0002%@`'.repeat(100_000),
+  ]) {
+    const { names, problems } = discover(
+      folder(t, { 'a.yaml': `${service('before')}---\n${faults}`, 'b.yaml': service('other') }),
+    );
     assert.ok(problems.length >= 1 && problems.length <= 1001, `${problems.length} problems`);
     assert.ok(names.includes('shop/other'));
     assert.ok(problems.every((problem) => problemText(problem).length < 1000));
@@ -188,15 +257,28 @@ spec: { __proto__: { type: ExternalName }, ports: [{ port: 80, __proto__: { port
 `;
   const { resources, lines } = discover(folder(t, { 'a.yaml': text }));
   assert.equal(Object.hasOwn(Object.prototype, 'polluted'), false);
-  assert.deepEqual(resources.services.map(({ name, type, annotations, ports }) => ({ name, type, annotations, ports })), [
-    { name: 'orders', type: 'ClusterIP', annotations: {}, ports: [{ name: '', port: 80, protocol: 'TCP', targetPort: 80 }] },
-  ]);
+  assert.deepEqual(
+    resources.services.map(({ name, type, annotations, ports }) => ({ name, type, annotations, ports })),
+    [
+      {
+        name: 'orders',
+        type: 'ClusterIP',
+        annotations: {},
+        ports: [{ name: '', port: 80, protocol: 'TCP', targetPort: 80 }],
+      },
+    ],
+  );
   assert.equal(lines.length, 1);
-  assert.match(lines[0] ?? '', /^\/a\.yaml:9: Service shop\/orders: metadata\.annotations\["heddle\.dev\/__proto__"\]: expected /);
+  assert.match(
+    lines[0] ?? '',
+    /^\/a\.yaml:9: Service shop\/orders: metadata\.annotations\["heddle\.dev\/__proto__"\]: expected /,
+  );
 });
 
 test('control characters of a manifest never reach a problem', (t) => {
-  const text = service('a').replace('port: 80', 'port: "\\e[2J\\u202e80"\n      "\\e]0;": 1\n      "\\e]0;": 2').replace('name: a', 'name: "\\e[31m"');
+  const text = service('a')
+    .replace('port: 80', 'port: "\\e[2J\\u202e80"\n      "\\e]0;": 1\n      "\\e]0;": 2')
+    .replace('name: a', 'name: "\\e[31m"');
   const { lines } = discover(folder(t, { 'a.yaml': `${text}---\n${text.replace(/"\\e\]0;": 2/, '')}` }));
   assert.ok(lines.length >= 3);
   // oxlint-disable-next-line no-control-regex
@@ -211,14 +293,19 @@ test('long keys, deeply nested, do not multiply', (t) => {
 });
 
 test('annotations of more than 256 KiB are refused as Kubernetes refuses them', (t) => {
-  const { names, lines } = discover(folder(t, { 'a.yaml': service('a', { annotations: `{ x: "${'y'.repeat(256 * 1024)}" }` }) }));
+  const { names, lines } = discover(
+    folder(t, { 'a.yaml': service('a', { annotations: `{ x: "${'y'.repeat(256 * 1024)}" }` }) }),
+  );
   assert.deepEqual(names, []);
   assert.match(lines.join(), /metadata\.annotations: expected at most 262144 bytes of annotations, got 262145$/);
 });
 
 test('10,000 Services are read and compiled within 5 seconds', (t) => {
   const annotations = '{ heddle.dev/enabled: "true", heddle.dev/endpoints: "127.0.0.1:9001" }';
-  const files = Array.from({ length: 10_000 }, (_, index) => [`${index % 100}/${index}.yaml`, service(`svc-${index}`, { annotations })]);
+  const files = Array.from({ length: 10_000 }, (_, index) => [
+    `${index % 100}/${index}.yaml`,
+    service(`svc-${index}`, { annotations }),
+  ]);
   const root = folder(t, Object.fromEntries(files));
   const began = performance.now();
   const { resources, problems } = discover(root);

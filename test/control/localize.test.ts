@@ -21,7 +21,12 @@ test('an endpoint that is a listener of ours is taken out, with a problem that n
   assert.deepEqual(localized.snapshot.backends[0]?.endpoints, [{ address: '10.0.0.2', port: 4140 }]);
   assert.equal(localized.snapshot.generation, 7);
   assert.deepEqual(localized.problems, [
-    { object: 'Service shop/orders', field: '', expected: 'endpoints that are no listener of this mesh', got: '"10.0.0.1 port 4140"' },
+    {
+      object: 'Service shop/orders',
+      field: '',
+      expected: 'endpoints that are no listener of this mesh',
+      got: '"10.0.0.1 port 4140"',
+    },
   ]);
 });
 
@@ -33,11 +38,24 @@ test('a backend without such endpoints stays the same object, and so does a snap
 
 test('any loopback address is ours on a port that we listen on', () => {
   const own = [{ address: '10.0.0.1', port: 4140 }];
-  assert.deepEqual(left([{ address: '127.0.0.1', port: 4140 }, { address: '127.9.9.9', port: 4140 }, { address: '::1', port: 4140 }], own), []);
+  assert.deepEqual(
+    left(
+      [
+        { address: '127.0.0.1', port: 4140 },
+        { address: '127.9.9.9', port: 4140 },
+        { address: '::1', port: 4140 },
+      ],
+      own,
+    ),
+    [],
+  );
 });
 
 test('loopback on a port that we do not listen on stays', () => {
-  const endpoints = [{ address: '127.0.0.1', port: 9001 }, { address: '::1', port: 9001 }];
+  const endpoints = [
+    { address: '127.0.0.1', port: 9001 },
+    { address: '::1', port: 9001 },
+  ];
   assert.deepEqual(left(endpoints, [{ address: '127.0.0.1', port: 4140 }]), endpoints);
 });
 

@@ -116,7 +116,8 @@ export class Client {
     const giveUpMs = performance.now() + waitMs;
     while (!done()) {
       const leftMs = giveUpMs - performance.now();
-      if (leftMs <= 0) throw new Error(`Expected ${what} within ${waitMs} ms, got ${quote(this.rest)} (${this.closing ?? 'open'})`);
+      if (leftMs <= 0)
+        throw new Error(`Expected ${what} within ${waitMs} ms, got ${quote(this.rest)} (${this.closing ?? 'open'})`);
       if (this.socket.destroyed) {
         throw new Error(`Expected ${what}, got ${quote(this.rest)} and ${this.closing}`);
       }
@@ -180,7 +181,11 @@ export interface ConnectOptions {
 }
 
 /** One exchange on a connection of its own, which is closed afterwards. */
-export async function exchange(port: number, text: string, options: { method?: string; waitMs?: number } = {}): Promise<FinalReply> {
+export async function exchange(
+  port: number,
+  text: string,
+  options: { method?: string; waitMs?: number } = {},
+): Promise<FinalReply> {
   const client = await Client.connect(port);
   try {
     client.send(text);

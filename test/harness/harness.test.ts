@@ -61,7 +61,10 @@ test('the recorder finds nothing wrong with correct requests and tells them apar
 
 test('the recorder tells a request without its end', () => {
   assert.equal(parseRequest('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhell')?.complete, false);
-  assert.equal(parseRequest('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n')?.complete, false);
+  assert.equal(
+    parseRequest('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n')?.complete,
+    false,
+  );
 });
 
 test('the client tells a reply that ends with the connection from one that was cut', () => {
@@ -84,7 +87,10 @@ test('client and recorder talk to each other', async () => {
     await client.sendPieces(['GET /one HTTP/1.1\r\nHo', 'st: a\r\n\r\nGET /two HTTP/1.1\r\nHost: a\r\n\r\n']);
     assert.equal((await client.reply()).body, 'ok');
     assert.equal((await client.reply()).body, 'ok');
-    assert.deepEqual(recorder.take().flatMap(({ requests }) => requests.map(({ target }) => target)), ['/one', '/two']);
+    assert.deepEqual(
+      recorder.take().flatMap(({ requests }) => requests.map(({ target }) => target)),
+      ['/one', '/two'],
+    );
     assert.deepEqual(recorder.take(), []);
   } finally {
     client.destroy();
@@ -93,8 +99,9 @@ test('client and recorder talk to each other', async () => {
 });
 
 test('the client tells a reset from a polite end', async () => {
-  const upstream = await Upstream.start(({ socket }) => socket.resetAndDestroy());
+  const upstream = await Upstream.start(({ socket }) => socket.on('data', () => socket.resetAndDestroy()));
   const client = await Client.connect(upstream.port);
+  client.send('x');
   assert.equal(await client.closed(), 'reset');
   await upstream.stop();
 });

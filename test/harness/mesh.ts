@@ -61,13 +61,34 @@ export class Mesh {
   static async start({ services, flags = [], workers = 2, meshPort = 0 }: MeshOptions): Promise<Mesh> {
     const folder = mkdtempSync(join(tmpdir(), 'heddle-test-'));
     // Several documents in one file, each of them JSON, which is YAML too.
-    writeFileSync(join(folder, 'services.yaml'), services.map((service) => JSON.stringify(manifest(service))).join('\n---\n'));
+    writeFileSync(
+      join(folder, 'services.yaml'),
+      services.map((service) => JSON.stringify(manifest(service))).join('\n---\n'),
+    );
     const child = spawn(
       process.execPath,
       [
-        CLI, 'run', '--discovery', 'files', '--manifests', folder,
-        '--mesh-listen', `127.0.0.1:${meshPort}`, '--probe-listen', '127.0.0.1:0', '--admin-listen', 'off',
-        '--workers', String(workers), '--log-format', 'json', '--drain-accept', '0s', '--drain-timeout', '3s', ...flags,
+        CLI,
+        'run',
+        '--discovery',
+        'files',
+        '--manifests',
+        folder,
+        '--mesh-listen',
+        `127.0.0.1:${meshPort}`,
+        '--probe-listen',
+        '127.0.0.1:0',
+        '--admin-listen',
+        'off',
+        '--workers',
+        String(workers),
+        '--log-format',
+        'json',
+        '--drain-accept',
+        '0s',
+        '--drain-timeout',
+        '3s',
+        ...flags,
       ],
       { stdio: ['ignore', 'pipe', 'pipe'] },
     );
@@ -101,7 +122,9 @@ export class Mesh {
 
   /** Log lines that tell of a defect: an exception that nobody expected. */
   get defects(): readonly LogLine[] {
-    return this.log.filter((line) => /defect|uncaught|unhandled/i.test(JSON.stringify(line)) || isFatal(line['level']));
+    return this.log.filter(
+      (line) => /defect|uncaught|unhandled|worker lost/i.test(JSON.stringify(line)) || isFatal(line['level']),
+    );
   }
 
   /** Resident memory in bytes, of all threads. */
@@ -117,7 +140,9 @@ export class Mesh {
       const inode = /^socket:\[(\d+)\]$/.exec(linkOf(`/proc/${this.pid}/fd/${fd}`))?.[1];
       if (inode !== undefined) inodes.add(inode);
     }
-    return ['tcp', 'tcp6'].flatMap((table) => kernelSockets(readFileSync(`/proc/${this.pid}/net/${table}`, 'utf8'), inodes));
+    return ['tcp', 'tcp6'].flatMap((table) =>
+      kernelSockets(readFileSync(`/proc/${this.pid}/net/${table}`, 'utf8'), inodes),
+    );
   }
 
   /** Waits until the process holds no connection to a client. */
@@ -144,8 +169,10 @@ export class Mesh {
     if (wasAlive) this.signal('SIGTERM');
     try {
       const code = await this.exited();
-      if (!wasAlive || code !== 0) throw new Error(`Expected the mesh to run until stopped and end with 0, got ${code}: ${this.stray}`);
-      if (this.defects.length > 0) throw new Error(`Expected no defect, got ${JSON.stringify(this.defects.slice(0, 3))}`);
+      if (!wasAlive || code !== 0)
+        throw new Error(`Expected the mesh to run until stopped and end with 0, got ${code}: ${this.stray}`);
+      if (this.defects.length > 0)
+        throw new Error(`Expected no defect, got ${JSON.stringify(this.defects.slice(0, 3))}`);
       if (this.stray !== '') throw new Error(`Expected nothing but JSON lines, got ${this.stray.slice(0, 2000)}`);
     } finally {
       if (this.alive) this.signal('SIGKILL');
@@ -158,7 +185,10 @@ export class Mesh {
     await eventually(started, { waitMs: START_MS, what: 'the mesh to listen' }).catch((error: unknown) => {
       throw new Error(`${String(error)}: ${JSON.stringify(this.log)} ${this.stray}`);
     });
-    if (!this.alive) throw new Error(`Expected the mesh to start, got exit ${this.exitCode}: ${this.stray} ${JSON.stringify(this.log)}`);
+    if (!this.alive)
+      throw new Error(
+        `Expected the mesh to start, got exit ${this.exitCode}: ${this.stray} ${JSON.stringify(this.log)}`,
+      );
     const giveUpMs = performance.now() + START_MS;
     while (!(await this.probe('/readyz'))) {
       if (performance.now() > giveUpMs) throw new Error('Expected /readyz to answer 200');
@@ -191,7 +221,14 @@ export class Mesh {
   }
 }
 
-function manifest({ name, namespace = 'test', endpoints, ports = [80], clusterIp, enabled = true }: ServiceSpec): object {
+function manifest({
+  name,
+  namespace = 'test',
+  endpoints,
+  ports = [80],
+  clusterIp,
+  enabled = true,
+}: ServiceSpec): object {
   return {
     apiVersion: 'v1',
     kind: 'Service',
@@ -222,7 +259,11 @@ function linkOf(path: string): string {
   }
 }
 
-const STATES: Readonly<Record<string, KernelSocket['state']>> = { '01': 'established', '08': 'close-wait', '0A': 'listen' };
+const STATES: Readonly<Record<string, KernelSocket['state']>> = {
+  '01': 'established',
+  '08': 'close-wait',
+  '0A': 'listen',
+};
 
 /** Reads a table of /proc/net: address:port in hex, state in hex, inode in the tenth column. */
 function kernelSockets(table: string, inodes: ReadonlySet<string>): KernelSocket[] {

@@ -214,7 +214,17 @@ function parseChunks(text: string, from: number): Body {
   return parseTrailers({ text, from: at, body: pieces.join(''), faults });
 }
 
-function parseTrailers({ text, from, body, faults }: { text: string; from: number; body: string; faults: string[] }): Body {
+function parseTrailers({
+  text,
+  from,
+  body,
+  faults,
+}: {
+  text: string;
+  from: number;
+  body: string;
+  faults: string[];
+}): Body {
   if (text.startsWith('\r\n', from)) return { body, trailers: [], complete: true, faults, end: from + 2 };
   const close = text.indexOf('\r\n\r\n', from);
   if (close < 0) return { body, trailers: [], complete: false, faults, end: text.length };

@@ -36,7 +36,9 @@ export class Upstream {
     this.#server = server;
   }
 
-  static async start(script: (connection: UpstreamConnection, upstream: Upstream) => void = () => {}): Promise<Upstream> {
+  static async start(
+    script: (connection: UpstreamConnection, upstream: Upstream) => void = () => {},
+  ): Promise<Upstream> {
     const server = createServer({ allowHalfOpen: true });
     const upstream = new Upstream(server);
     server.on('connection', (socket) => {

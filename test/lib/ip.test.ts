@@ -19,7 +19,20 @@ test('the longest run of zeros is shortened, the first of two, and never a singl
 });
 
 test('what only some readers take for an address is none', () => {
-  for (const text of ['', '10.0.1', '010.0.0.1', '0x7f000001', '2130706433', '1.2.3.4 ', '256.0.0.1', '::1%lo', '[::1]', ':::', '1::2::3', 'localhost']) {
+  for (const text of [
+    '',
+    '10.0.1',
+    '010.0.0.1',
+    '0x7f000001',
+    '2130706433',
+    '1.2.3.4 ',
+    '256.0.0.1',
+    '::1%lo',
+    '[::1]',
+    ':::',
+    '1::2::3',
+    'localhost',
+  ]) {
     assert.equal(parseIp(text), undefined, text);
   }
 });

@@ -3,7 +3,10 @@ import { test } from 'node:test';
 import { quoted, shown } from '../../src/lib/shown.ts';
 
 test('text is shown in quotes and other scalars as they are', () => {
-  assert.deepEqual([shown('a "b"'), shown(80), shown(true), shown(null), shown(undefined)], ['"a \\"b\\""', '80', 'true', 'null', 'nothing']);
+  assert.deepEqual(
+    [shown('a "b"'), shown(80), shown(true), shown(null), shown(undefined)],
+    ['"a \\"b\\""', '80', 'true', 'null', 'nothing'],
+  );
 });
 
 test('collections are only named', () => {

@@ -10,7 +10,10 @@ const REFUSED: readonly (readonly [string, BlockList])[] = [
   ['a multicast address', subnets('224.0.0.0/4', 'ff00::/8')],
   // 64:ff9b:: is NAT64 (RFC 6052): the last line of defence is to look at the IPv4 address within.
   ['a link-local address', subnets('169.254.0.0/16', 'fe80::/10', '64:ff9b::a9fe:0/112')],
-  ['the address of a cloud metadata service', subnets('fd00:ec2::/32', 'fd20:ce::254/128', '100.100.100.200/32', '168.63.129.16/32')],
+  [
+    'the address of a cloud metadata service',
+    subnets('fd00:ec2::/32', 'fd20:ce::254/128', '100.100.100.200/32', '168.63.129.16/32'),
+  ],
   ['a reserved or broadcast address', subnets('240.0.0.0/4')],
 ];
 

@@ -28,17 +28,70 @@ type Key = (typeof OBEYED)[number];
 
 /** Every other key, by the turn in which it is built: until then it is known, and not yet obeyed. */
 export const NOT_YET = {
-  1: ['locality', 'backend', 'nats-subscribe', 'nats-mode', 'nats-stream', 'nats-path', 'nats-concurrency', 'nats-retry', 'nats-dead-letter'],
+  1: [
+    'locality',
+    'backend',
+    'nats-subscribe',
+    'nats-mode',
+    'nats-stream',
+    'nats-path',
+    'nats-concurrency',
+    'nats-retry',
+    'nats-dead-letter',
+  ],
   2: [
-    'split', 'match', 'mirror', 'lb', 'lb-hash-on', 'sticky', 'slow-start', 'panic-threshold', 'timeout-request', 'timeout-try',
-    'timeout-idle', 'timeout-connect', 'retry-attempts', 'retry-on', 'retry-methods', 'retry-backoff', 'retry-budget', 'retry-body-max',
-    'outlier', 'health-check', 'circuit-breaker-expression', 'max-in-flight', 'max-queue', 'ratelimit-average', 'ratelimit-burst',
-    'ratelimit-per', 'fault', 'fault-on-header', 'headers-request', 'headers-response', 'rewrite', 'redirect', 'access-log',
-    'trace-sample', 'explain-on-header',
+    'split',
+    'match',
+    'mirror',
+    'lb',
+    'lb-hash-on',
+    'sticky',
+    'slow-start',
+    'panic-threshold',
+    'timeout-request',
+    'timeout-try',
+    'timeout-idle',
+    'timeout-connect',
+    'retry-attempts',
+    'retry-on',
+    'retry-methods',
+    'retry-backoff',
+    'retry-budget',
+    'retry-body-max',
+    'outlier',
+    'health-check',
+    'circuit-breaker-expression',
+    'max-in-flight',
+    'max-queue',
+    'ratelimit-average',
+    'ratelimit-burst',
+    'ratelimit-per',
+    'fault',
+    'fault-on-header',
+    'headers-request',
+    'headers-response',
+    'rewrite',
+    'redirect',
+    'access-log',
+    'trace-sample',
+    'explain-on-header',
   ],
   3: [
-    'alias', 'capture', 'mirror-compare', 'hedge', 'concurrency', 'nats-order', 'nats-batch', 'nats-sign', 'nats-reply', 'nats-expose',
-    'nats-publish-allow', 'allow', 'deny', 'mtls', 'weight',
+    'alias',
+    'capture',
+    'mirror-compare',
+    'hedge',
+    'concurrency',
+    'nats-order',
+    'nats-batch',
+    'nats-sign',
+    'nats-reply',
+    'nats-expose',
+    'nats-publish-allow',
+    'allow',
+    'deny',
+    'mtls',
+    'weight',
   ],
 } as const;
 
@@ -73,9 +126,15 @@ class AnnotationReading {
       const name = key.slice(PREFIX.length);
       if (!KEYS.has(name)) {
         const near = nearest(name, KEYS);
-        this.#fault(name, { expected: near === undefined ? 'a known key' : `a known key (the nearest is ${PREFIX}${near})`, got: shown(key) });
+        this.#fault(name, {
+          expected: near === undefined ? 'a known key' : `a known key (the nearest is ${PREFIX}${near})`,
+          got: shown(key),
+        });
       } else if (enabled && NOT_YET_KEYS.has(name)) {
-        this.#fault(name, { expected: `a key that this version obeys (${PREFIX}${name} is known, but not yet obeyed)`, got: shown(value) });
+        this.#fault(name, {
+          expected: `a key that this version obeys (${PREFIX}${name} is known, but not yet obeyed)`,
+          got: shown(value),
+        });
       }
     }
   }
@@ -84,7 +143,8 @@ class AnnotationReading {
     const value = this.#value(key);
     if (value === undefined) return undefined;
     const chosen = allowed.find((one) => one === value);
-    if (chosen === undefined) this.#fault(key, { expected: allowed.map((one) => `"${one}"`).join(' or '), got: shown(value) });
+    if (chosen === undefined)
+      this.#fault(key, { expected: allowed.map((one) => `"${one}"`).join(' or '), got: shown(value) });
     return chosen;
   }
 
@@ -97,7 +157,11 @@ class AnnotationReading {
   }
 
   endpoints(): readonly Endpoint[] | undefined {
-    return this.#list('endpoints', 'the literal IP address of an endpoint with its port, as 127.0.0.1:9001 or [::1]:9001', readEndpoint);
+    return this.#list(
+      'endpoints',
+      'the literal IP address of an endpoint with its port, as 127.0.0.1:9001 or [::1]:9001',
+      readEndpoint,
+    );
   }
 
   /** The good entries of a list; without a good one the annotation counts as absent. */
@@ -130,7 +194,8 @@ function readEndpoint(item: string): { value: Endpoint } | { got: string } {
   const [, bracketed, plain, digits] = /^(?:\[([^\]]*)\]|([^:]*)):([1-9]\d{0,4})$/.exec(item) ?? [];
   const ip = parseIp(bracketed ?? plain ?? '');
   const port = Number(digits);
-  if (ip === undefined || port > 65535 || (ip.family === 'IPv6') !== (bracketed !== undefined)) return { got: shown(item) };
+  if (ip === undefined || port > 65535 || (ip.family === 'IPv6') !== (bracketed !== undefined))
+    return { got: shown(item) };
   const refused = refusal(ip.address);
   return refused === undefined ? { value: { address: ip.address, port } } : { got: `${shown(item)}, ${refused}` };
 }

@@ -23,7 +23,10 @@ export interface SliceSet {
 }
 
 /** Grades the addresses of a Service's slices; those that no endpoint may have are problems. */
-export function gradeSlices(slices: readonly EndpointSlice[], { publishNotReady }: { publishNotReady: boolean }): SliceSet {
+export function gradeSlices(
+  slices: readonly EndpointSlice[],
+  { publishNotReady }: { publishNotReady: boolean },
+): SliceSet {
   const problems: Problem[] = [];
   const graded = slices.map((slice) => ({
     ports: slice.ports,

@@ -38,15 +38,26 @@ export function readFiles(files: Iterable<ManifestFile>): Reading {
   return { resources: { services: [...services.values()], endpointSlices: [...endpointSlices.values()] }, problems };
 }
 
-function addOnce<T extends Service | EndpointSlice>(known: Map<string, T>, kind: string, resource: T, problems: Problem[]): void {
+function addOnce<T extends Service | EndpointSlice>(
+  known: Map<string, T>,
+  kind: string,
+  resource: T,
+  problems: Problem[],
+): void {
   const { namespace, name, origin } = resource;
   const first = known.get(`${namespace}/${name}`);
   if (first === undefined) {
     known.set(`${namespace}/${name}`, resource);
     return;
   }
-  const place = first.origin === undefined ? '' : ` (the first one, which stays, is at ${first.origin.file}:${first.origin.line})`;
-  const problem = { object: `${kind} ${namespace}/${name}`, field: 'metadata.name', expected: `each object once${place}`, got: 'another one' };
+  const place =
+    first.origin === undefined ? '' : ` (the first one, which stays, is at ${first.origin.file}:${first.origin.line})`;
+  const problem = {
+    object: `${kind} ${namespace}/${name}`,
+    field: 'metadata.name',
+    expected: `each object once${place}`,
+    got: 'another one',
+  };
   problems.push(origin === undefined ? problem : { ...problem, origin: { file: origin.file, line: origin.line } });
 }
 
@@ -77,7 +88,8 @@ function* manifestFile(file: string): Generator<ManifestFile> {
     if (stat.isDirectory()) return;
     // Reading a pipe or a device could wait for ever.
     if (!stat.isFile()) yield { file, expected: 'an ordinary file', got: 'something else' };
-    else if (stat.size > FILE_BYTES_MAX) yield { file, expected: `at most ${FILE_BYTES_MAX} bytes`, got: String(stat.size) };
+    else if (stat.size > FILE_BYTES_MAX)
+      yield { file, expected: `at most ${FILE_BYTES_MAX} bytes`, got: String(stat.size) };
     else yield { file, text: new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file)) };
   } catch (error) {
     yield { file, expected: 'a file of UTF-8 text that can be read', got: reason(error) };

@@ -102,16 +102,21 @@ export class DocumentReader {
     this.#countAliased(node, path);
     this.#anchored ??= anchoredNodes(this.#document);
     const target = this.#anchored.get(node);
-    if (target === undefined) throw this.#unreadable(node, path, { expected: `an anchor &${node.source} before its alias`, got: 'none' });
+    if (target === undefined)
+      throw this.#unreadable(node, path, { expected: `an anchor &${node.source} before its alias`, got: 'none' });
     return target;
   }
 
-  #value(node: Node | null, at: { path: string; depth: number; aliased: boolean; lines: Map<string, number> }): unknown {
+  #value(
+    node: Node | null,
+    at: { path: string; depth: number; aliased: boolean; lines: Map<string, number> },
+  ): unknown {
     const { path, depth, lines } = at;
     const target = this.resolve(node, path);
     const aliased = at.aliased || target !== node;
     if (aliased) this.#countAliased(node, path);
-    if (depth > NESTING_MAX) throw this.#unreadable(node, path, { expected: `at most ${NESTING_MAX} levels of nesting`, got: 'more' });
+    if (depth > NESTING_MAX)
+      throw this.#unreadable(node, path, { expected: `at most ${NESTING_MAX} levels of nesting`, got: 'more' });
     if (isMap<Node, Node | null>(target)) {
       const object = Object.create(null) as Record<string, unknown>;
       for (const [key, entry] of this.#members(target, { path, depth })) {
@@ -140,7 +145,8 @@ export class DocumentReader {
       const text = String(name.value);
       if (text === '<<') merged.push(...this.#merged(value, { path, depth: depth + 1 }));
       else if (!members.has(text)) members.set(text, { line: this.line(key), node: value });
-      else throw this.#unreadable(key, memberPath(path, text), { expected: 'each key once', got: `${shown(text)} again` });
+      else
+        throw this.#unreadable(key, memberPath(path, text), { expected: 'each key once', got: `${shown(text)} again` });
     }
     for (const [key, entry] of merged) if (!members.has(key)) members.set(key, entry);
     return members;
@@ -149,9 +155,15 @@ export class DocumentReader {
   /** What `<<` brings in: the members of one mapping, or of a list of them, of which the first wins. */
   #merged(node: Node | null, { path, depth }: { path: string; depth: number }): (readonly [string, Entry])[] {
     const source = this.resolve(node, path);
-    if (depth > NESTING_MAX) throw this.#unreadable(node, path, { expected: 'a merge key (<<) that does not contain itself', got: 'one that does' });
-    if (isSeq<Node | null>(source)) return source.items.flatMap((item) => this.#merged(item, { path, depth: depth + 1 }));
-    if (!isMap<Node, Node | null>(source)) throw this.#unreadable(node, path, { expected: 'a mapping after the merge key (<<)', got: 'something else' });
+    if (depth > NESTING_MAX)
+      throw this.#unreadable(node, path, {
+        expected: 'a merge key (<<) that does not contain itself',
+        got: 'one that does',
+      });
+    if (isSeq<Node | null>(source))
+      return source.items.flatMap((item) => this.#merged(item, { path, depth: depth + 1 }));
+    if (!isMap<Node, Node | null>(source))
+      throw this.#unreadable(node, path, { expected: 'a mapping after the merge key (<<)', got: 'something else' });
     const members = [...this.#members(source, { path, depth: depth + 1 })];
     for (const _ of members) this.#countAliased(node, path);
     return members;
@@ -159,7 +171,10 @@ export class DocumentReader {
 
   #countAliased(node: Node | null, path: string): void {
     if (--this.#aliasedLeft < 0) {
-      throw this.#unreadable(node, path, { expected: `aliases that stand for at most ${ALIASED_MAX} nodes in one document`, got: 'more' });
+      throw this.#unreadable(node, path, {
+        expected: `aliases that stand for at most ${ALIASED_MAX} nodes in one document`,
+        got: 'more',
+      });
     }
   }
 

@@ -38,7 +38,8 @@ export function readManifests({ file, text }: { file: string; text: string }): R
       continue;
     }
     const { errors, contents } = part.document;
-    if (errors[0] === undefined) reading.add(new DocumentReader(part.document, lineAt), contents as Node | null, { kind: undefined, lists: 0 });
+    if (errors[0] === undefined)
+      reading.add(new DocumentReader(part.document, lineAt), contents as Node | null, { kind: undefined, lists: 0 });
     else reading.problem(lineAt(errors[0].pos[0]), { expected: 'YAML or JSON', got: shown(errors[0].message) });
   }
   return { resources: reading, problems: reading.problems };
@@ -60,11 +61,25 @@ class FileReading implements Resources {
     this.#file = file;
   }
 
-  problem(line: number, { object = this.#file, field = '', expected, got }: { object?: string; field?: string; expected: string; got: string }): void {
+  problem(
+    line: number,
+    {
+      object = this.#file,
+      field = '',
+      expected,
+      got,
+    }: { object?: string; field?: string; expected: string; got: string },
+  ): void {
     const origin = { file: this.#file, line };
     if (this.problems.length < PROBLEMS_MAX) this.problems.push({ object, field, expected, got, origin });
     else if (this.problems.length === PROBLEMS_MAX) {
-      this.problems.push({ object: this.#file, field: '', expected: `at most ${PROBLEMS_MAX} problems in one file`, got: 'more, not listed here', origin });
+      this.problems.push({
+        object: this.#file,
+        field: '',
+        expected: `at most ${PROBLEMS_MAX} problems in one file`,
+        got: 'more, not listed here',
+        origin,
+      });
     }
   }
 
@@ -103,7 +118,11 @@ class FileReading implements Resources {
       this.problem(line, { object: kind, field: 'apiVersion', expected, got: shown(apiVersion) });
     } else if (kind === 'Service') this.#take(kind, reader.read(node), trimService, this.services);
     else if (kind === 'EndpointSlice') this.#take(kind, reader.read(node), trimEndpointSlice, this.endpointSlices);
-    else this.#addItems(reader, members.get('items'), { kind: kind.slice(0, -'List'.length) || undefined, lists: place.lists + 1 });
+    else
+      this.#addItems(reader, members.get('items'), {
+        kind: kind.slice(0, -'List'.length) || undefined,
+        lists: place.lists + 1,
+      });
   }
 
   #addItems(reader: DocumentReader, items: Entry | undefined, place: Place): void {
@@ -112,24 +131,36 @@ class FileReading implements Resources {
     if (node === null || (isScalar(node) && node.value === null)) return;
     const object = `${place.kind ?? ''}List`;
     if (!isSeq<Node | null>(node)) {
-      this.problem(items.line, { object, field: 'items', expected: 'a list', got: isScalar(node) ? shown(node.value) : shown({}) });
+      this.problem(items.line, {
+        object,
+        field: 'items',
+        expected: 'a list',
+        got: isScalar(node) ? shown(node.value) : shown({}),
+      });
     } else if (place.lists > LISTS_MAX) {
-      this.problem(items.line, { object, field: 'items', expected: `at most ${LISTS_MAX} lists within each other`, got: 'more' });
+      this.problem(items.line, {
+        object,
+        field: 'items',
+        expected: `at most ${LISTS_MAX} lists within each other`,
+        got: 'more',
+      });
     } else {
       for (const item of node.items) this.add(reader, item, place);
     }
   }
 
-  #take<T extends { readonly origin?: Origin }>(kind: string, located: Located, trim: (raw: unknown) => Trimmed<T>, taken: T[]): void {
+  #take<T extends { readonly origin?: Origin }>(
+    kind: string,
+    located: Located,
+    trim: (raw: unknown) => Trimmed<T>,
+    taken: T[],
+  ): void {
     const { resource, faults } = trim(located.value);
-    const { name, namespace } = (located.value as { metadata?: { name?: unknown; namespace?: unknown } | null }).metadata ?? {};
+    const { name, namespace } =
+      (located.value as { metadata?: { name?: unknown; namespace?: unknown } | null }).metadata ?? {};
     const object = `${kind} ${plainName(namespace ?? 'default')}/${plainName(name)}`;
     for (const fault of faults) this.problem(lineOf(located, fault.field), { object, ...fault });
     if (resource === undefined) return;
-    if (namespace === undefined || namespace === null) {
-      const field = 'metadata.namespace';
-      this.problem(lineOf(located, field), { object, field, expected: 'a namespace', got: 'nothing, so default is taken' });
-    }
     taken.push({ ...resource, origin: this.#origin(located) });
   }
 

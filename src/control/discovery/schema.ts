@@ -14,14 +14,21 @@ export const FAULTS_MAX = 20;
 
 // Kubernetes' own rules for the fields that are read; each description is what a problem names as expected.
 const LABEL = '[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?';
-const namespace = Type.String({ pattern: `^${LABEL}$`, description: 'a namespace (RFC 1123 label: at most 63 of a-z, 0-9 and -)' });
+const namespace = Type.String({
+  pattern: `^${LABEL}$`,
+  description: 'a namespace (RFC 1123 label: at most 63 of a-z, 0-9 and -)',
+});
 const serviceName = Type.String({
   pattern: '^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$',
   description: 'a Service name (RFC 1035 label: at most 63 of a-z, 0-9 and -, a letter first)',
 });
 const portName = (description: string) => Type.String({ pattern: `^(${LABEL})?$`, description });
 const protocol = Type.Optional(
-  Type.Unsafe<'TCP' | 'UDP' | 'SCTP'>({ type: 'string', enum: ['TCP', 'UDP', 'SCTP'], description: 'TCP, UDP or SCTP' }),
+  Type.Unsafe<'TCP' | 'UDP' | 'SCTP'>({
+    type: 'string',
+    enum: ['TCP', 'UDP', 'SCTP'],
+    description: 'TCP, UDP or SCTP',
+  }),
 );
 const portNumber = Type.Integer({ minimum: 1, maximum: 65535, description: 'a port number from 1 to 65535' });
 const flag = Type.Optional(Type.Boolean({ description: 'true or false' }));
@@ -45,7 +52,10 @@ export const serviceSchema = Type.Object(
         ),
         clusterIP: Type.Optional(Type.String({ description: 'an IP address or None' })),
         clusterIPs: Type.Optional(
-          Type.Array(Type.String({ description: 'an IP address or None' }), { maxItems: 2, description: 'at most two IP addresses' }),
+          Type.Array(Type.String({ description: 'an IP address or None' }), {
+            maxItems: 2,
+            description: 'at most two IP addresses',
+          }),
         ),
         publishNotReadyAddresses: flag,
         ports: Type.Optional(
@@ -87,7 +97,10 @@ export const endpointSliceSchema = Type.Object(
           description: 'a name (RFC 1123 subdomain: at most 253 of a-z, 0-9, - and .)',
         }),
         namespace: Type.Optional(namespace),
-        labels: Type.Object({ 'kubernetes.io/service-name': serviceName }, { description: 'labels with kubernetes.io/service-name' }),
+        labels: Type.Object(
+          { 'kubernetes.io/service-name': serviceName },
+          { description: 'labels with kubernetes.io/service-name' },
+        ),
       },
       { description: 'metadata with a name and labels' },
     ),
@@ -110,7 +123,9 @@ export const endpointSliceSchema = Type.Object(
               maxItems: 100,
               description: 'a list of 1 to 100 IP addresses',
             }),
-            conditions: Type.Optional(Type.Object({ ready: flag, serving: flag, terminating: flag }, { description: 'conditions' })),
+            conditions: Type.Optional(
+              Type.Object({ ready: flag, serving: flag, terminating: flag }, { description: 'conditions' }),
+            ),
           },
           { description: 'an endpoint' },
         ),
@@ -134,7 +149,9 @@ export function shape<S extends TSchema>(schema: S): (value: unknown) => { value
     if (validate(value)) return { value };
     const faults = (validate.errors ?? []).slice(0, FAULTS_MAX).map((error) => faultOf(error, value));
     // A value that breaks two rules of its field (length and letters) is one fault.
-    return { faults: faults.filter(({ field }, index) => faults.findIndex((other) => other.field === field) === index) };
+    return {
+      faults: faults.filter(({ field }, index) => faults.findIndex((other) => other.field === field) === index),
+    };
   };
 }
 
@@ -151,7 +168,11 @@ function faultOf({ keyword, instancePath, params, parentSchema, data }: ErrorObj
   const field = fieldPath(instancePath, root);
   if (keyword === 'required') {
     const missing = String((params as { missingProperty: string }).missingProperty);
-    return { field: memberPath(field, missing), expected: description(parentSchema?.['properties']?.[missing]), got: shown(undefined) };
+    return {
+      field: memberPath(field, missing),
+      expected: description(parentSchema?.['properties']?.[missing]),
+      got: shown(undefined),
+    };
   }
   const got = Array.isArray(data) ? `a list of ${data.length}` : shown(data);
   return { field, expected: description(parentSchema), got };

@@ -3,7 +3,14 @@ import { shown } from '../../lib/shown.ts';
 import type { EndpointSlice, Service, ServicePort } from '../../model/resource.ts';
 import { memberPath } from './located.ts';
 import {
-  ANNOTATION_BYTES_MAX, endpointSliceSchema, FAULTS_MAX, serviceSchema, shape, type EndpointSliceObject, type Fault, type ServiceObject,
+  ANNOTATION_BYTES_MAX,
+  endpointSliceSchema,
+  FAULTS_MAX,
+  serviceSchema,
+  shape,
+  type EndpointSliceObject,
+  type Fault,
+  type ServiceObject,
 } from './schema.ts';
 
 /** The object, or `undefined` where a fault costs it; some faults cost a field only. */
@@ -26,15 +33,30 @@ export function trimService(raw: unknown): Trimmed<Service> {
   if ('faults' in shaped) return { resource: undefined, faults: shaped.faults };
   const { metadata, spec } = shaped.value;
   const type = spec.type ?? 'ClusterIP';
-  const ports = (spec.ports ?? []).map(({ name = '', port, protocol = 'TCP', targetPort = port }) => ({ name, port, protocol, targetPort }));
+  const ports = (spec.ports ?? []).map(({ name = '', port, protocol = 'TCP', targetPort = port }) => ({
+    name,
+    port,
+    protocol,
+    targetPort,
+  }));
   const addresses = clusterIps(spec);
   const faults = [...portFaults(ports), ...addresses.faults];
   if (ports.length === 0 && type !== 'ExternalName' && !addresses.headless) {
-    faults.push({ field: 'spec.ports', expected: 'at least one port (only headless and ExternalName Services may have none)', got: 'none' });
+    faults.push({
+      field: 'spec.ports',
+      expected: 'at least one port (only headless and ExternalName Services may have none)',
+      got: 'none',
+    });
   }
-  const annotations = readAnnotations((raw as { metadata: { annotations?: Record<string, unknown> | null } }).metadata.annotations ?? {});
+  const annotations = readAnnotations(
+    (raw as { metadata: { annotations?: Record<string, unknown> | null } }).metadata.annotations ?? {},
+  );
   if (annotations.bytes > ANNOTATION_BYTES_MAX) {
-    faults.push({ field: 'metadata.annotations', expected: `at most ${ANNOTATION_BYTES_MAX} bytes of annotations`, got: String(annotations.bytes) });
+    faults.push({
+      field: 'metadata.annotations',
+      expected: `at most ${ANNOTATION_BYTES_MAX} bytes of annotations`,
+      got: String(annotations.bytes),
+    });
   }
   if (faults.length > 0) return { resource: undefined, faults: faults.slice(0, FAULTS_MAX) };
   const resource: Service = {
@@ -65,7 +87,11 @@ export function trimEndpointSlice(raw: unknown): Trimmed<EndpointSlice> {
       addresses: addresses.map((text, position) => {
         const ip = parseIp(text);
         if (ip?.family === addressType) return ip.address;
-        faults.push({ field: `endpoints[${index}].addresses[${position}]`, expected: `an ${addressType} address`, got: shown(text) });
+        faults.push({
+          field: `endpoints[${index}].addresses[${position}]`,
+          expected: `an ${addressType} address`,
+          got: shown(text),
+        });
         return text;
       }),
       ...resolvedConditions(conditions),
@@ -81,7 +107,11 @@ function resolvedConditions({ ready = true, serving = ready, terminating = false
   return { ready, serving, terminating };
 }
 
-function clusterIps({ clusterIP = '', clusterIPs = [] }: ServiceObject['spec']): { clusterIps: string[]; headless: boolean; faults: Fault[] } {
+function clusterIps({ clusterIP = '', clusterIPs = [] }: ServiceObject['spec']): {
+  clusterIps: string[];
+  headless: boolean;
+  faults: Fault[];
+} {
   const texts = clusterIPs.length > 0 ? clusterIPs : [clusterIP];
   const given = texts.filter((text) => text !== '' && text !== 'None');
   const faults: Fault[] = [];
@@ -101,12 +131,20 @@ function portFaults(ports: readonly ServicePort[]): Fault[] {
   const numbers = new Set<string>();
   for (const [index, { name, port, protocol }] of ports.entries()) {
     if (name === '' && ports.length > 1) {
-      faults.push({ field: `spec.ports[${index}].name`, expected: 'a name, because there are several ports', got: shown(undefined) });
+      faults.push({
+        field: `spec.ports[${index}].name`,
+        expected: 'a name, because there are several ports',
+        got: shown(undefined),
+      });
     } else if (names.has(name)) {
       faults.push({ field: `spec.ports[${index}].name`, expected: 'each port name once', got: `${shown(name)} again` });
     }
     if (numbers.has(`${port}/${protocol}`)) {
-      faults.push({ field: `spec.ports[${index}].port`, expected: 'each port and protocol once', got: `${port}/${protocol} again` });
+      faults.push({
+        field: `spec.ports[${index}].port`,
+        expected: 'each port and protocol once',
+        got: `${port}/${protocol} again`,
+      });
     }
     names.add(name);
     numbers.add(`${port}/${protocol}`);
@@ -114,7 +152,11 @@ function portFaults(ports: readonly ServicePort[]): Fault[] {
   return faults;
 }
 
-function readAnnotations(raw: Readonly<Record<string, unknown>>): { values: Record<string, string>; bytes: number; faults: Fault[] } {
+function readAnnotations(raw: Readonly<Record<string, unknown>>): {
+  values: Record<string, string>;
+  bytes: number;
+  faults: Fault[];
+} {
   const values: [string, string][] = [];
   const faults: Fault[] = [];
   let bytes = 0;

@@ -32,7 +32,9 @@ const RETRY_MS = 5;
  */
 export function openAcceptor(host: string, port: number, slots: Slots, desks: readonly Desk[]): Promise<Acceptor> {
   const hands = new Hands(slots, desks);
-  const server = net.createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true }, (socket) => { hands.take(socket); });
+  const server = net.createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true }, (socket) => {
+    hands.take(socket);
+  });
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen({ host, port, backlog: BACKLOG, reusePort: REUSE_PORT }, () => {
@@ -126,7 +128,9 @@ class Hands {
       return;
     }
     this.#held.push(socket);
-    this.#retry ??= setTimeout(() => { this.#tryAgain(); }, RETRY_MS);
+    this.#retry ??= setTimeout(() => {
+      this.#tryAgain();
+    }, RETRY_MS);
   }
 
   #tryAgain(): void {

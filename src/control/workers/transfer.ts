@@ -12,7 +12,9 @@ export async function canTransfer(): Promise<boolean> {
   client.on('error', () => {});
   try {
     return await new Promise<boolean>((resolve) => {
-      server.on('error', () => { resolve(false); });
+      server.on('error', () => {
+        resolve(false);
+      });
       server.on('connection', (socket) => {
         try {
           // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the types do not know that sockets are transferable

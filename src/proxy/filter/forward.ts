@@ -1,6 +1,13 @@
 import { ID_LENGTH, writeRandomId } from '../../lib/random.ts';
 import {
-  DROP_FROM_REPLY, DROP_FROM_REQUEST, DROP_FROM_TRUSTED_REQUEST, type Edits, FIELD, FORM, type Head, type Source,
+  DROP_FROM_REPLY,
+  DROP_FROM_REQUEST,
+  DROP_FROM_TRUSTED_REQUEST,
+  type Edits,
+  FIELD,
+  FORM,
+  type Head,
+  type Source,
 } from '../http.ts';
 
 /** Our name in Via fields (RFC 9110 section 7.6.3). */
@@ -18,12 +25,20 @@ const CRLF = Buffer.from('\r\n');
 /** Has this request passed here more often than any sane path would (RFC 9110 section 7.6.3)? */
 export function looped(head: Head): boolean {
   if (head.find(FIELD.via) < 0) return false;
-  return head.values(FIELD.via).split(',').filter((hop) => OWN_VIA.test(hop)).length > VIA_MAX;
+  return (
+    head
+      .values(FIELD.via)
+      .split(',')
+      .filter((hop) => OWN_VIA.test(hop)).length > VIA_MAX
+  );
 }
 
 /** The field lines that are the same for all requests of a connection. */
 export function sourceLines({ address }: Source): Buffer {
-  return Buffer.from(`x-forwarded-for: ${address}\r\nx-forwarded-proto: http\r\nvia: 1.1 ${PSEUDONYM}\r\nx-forwarded-host: `, 'latin1');
+  return Buffer.from(
+    `x-forwarded-for: ${address}\r\nx-forwarded-proto: http\r\nvia: 1.1 ${PSEUDONYM}\r\nx-forwarded-host: `,
+    'latin1',
+  );
 }
 
 /**

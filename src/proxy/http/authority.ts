@@ -30,7 +30,8 @@ export class Authority {
     this.dotted = false;
     if (end - start > HOST_BYTES_MAX) return false;
     if (start === end) return true;
-    const portStart = bytes[start] === OPEN ? this.#parseIpv6(bytes, base, start, end) : this.#parseName(bytes, base, start, end);
+    const portStart =
+      bytes[start] === OPEN ? this.#parseIpv6(bytes, base, start, end) : this.#parseName(bytes, base, start, end);
     return portStart > 0 && this.#parsePort(bytes, portStart, end);
   }
 

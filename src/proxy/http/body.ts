@@ -39,7 +39,7 @@ export class BodyReader {
 
   start(framing: number, length: number): void {
     this.framing = framing;
-    this.#left = length;
+    this.#left = framing === FRAMING.length ? length : 0;
     this.#phase = PHASE.sizeFirst;
     this.#digits = 0;
     this.#extensionBytes = 0;
@@ -104,7 +104,10 @@ export class BodyReader {
         if (digit >= 0) {
           this.#left = this.#left * 16 + digit;
           this.#phase = PHASE.size;
-          return (++this.#digits <= SIZE_DIGITS_MAX && this.#left <= Number.MAX_SAFE_INTEGER) || this.#refuse('a chunk size beyond what can be counted');
+          return (
+            (++this.#digits <= SIZE_DIGITS_MAX && this.#left <= Number.MAX_SAFE_INTEGER) ||
+            this.#refuse('a chunk size beyond what can be counted')
+          );
         }
         if (this.#phase === PHASE.sizeFirst) return this.#refuse('a chunk without a size');
         if (octet === CR) this.#phase = PHASE.sizeLf;
@@ -115,7 +118,8 @@ export class BodyReader {
       case PHASE.extension:
         if (octet === CR) this.#phase = PHASE.sizeLf;
         else if (VALUE[octet] !== 1) return this.#refuse('a control character in a chunk extension');
-        else if (++this.#extensionBytes > extensionBytesMax) return this.#refuse(`chunk extensions of over ${extensionBytesMax} bytes`);
+        else if (++this.#extensionBytes > extensionBytesMax)
+          return this.#refuse(`chunk extensions of over ${extensionBytesMax} bytes`);
         return true;
       case PHASE.sizeLf:
         if (octet !== LF) return this.#refuse('a CR that no LF follows');

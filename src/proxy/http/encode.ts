@@ -127,7 +127,11 @@ export function writeLastChunk(wire: Wire, trailers: Head | undefined): void {
 }
 
 /** A reply of our own, as a head like any other. Names and values are ours and well-formed. */
-export function composeReply(head: Head, status: number, fields: readonly (readonly [name: string, value: string])[]): void {
+export function composeReply(
+  head: Head,
+  status: number,
+  fields: readonly (readonly [name: string, value: string])[],
+): void {
   const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`).join('');
   const text = Buffer.from(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines}\r\n`, 'latin1');
   head.append(text, 0, text.length);
@@ -153,7 +157,8 @@ function copyFields(target: Outbox, head: Head, drop: number): void {
   for (let index = 0; index < count; index++) {
     const at = index * FIELD_STRIDE;
     const kind = fields[at + KIND]!;
-    const dropped = ((drop >> kind) & 1) === 1 || (head.nominates && ((NOT_NOMINABLE >> kind) & 1) === 0 && head.nominated(index));
+    const dropped =
+      ((drop >> kind) & 1) === 1 || (head.nominates && ((NOT_NOMINABLE >> kind) & 1) === 0 && head.nominated(index));
     if (!dropped && run < 0) run = fields[at]!;
     else if (dropped && run >= 0) {
       target.copy(bytes, base + run, base + fields[at]!);

@@ -36,19 +36,19 @@ export const FIELD = {
 } as const;
 
 const NAMES: Readonly<Record<string, number>> = {
-  connection: FIELD.connection,
+  'connection': FIELD.connection,
   'keep-alive': FIELD.keepAlive,
   'proxy-connection': FIELD.proxyConnection,
-  te: FIELD.te,
+  'te': FIELD.te,
   'transfer-encoding': FIELD.transferEncoding,
-  upgrade: FIELD.upgrade,
+  'upgrade': FIELD.upgrade,
   'content-length': FIELD.contentLength,
-  host: FIELD.host,
-  expect: FIELD.expect,
-  via: FIELD.via,
+  'host': FIELD.host,
+  'expect': FIELD.expect,
+  'via': FIELD.via,
   'http2-settings': FIELD.http2Settings,
   'proxy-authorization': FIELD.proxyAuthorization,
-  forwarded: FIELD.forwarded,
+  'forwarded': FIELD.forwarded,
   'x-forwarded-for': FIELD.xForwardedFor,
   'x-forwarded-proto': FIELD.xForwardedProto,
   'x-forwarded-host': FIELD.xForwardedHost,
@@ -61,9 +61,29 @@ const NAMES: Readonly<Record<string, number>> = {
   'content-type': FIELD.contentType,
   ...Object.fromEntries(
     [
-      'age', 'authorization', 'cache-control', 'content-encoding', 'content-range', 'cookie', 'date', 'expires',
-      'if-match', 'if-modified-since', 'if-none-match', 'if-range', 'if-unmodified-since', 'location', 'max-forwards',
-      'pragma', 'proxy-authenticate', 'range', 'retry-after', 'set-cookie', 'trailer', 'vary', 'www-authenticate',
+      'age',
+      'authorization',
+      'cache-control',
+      'content-encoding',
+      'content-range',
+      'cookie',
+      'date',
+      'expires',
+      'if-match',
+      'if-modified-since',
+      'if-none-match',
+      'if-range',
+      'if-unmodified-since',
+      'location',
+      'max-forwards',
+      'pragma',
+      'proxy-authenticate',
+      'range',
+      'retry-after',
+      'set-cookie',
+      'trailer',
+      'vary',
+      'www-authenticate',
     ].map((name) => [name, FIELD.notInTrailers]),
   ),
 };
@@ -107,6 +127,7 @@ for (const [name, kind] of Object.entries(NAMES)) {
 }
 
 const FAMILY_BYTES = FAMILIES.map(([prefix, kind]) => ({ bytes: Buffer.from(prefix, 'latin1'), kind }));
+const UNDERSCORE = 95;
 const LOWER_X = 120;
 const LOWER_L = 108;
 
@@ -130,6 +151,7 @@ export function fieldKind(bytes: Uint8Array, start: number, end: number, hash: n
     if (name === undefined) break;
     if (equalsIgnoringCase(bytes, start, end, name)) return tableKinds[at]!;
   }
+  for (let at = start; at < end; at++) if (bytes[at] === UNDERSCORE) return FIELD.underscore;
   const first = bytes[start]! | 0x20;
   if (first === LOWER_X || first === LOWER_L) {
     for (const { bytes: prefix, kind } of FAMILY_BYTES) {
@@ -146,26 +168,54 @@ function kinds(...list: readonly number[]): number {
 
 /** RFC 9110 section 7.6.1, and those that only the hop to us concerned. The codec writes its own in their place. */
 const HOP_BY_HOP = [
-  FIELD.connection, FIELD.keepAlive, FIELD.proxyConnection, FIELD.te, FIELD.transferEncoding, FIELD.upgrade,
+  FIELD.connection,
+  FIELD.keepAlive,
+  FIELD.proxyConnection,
+  FIELD.te,
+  FIELD.transferEncoding,
+  FIELD.upgrade,
   FIELD.http2Settings,
 ] as const;
 const CLIENT_CLAIMS = [
-  FIELD.forwarded, FIELD.xForwardedFor, FIELD.xForwardedProto, FIELD.xForwardedHost, FIELD.xForwardedOther,
+  FIELD.forwarded,
+  FIELD.xForwardedFor,
+  FIELD.xForwardedProto,
+  FIELD.xForwardedHost,
+  FIELD.xForwardedOther,
 ] as const;
 
 /** Fields of a request that do not go on, by kind. */
 export const DROP_FROM_REQUEST = kinds(
-  ...HOP_BY_HOP, FIELD.proxyAuthorization, FIELD.meshOnly, FIELD.underscore, ...CLIENT_CLAIMS,
+  ...HOP_BY_HOP,
+  FIELD.proxyAuthorization,
+  FIELD.meshOnly,
+  FIELD.underscore,
+  ...CLIENT_CLAIMS,
 );
 /** The same for a source whose `x-forwarded-*` are believed; x-forwarded-for is joined with the source's own address. */
 export const DROP_FROM_TRUSTED_REQUEST = kinds(
-  ...HOP_BY_HOP, FIELD.proxyAuthorization, FIELD.meshOnly, FIELD.underscore, FIELD.xForwardedFor,
+  ...HOP_BY_HOP,
+  FIELD.proxyAuthorization,
+  FIELD.meshOnly,
+  FIELD.underscore,
+  FIELD.xForwardedFor,
 );
 export const DROP_FROM_REPLY = kinds(...HOP_BY_HOP);
 /** Trailers are a weaker place: nothing that frames, routes, authenticates or speaks for the mesh passes there. */
 export const DROP_FROM_TRAILERS = kinds(
-  ...HOP_BY_HOP, ...CLIENT_CLAIMS, FIELD.contentLength, FIELD.host, FIELD.expect, FIELD.via, FIELD.proxyAuthorization,
-  FIELD.xRequestId, FIELD.heddleService, FIELD.heddleHint, FIELD.meshOnly, FIELD.underscore, FIELD.contentType,
+  ...HOP_BY_HOP,
+  ...CLIENT_CLAIMS,
+  FIELD.contentLength,
+  FIELD.host,
+  FIELD.expect,
+  FIELD.via,
+  FIELD.proxyAuthorization,
+  FIELD.xRequestId,
+  FIELD.heddleService,
+  FIELD.heddleHint,
+  FIELD.meshOnly,
+  FIELD.underscore,
+  FIELD.contentType,
   FIELD.notInTrailers,
 );
 /** Kinds that a Connection field cannot take out of a message: framing and routing survive (limits page, section 4, 35). */

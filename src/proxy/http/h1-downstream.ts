@@ -7,8 +7,9 @@ import { AFTERWARDS, type Edits, writeLastChunk, writePayload, writeReply } from
 import { FIELD } from './fields.ts';
 import { replyFraming, requestFraming } from './framing.ts';
 import { type Head, type HeadPool, METHOD } from './head.ts';
-import { feedHead, type HeadLimits, PARSE_MORE, PARSE_REFUSED, requestIsSound, startRequest } from './parse.ts';
-import type { Wire, WireOwner } from './wire.ts';
+import { requestIsSound } from './meaning.ts';
+import { feedHead, type HeadLimits, PARSE_MORE, PARSE_REFUSED, startRequest } from './parse.ts';
+import { outbox, type Wire, type WireOwner } from './wire.ts';
 
 /** What all HTTP/1.1 connections of a worker share. */
 export interface DownstreamContext {
@@ -72,6 +73,9 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
   #replyBegan = false;
   #replyEnded = false;
   #replyFraming: number = FRAMING.none;
+  /** Where the reply starts in the outbox, and what had been sent before it. */
+  #replyMark = 0;
+  #replySends = 0;
   /** The client's next request, or the first bytes for a tunnel that is not there yet. */
   #held: Buffer | undefined = undefined;
   #ownerPaused = false;
@@ -144,7 +148,8 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
     this.#phase = PHASE.head;
     this.#requestEnded = false;
     wheel.set(this.#timer, wheel.nowMs + timeouts.headMs);
-    if (this.#blankOctets % 2 === 1 || this.#blankOctets > 2 * BLANK_LINES_MAX) return this.#refuse('bad-request', 'line ends where a request line should start', end);
+    if (this.#blankOctets % 2 === 1 || this.#blankOctets > 2 * BLANK_LINES_MAX)
+      return this.#refuse('bad-request', 'line ends where a request line should start', end);
     startRequest(this.#head);
     return at;
   }
@@ -165,7 +170,8 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
     this.#blankOctets = 0;
     this.#close = head.minor === 0 ? !head.keepAlive || head.close : head.close;
     // RFC 9110 section 7.8: Upgrade counts only if Connection names it, and only from HTTP/1.1; we take no other HTTP.
-    head.upgrade = head.upgrade && head.minor === 1 && head.find(FIELD.upgrade) >= 0 && !H2C.test(head.values(FIELD.upgrade));
+    head.upgrade =
+      head.upgrade && head.minor === 1 && head.find(FIELD.upgrade) >= 0 && !H2C.test(head.values(FIELD.upgrade));
     this.#reader.start(framing, head.contentLength);
     this.#requestEnded = this.#reader.done;
     this.#phase = this.#reader.done ? PHASE.reply : PHASE.body;
@@ -251,10 +257,13 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
     const switched = framing === FRAMING.untilClose && (head.status === 101 || request.method === METHOD.connect);
     // RFC 9110 section 8.6: a 204 has no length.
     if (head.status === 204) edits.drop |= 1 << FIELD.contentLength;
-    if (!switched && (framing === FRAMING.untilClose || framing === FRAMING.chunked)) framing = request.minor > 0 ? FRAMING.chunked : FRAMING.untilClose;
+    if (!switched && (framing === FRAMING.untilClose || framing === FRAMING.chunked))
+      framing = request.minor > 0 ? FRAMING.chunked : FRAMING.untilClose;
     if (framing === FRAMING.untilClose) this.#close = true;
     this.#replyBegan = true;
     this.#replyFraming = framing;
+    this.#replyMark = outbox.mark(this.#wire);
+    this.#replySends = this.#wire.sends;
     writeReply(this.#wire, head, edits, framing === FRAMING.chunked, this.#afterwards(head, switched));
     this.#context.wheel.rest(this.#timer);
     if (switched) this.#openTunnel();
@@ -263,7 +272,8 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
   #afterwards(head: Head, switched: boolean): number {
     if (switched) return head.status === 101 ? AFTERWARDS.switched : AFTERWARDS.open;
     const { draining, limits, wheel } = this.#context;
-    if (draining || this.#requests >= limits.requestsPerConnection || wheel.nowMs >= this.#expiresMs) this.#close = true;
+    if (draining || this.#requests >= limits.requestsPerConnection || wheel.nowMs >= this.#expiresMs)
+      this.#close = true;
     if (this.#close) return AFTERWARDS.close;
     return this.head.minor === 0 ? AFTERWARDS.openTold : AFTERWARDS.open;
   }
@@ -292,6 +302,12 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
       if (!this.#requestEnded) return;
     }
     this.#finish();
+  }
+
+  retract(): boolean {
+    if (this.#phase === PHASE.tunnel || this.#wire.sends !== this.#replySends) return false;
+    this.#replyBegan = false;
+    return outbox.rewind(this.#wire, this.#replyMark);
   }
 
   abort(): void {

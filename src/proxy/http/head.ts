@@ -14,7 +14,9 @@ export const FIELD_STRIDE = 5;
 export const FORM = { origin: 0, absolute: 1, authority: 2, asterisk: 3 } as const;
 /** Methods that a step treats in a way of its own; safe and idempotent as RFC 9110 section 9.2 defines. */
 export const METHOD = { other: 0, get: 1, head: 2, options: 3, put: 4, delete: 5, trace: 6, connect: 7 } as const;
-const METHOD_NAMES: readonly Buffer[] = ['', 'GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE', 'CONNECT'].map((name) => Buffer.from(name));
+const METHOD_NAMES: readonly Buffer[] = ['', 'GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE', 'CONNECT'].map(
+  (name) => Buffer.from(name),
+);
 /** Length of a body: a count, or one of these. */
 export const LENGTH_NONE = -1;
 
@@ -76,6 +78,9 @@ export class Head {
   valueStart = 0;
   nameHash = 0;
 
+  /** Trailer fields say nothing about framing or routing, whatever their names. */
+  trailers = false;
+
   #storage: Buffer;
   readonly #storageBytes: number;
 
@@ -114,6 +119,7 @@ export class Head {
     this.hosts = 0;
     this.authorityStart = 0;
     this.authorityEnd = 0;
+    this.trailers = false;
     this.phase = 0;
     this.scanned = 0;
   }
@@ -136,6 +142,13 @@ export class Head {
     this.length += end - start;
   }
 
+  /** Notes why the parser refuses. */
+  refuse(failure: FailureCode, detail: string): false {
+    this.failure = failure;
+    this.detail = detail;
+    return false;
+  }
+
   text(start: number, end: number): string {
     return this.bytes.toString('latin1', this.base + start, this.base + end);
   }
@@ -143,7 +156,8 @@ export class Head {
   /** The first field of a kind, as index for `value`; -1: none. */
   find(kind: number): number {
     if ((this.present & (1 << kind)) === 0) return -1;
-    for (let index = 0; index < this.count; index++) if (this.fields[index * FIELD_STRIDE + KIND] === kind) return index;
+    for (let index = 0; index < this.count; index++)
+      if (this.fields[index * FIELD_STRIDE + KIND] === kind) return index;
     return -1;
   }
 
@@ -155,7 +169,8 @@ export class Head {
   /** All values of a kind, as RFC 9110 section 5.3 joins them. For rare paths: it makes strings. */
   values(kind: number): string {
     const list: string[] = [];
-    for (let index = 0; index < this.count; index++) if (this.fields[index * FIELD_STRIDE + KIND] === kind) list.push(this.value(index));
+    for (let index = 0; index < this.count; index++)
+      if (this.fields[index * FIELD_STRIDE + KIND] === kind) list.push(this.value(index));
     return list.join(', ');
   }
 
@@ -167,7 +182,10 @@ export class Head {
   findMethod(): void {
     for (let method = 1; method < METHOD_NAMES.length; method++) {
       const name = METHOD_NAMES[method]!;
-      if (name.length === this.methodEnd && this.bytes.compare(name, 0, name.length, this.base, this.base + this.methodEnd) === 0) {
+      if (
+        name.length === this.methodEnd &&
+        this.bytes.compare(name, 0, name.length, this.base, this.base + this.methodEnd) === 0
+      ) {
         this.method = method;
         return;
       }
@@ -178,13 +196,21 @@ export class Head {
   nominated(index: number): boolean {
     const at = index * FIELD_STRIDE;
     const name = this.text(this.fields[at]!, this.fields[at + NAME_END]!).toLowerCase();
-    return this.values(FIELD.connection).toLowerCase().split(',').some((token) => token.trim() === name);
+    return this.values(FIELD.connection)
+      .toLowerCase()
+      .split(',')
+      .some((token) => token.trim() === name);
   }
 
   /** Is the value of the field this lower-case text, in any case? */
   valueIs(index: number, lower: Uint8Array): boolean {
     const at = index * FIELD_STRIDE;
-    return equalsIgnoringCase(this.bytes, this.base + this.fields[at + VALUE_START]!, this.base + this.fields[at + VALUE_END]!, lower);
+    return equalsIgnoringCase(
+      this.bytes,
+      this.base + this.fields[at + VALUE_START]!,
+      this.base + this.fields[at + VALUE_END]!,
+      lower,
+    );
   }
 
   #reserve(bytes: number): void {

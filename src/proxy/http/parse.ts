@@ -1,7 +1,7 @@
 import type { FailureCode } from '../../model/failure.ts';
-import { Authority } from './authority.ts';
-import { equalsIgnoringCase, FIELD, fieldKind, hashStep, TARGET, TOKEN, VALUE } from './fields.ts';
-import { FIELD_STRIDE, FORM, type Head, METHOD } from './head.ts';
+import { hashStep, TARGET, TOKEN, VALUE } from './fields.ts';
+import type { Head } from './head.ts';
+import { endField, splitTarget } from './meaning.ts';
 
 /**
  * The HTTP/1.1 head parser (RFC 9112): one pass over the bytes, whatever pieces they come in, no allocation, strict. It
@@ -21,22 +21,27 @@ export const PARSE_MORE = 0;
 export const PARSE_REFUSED = -1;
 
 const PHASE = {
-  method: 0, target: 1, version: 2, protocol: 3, status: 4, reason: 5, lineEnd: 6, field: 7, name: 8, value: 9, valueEnd: 10,
+  method: 0,
+  target: 1,
+  version: 2,
+  protocol: 3,
+  status: 4,
+  reason: 5,
+  lineEnd: 6,
+  field: 7,
+  name: 8,
+  value: 9,
+  valueEnd: 10,
   headEnd: 11,
 } as const;
 const TAB = 9;
 const LF = 10;
 const CR = 13;
 const SPACE = 32;
-const ASTERISK = 42;
-const SLASH = 47;
 const COLON = 58;
-const QUESTION = 63;
 const METHOD_BYTES_MAX = 32;
 const VERSION = Buffer.from('HTTP/1.');
 const VERSION_BYTES = VERSION.length + 1;
-const CHUNKED = Buffer.from('chunked');
-const CONTINUE = Buffer.from('100-continue');
 
 export function startRequest(head: Head): void {
   head.phase = PHASE.method;
@@ -48,6 +53,7 @@ export function startReply(head: Head): void {
 
 /** For trailers: field lines without a first line (RFC 9112 section 7.1.2). */
 export function startTrailers(head: Head): void {
+  head.trailers = true;
   head.phase = PHASE.field;
 }
 
@@ -116,7 +122,8 @@ function parseHead(head: Head, bytes: Buffer, base: number, end: number, limits:
         }
         while (at < stop && VALUE[bytes[at]!] === 1) at++;
         if (at === stop) return more(head, at, end, limits);
-        if (bytes[at] !== CR) return refuse(head, 'bad-request', `a control character in the value of field ${head.count + 1}`);
+        if (bytes[at] !== CR)
+          return refuse(head, 'bad-request', `a control character in the value of field ${head.count + 1}`);
         at++;
         head.phase = PHASE.valueEnd;
         continue;
@@ -151,9 +158,11 @@ function firstLine(head: Head, bytes: Buffer, base: number, from: number, stop: 
   switch (head.phase) {
     case PHASE.method: {
       while (at < stop && TOKEN[bytes[at]!] !== 0) at++;
-      if (at - base > METHOD_BYTES_MAX) return refuse(head, 'bad-request', `a method of over ${METHOD_BYTES_MAX} bytes`);
+      if (at - base > METHOD_BYTES_MAX)
+        return refuse(head, 'bad-request', `a method of over ${METHOD_BYTES_MAX} bytes`);
       if (at === stop) return stop;
-      if (bytes[at] !== SPACE || at === base) return refuse(head, 'bad-request', 'a method that is not a token and one space');
+      if (bytes[at] !== SPACE || at === base)
+        return refuse(head, 'bad-request', 'a method that is not a token and one space');
       head.methodEnd = at - base;
       head.targetStart = head.methodEnd + 1;
       head.phase = PHASE.target;
@@ -161,10 +170,12 @@ function firstLine(head: Head, bytes: Buffer, base: number, from: number, stop: 
     }
     case PHASE.target: {
       while (at < stop && TARGET[bytes[at]!] === 1) at++;
-      if (at - base - head.targetStart > limits.url) return refuse(head, 'uri-too-long', `a target of over ${limits.url} bytes`);
+      if (at - base - head.targetStart > limits.url)
+        return refuse(head, 'uri-too-long', `a target of over ${limits.url} bytes`);
       if (at === stop) return stop;
       head.targetEnd = at - base;
-      if (bytes[at] !== SPACE || head.targetEnd === head.targetStart) return refuse(head, 'bad-request', 'a target that is not visible ASCII and one space');
+      if (bytes[at] !== SPACE || head.targetEnd === head.targetStart)
+        return refuse(head, 'bad-request', 'a target that is not visible ASCII and one space');
       head.phase = PHASE.version;
       return at + 1;
     }
@@ -173,7 +184,8 @@ function firstLine(head: Head, bytes: Buffer, base: number, from: number, stop: 
       const start = head.phase === PHASE.version ? base + head.targetEnd + 1 : base;
       for (; at < stop && at < start + VERSION_BYTES; at++) {
         const octet = bytes[at]!;
-        if (at - start < VERSION.length ? octet !== VERSION[at - start] : octet < 48 || octet > 57) return refuseVersion(head, bytes, start, stop);
+        if (at - start < VERSION.length ? octet !== VERSION[at - start] : octet < 48 || octet > 57)
+          return refuseVersion(head, bytes, start, stop);
       }
       if (at < start + VERSION_BYTES) return stop;
       head.minor = bytes[at - 1]! - 48;
@@ -186,7 +198,8 @@ function firstLine(head: Head, bytes: Buffer, base: number, from: number, stop: 
       // SP, three digits, then SP or the end of the line.
       for (; at < stop && at - base < VERSION_BYTES + 4; at++) {
         const octet = bytes[at]!;
-        if (at - base === VERSION_BYTES ? octet !== SPACE : octet < 48 || octet > 57) return refuse(head, 'bad-request', 'a status line without a status of three digits');
+        if (at - base === VERSION_BYTES ? octet !== SPACE : octet < 48 || octet > 57)
+          return refuse(head, 'bad-request', 'a status line without a status of three digits');
         if (octet !== SPACE) head.status = head.status * 10 + octet - 48;
       }
       if (at === stop) return stop;
@@ -220,146 +233,6 @@ function firstLine(head: Head, bytes: Buffer, base: number, from: number, stop: 
   }
 }
 
-/** A field line is complete: notes it, and what it means for framing and routing. */
-function endField(head: Head, bytes: Buffer, base: number, lineEnd: number): boolean {
-  let valueEnd = lineEnd;
-  while (valueEnd > head.valueStart && (bytes[base + valueEnd - 1] === SPACE || bytes[base + valueEnd - 1] === TAB)) valueEnd--;
-  const kind = fieldKind(bytes, base + head.lineStart, base + head.nameEnd, head.nameHash);
-  const at = head.count * FIELD_STRIDE;
-  const { fields } = head;
-  fields[at] = head.lineStart;
-  fields[at + 1] = head.nameEnd;
-  fields[at + 2] = head.valueStart;
-  fields[at + 3] = valueEnd;
-  fields[at + 4] = kind;
-  head.count++;
-  head.present |= 1 << kind;
-  if (kind < FIELD.connection || kind > FIELD.expect) return true;
-  const request = head.targetEnd > 0;
-  switch (kind) {
-    case FIELD.contentLength:
-      return readContentLength(head, bytes, base + head.valueStart, base + valueEnd);
-    case FIELD.transferEncoding:
-      return readTransferEncoding(head, bytes, base + head.valueStart, base + valueEnd);
-    case FIELD.connection:
-      readConnection(head, head.text(head.valueStart, valueEnd));
-      return true;
-    case FIELD.host:
-      return !request || readHost(head, bytes, base + head.valueStart, base + valueEnd);
-    case FIELD.expect:
-      // RFC 9110 section 10.1.1: an expectation of an HTTP/1.0 client is ignored.
-      if (!request || head.minor === 0) return true;
-      head.expectContinue = equalsIgnoringCase(bytes, base + head.valueStart, base + valueEnd, CONTINUE);
-      if (!head.expectContinue) refuse(head, 'expectation-failed', 'an expectation other than 100-continue');
-      return head.expectContinue;
-    case FIELD.te:
-      head.teTrailers = head.text(head.valueStart, valueEnd).toLowerCase().split(',').some((coding) => coding.trim() === 'trailers');
-      return true;
-    default:
-      return true;
-  }
-}
-
-/** What only the whole head of a request can tell. False: refused, with `failure` and `detail` set. */
-export function requestIsSound(head: Head): boolean {
-  if (head.hosts === 0 && head.minor > 0) return refused(head, 'bad-authority', 'no Host');
-  return framingIsSound(head) && (head.method !== METHOD.connect || head.contentLength + Number(head.chunked) <= 0 || refused(head, 'bad-framing', 'CONNECT with a body'));
-}
-
-/** RFC 9112 section 6.1: two ways to tell the length of one body are one too many, and HTTP/1.0 does not know the second. */
-export function framingIsSound(head: Head): boolean {
-  if (!head.chunked) return true;
-  if (head.contentLength >= 0) return refused(head, 'bad-framing', 'both Content-Length and Transfer-Encoding');
-  return head.minor > 0 || refused(head, 'bad-framing', 'Transfer-Encoding in HTTP/1.0');
-}
-
-/** RFC 9110 section 8.6: digits, once. A count that is not exact as a double is refused rather than rounded. */
-function readContentLength(head: Head, bytes: Buffer, start: number, end: number): boolean {
-  if (head.contentLength >= 0) return refused(head, 'bad-framing', 'a second Content-Length');
-  if (start === end) return refused(head, 'bad-framing', 'an empty Content-Length');
-  let length = 0;
-  for (let at = start; at < end; at++) {
-    const digit = bytes[at]! - 48;
-    if (digit < 0 || digit > 9) return refused(head, 'bad-framing', 'a Content-Length that is not a number');
-    length = length * 10 + digit;
-  }
-  if (length > Number.MAX_SAFE_INTEGER) return refused(head, 'body-too-large', 'a Content-Length beyond what can be counted');
-  head.contentLength = length;
-  return true;
-}
-
-const CODINGS = /^[a-z0-9-]+(?:[ \t]*,[ \t]*[a-z0-9-]+)*$/;
-
-/** RFC 9112 section 6.1: only `chunked`, once; other codings are well-formed but unknown here. */
-function readTransferEncoding(head: Head, bytes: Buffer, start: number, end: number): boolean {
-  if (head.chunked) return refused(head, 'bad-framing', 'a second Transfer-Encoding');
-  head.chunked = true;
-  if (equalsIgnoringCase(bytes, start, end, CHUNKED)) return true;
-  const text = bytes.toString('latin1', start, end).toLowerCase();
-  if (!CODINGS.test(text)) return refused(head, 'bad-framing', 'a malformed Transfer-Encoding');
-  const codings = text.split(/[ \t]*,[ \t]*/);
-  if (codings.slice(0, -1).includes('chunked')) return refused(head, 'bad-framing', 'a Transfer-Encoding in which chunked is not the last');
-  return refused(head, 'unsupported-coding', 'a Transfer-Encoding other than chunked');
-}
-
-/** RFC 9110 section 7.6.1: options of the connection, and names of fields that are meant for this hop only. */
-function readConnection(head: Head, value: string): void {
-  for (const item of value.toLowerCase().split(',')) {
-    const option = item.trim();
-    if (option === 'close') head.close = true;
-    else if (option === 'keep-alive') head.keepAlive = true;
-    else if (option === 'upgrade') head.upgrade = true;
-    else if (option !== '') head.nominates = true;
-  }
-}
-
-/** RFC 9112 section 3.2: exactly one, and well-formed even where the target overrides it. */
-function readHost(head: Head, bytes: Buffer, start: number, end: number): boolean {
-  if (head.hosts++ > 0) return refused(head, 'bad-authority', 'a second Host');
-  if (head.form === FORM.absolute || head.form === FORM.authority) {
-    return hostCheck.parse(bytes, head.base, start, end) || refused(head, 'bad-authority', 'a malformed Host');
-  }
-  head.authorityStart = start - head.base;
-  head.authorityEnd = end - head.base;
-  return head.authority.parse(bytes, head.base, start, end) || refused(head, 'bad-authority', 'a malformed Host');
-}
-const hostCheck = new Authority();
-
-const HTTP_SCHEME = Buffer.from('http://');
-
-/** RFC 9112 section 3.2: tells the form of the target, and where its path starts. */
-function splitTarget(head: Head, bytes: Buffer, base: number): boolean {
-  const start = base + head.targetStart;
-  const end = base + head.targetEnd;
-  head.findMethod();
-  head.pathStart = head.targetStart;
-  if (head.method === METHOD.connect) {
-    head.form = FORM.authority;
-    return readTargetAuthority(head, bytes, start, end) && (head.authority.port > 0 || refused(head, 'bad-request', 'CONNECT without a port'));
-  }
-  head.form = FORM.origin;
-  if (bytes[start] === SLASH) return true;
-  if (bytes[start] === ASTERISK && end - start === 1) {
-    head.form = FORM.asterisk;
-    return head.method === METHOD.options || refused(head, 'bad-request', 'target * with a method other than OPTIONS');
-  }
-  if (end - start < HTTP_SCHEME.length || !equalsIgnoringCase(bytes, start, start + HTTP_SCHEME.length, HTTP_SCHEME)) {
-    return refused(head, 'bad-request', 'a target that is neither a path nor an http:// URI');
-  }
-  head.form = FORM.absolute;
-  const from = start + HTTP_SCHEME.length;
-  let at = from;
-  while (at < end && bytes[at] !== SLASH && bytes[at] !== QUESTION) at++;
-  head.pathStart = at - base;
-  return readTargetAuthority(head, bytes, from, at);
-}
-
-function readTargetAuthority(head: Head, bytes: Buffer, start: number, end: number): boolean {
-  head.authorityStart = start - head.base;
-  head.authorityEnd = end - head.base;
-  return (start < end && head.authority.parse(bytes, head.base, start, end)) || refused(head, 'bad-authority', 'a malformed authority in the target');
-}
-
 function more(head: Head, at: number, end: number, limits: HeadLimits): number {
   head.scanned = at - head.base;
   if (end - head.base >= limits.head) return refuse(head, 'head-too-large', `a head of over ${limits.head} bytes`);
@@ -368,7 +241,8 @@ function more(head: Head, at: number, end: number, limits: HeadLimits): number {
 
 function refuseLine(head: Head, bytes: Buffer, at: number): number {
   const octet = bytes[at];
-  if (at - head.base === head.lineStart && (octet === SPACE || octet === TAB)) return refuse(head, 'bad-request', 'a folded field line');
+  if (at - head.base === head.lineStart && (octet === SPACE || octet === TAB))
+    return refuse(head, 'bad-request', 'a folded field line');
   if (octet === SPACE || octet === TAB) return refuse(head, 'bad-request', 'white space before the colon of a field');
   return refuse(head, 'bad-request', 'a field line without a name, a colon or its CRLF');
 }
@@ -376,16 +250,12 @@ function refuseLine(head: Head, bytes: Buffer, at: number): number {
 /** A version of the right shape that is not ours is a version; anything else is no HTTP. */
 function refuseVersion(head: Head, bytes: Buffer, start: number, end: number): number {
   const text = bytes.toString('latin1', start, Math.min(end, start + VERSION_BYTES));
-  return /^HTTP\/\d/.test(text) ? refuse(head, 'unsupported-version', 'a version that is neither HTTP/1.0 nor HTTP/1.1') : refuse(head, 'bad-request', 'no HTTP version');
+  return /^HTTP\/\d/.test(text)
+    ? refuse(head, 'unsupported-version', 'a version that is neither HTTP/1.0 nor HTTP/1.1')
+    : refuse(head, 'bad-request', 'no HTTP version');
 }
 
 function refuse(head: Head, failure: FailureCode, detail: string): typeof PARSE_REFUSED {
-  head.failure = failure;
-  head.detail = detail;
+  head.refuse(failure, detail);
   return PARSE_REFUSED;
-}
-
-function refused(head: Head, failure: FailureCode, detail: string): false {
-  refuse(head, failure, detail);
-  return false;
 }

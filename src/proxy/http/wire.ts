@@ -27,6 +27,7 @@ const READ_BYTES = 64 * 1024;
 const OUTBOX_BYTES = READ_BYTES + 8 * 1024;
 
 const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
+const DIGITS = '0123456789abcdef';
 const WIRE = Symbol('wire');
 
 interface WireSocket extends net.Socket {
@@ -34,7 +35,9 @@ interface WireSocket extends net.Socket {
   _handle: (object & { writeQueueSize?: number; useUserBuffer?: unknown }) | null;
 }
 
-let reportDefect: (error: unknown) => void = (error) => { throw error; };
+let reportDefect: (error: unknown) => void = (error) => {
+  throw error;
+};
 
 /** Who hears of an exception that a connection's own bytes brought about: it costs that connection, not the thread. */
 export function onDefect(report: (error: unknown) => void): void {
@@ -70,8 +73,16 @@ export class Outbox {
     this.at += end - start;
   }
 
+  /** A count in digits, without a string. */
   number(value: number, radix: 10 | 16): void {
-    this.at += this.bytes.write(value.toString(radix), this.at, 'latin1');
+    let digits = 1;
+    for (let rest = Math.floor(value / radix); rest > 0; rest = Math.floor(rest / radix)) digits++;
+    let rest = value;
+    for (let at = this.at + digits - 1; at >= this.at; at--) {
+      this.bytes[at] = DIGITS.charCodeAt(rest % radix);
+      rest = Math.floor(rest / radix);
+    }
+    this.at += digits;
   }
 
   flush(): void {
@@ -81,6 +92,19 @@ export class Outbox {
     this.#wire = undefined;
     this.at = 0;
     if (length > 0 && wire.send(this.bytes, length)) this.bytes = spare.pop() ?? Buffer.allocUnsafeSlow(OUTBOX_BYTES);
+  }
+
+  /** Where the next byte for this wire will stand: for `rewind`. */
+  mark(wire: Wire): number {
+    this.open(wire, 0);
+    return this.at;
+  }
+
+  /** Takes back what was written since `mark`, if none of it has left. */
+  rewind(wire: Wire, mark: number): boolean {
+    if (this.#wire !== wire || this.at < mark) return false;
+    this.at = mark;
+    return true;
   }
 
   /** What was not sent yet is not wanted any more. */
@@ -104,6 +128,8 @@ export class Wire {
   #lent: Buffer | undefined = undefined;
   #paused = false;
   #lastQueued = 0;
+  /** Counts what was sent, so that it can be told whether anything was. */
+  sends = 0;
 
   private constructor(socket: net.Socket, owner: WireOwner) {
     this.#socket = socket as WireSocket;
@@ -135,7 +161,12 @@ export class Wire {
 
   static dial(host: string, port: number, owner: DialOwner, bufferBytes: number): Wire {
     const options: net.TcpNetConnectOpts & { writableHighWaterMark: number } = {
-      host, port, noDelay: true, allowHalfOpen: true, onread: READ_IN_PLACE, writableHighWaterMark: bufferBytes,
+      host,
+      port,
+      noDelay: true,
+      allowHalfOpen: true,
+      onread: READ_IN_PLACE,
+      writableHighWaterMark: bufferBytes,
     };
     const socket = net.connect(options);
     const wire = new Wire(socket, owner);
@@ -160,6 +191,7 @@ export class Wire {
   /** For the outbox only. True: the buffer belongs to the wire now. */
   send(bytes: Buffer, length: number): boolean {
     const socket = this.#socket;
+    this.sends++;
     if (socket.destroyed) return false;
     if (socket.writableLength > 0) {
       socket.write(Buffer.from(bytes.subarray(0, length)));

@@ -1,8 +1,25 @@
 import { Timer, type TimerOwner } from '../../lib/timer-wheel.ts';
 import type { FailureCode } from '../../model/failure.ts';
 import {
-  BodyReader, type BodySink, type Carrier, type CarrierOwner, type DialOwner, type Edits, feedHead, FIELD, framingIsSound, FRAMING,
-  type Head, PARSE_MORE, PARSE_REFUSED, replyFraming, startReply, Wire, writeLastChunk, writePayload, writeRequest,
+  BodyReader,
+  type BodySink,
+  type Carrier,
+  type CarrierOwner,
+  type DialOwner,
+  type Edits,
+  feedHead,
+  FIELD,
+  framingIsSound,
+  FRAMING,
+  type Head,
+  PARSE_MORE,
+  PARSE_REFUSED,
+  replyFraming,
+  startReply,
+  Wire,
+  writeLastChunk,
+  writePayload,
+  writeRequest,
 } from '../http.ts';
 import type { Pool, UpstreamContext } from './pool.ts';
 
@@ -132,7 +149,8 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
     const after = feedHead(head, bytes, start, end, headLimits);
     if (after === PARSE_MORE) return end;
     if (after === PARSE_REFUSED || !framingIsSound(head)) return this.#refuse(head.detail, end);
-    const refused = head.status === 101 ? this.#judgeSwitch(head) : head.status < 200 ? this.#judgeInformational() : undefined;
+    const refused =
+      head.status === 101 ? this.#judgeSwitch(head) : head.status < 200 ? this.#judgeInformational() : undefined;
     if (refused !== undefined) return this.#refuse(refused, end);
     if (head.status < 200 && head.status !== 101) this.#owner!.onInformational(head);
     else this.#begin(head);
@@ -145,11 +163,15 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
 
   /** RFC 9110 section 15.2.2: only the protocol that was asked for. */
   #judgeSwitch(head: Head): string | undefined {
-    return this.#upgrade && head.upgrade && head.find(FIELD.upgrade) >= 0 ? undefined : 'status 101 that nobody asked for';
+    return this.#upgrade && head.upgrade && head.find(FIELD.upgrade) >= 0
+      ? undefined
+      : 'status 101 that nobody asked for';
   }
 
   #judgeInformational(): string | undefined {
-    return ++this.#informational <= INFORMATIONAL_MAX ? undefined : `more than ${INFORMATIONAL_MAX} informational replies`;
+    return ++this.#informational <= INFORMATIONAL_MAX
+      ? undefined
+      : `more than ${INFORMATIONAL_MAX} informational replies`;
   }
 
   #begin(head: Head): void {
@@ -249,10 +271,15 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
     this.#head = undefined;
     const owner = this.#owner;
     this.#owner = undefined;
-    if (!this.#tunnelEnded || !this.#requestEnded) owner?.onFailure('upstream-reset', 'The endpoint broke the connection off');
+    if (!this.#tunnelEnded || !this.#requestEnded)
+      owner?.onFailure('upstream-reset', 'The endpoint broke the connection off');
     this.#reader.finish(heads);
     if (!dialing) this.#pool.closed(this);
-    else if (this.#timedOut) this.#pool.dialFailed('connect-timeout', `No connection to ${this.#pool.address} within ${this.#context.timeouts.connectMs} ms`);
+    else if (this.#timedOut)
+      this.#pool.dialFailed(
+        'connect-timeout',
+        `No connection to ${this.#pool.address} within ${this.#context.timeouts.connectMs} ms`,
+      );
     else this.#pool.dialFailed('connect-failed', `No connection to ${this.#pool.address} port ${this.#pool.port}`);
   }
 }

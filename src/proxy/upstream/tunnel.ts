@@ -1,6 +1,15 @@
 import { Timer, type TimerOwner } from '../../lib/timer-wheel.ts';
 import {
-  type Carrier, type CarrierOwner, composeReply, type DialOwner, feedHead, type Head, outbox, startReply, Wire, writePayload,
+  type Carrier,
+  type CarrierOwner,
+  composeReply,
+  type DialOwner,
+  feedHead,
+  type Head,
+  outbox,
+  startReply,
+  Wire,
+  writePayload,
 } from '../http.ts';
 import type { CarrierWaiter, UpstreamContext } from './pool.ts';
 

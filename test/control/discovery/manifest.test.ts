@@ -8,7 +8,30 @@ import { readManifests } from '../../../src/control/discovery/manifest.ts';
 import { problemText } from '../../../src/model/problem.ts';
 
 const GOLDEN = join(import.meta.dirname, '../../compile');
-const FRAGMENTS = ['&a ', '*a', '<<: ', '? ', '- ', '---\n', '...\n', '%YAML 1.1\n', '!!binary ', '!!set ', '!<x> ', '|', '>', '"', "'", '\t', '\0', '{', ']', ': ', '#', '\ud800'];
+const FRAGMENTS = [
+  '&a ',
+  '*a',
+  '<<: ',
+  '? ',
+  '- ',
+  '---\n',
+  '...\n',
+  '%YAML 1.1\n',
+  '!!binary ',
+  '!!set ',
+  '!<x> ',
+  '|',
+  '>',
+  '"',
+  "'",
+  '\t',
+  '\0',
+  '{',
+  ']',
+  ': ',
+  '#',
+  '\ud800',
+];
 
 /** Numbers below `bound` that are the same in each run (a linear congruential generator). */
 function dice(seed: number): (bound: number) => number {
@@ -32,7 +55,9 @@ function mutated(text: string, roll: (bound: number) => number): string {
 
 test('no mutation of a manifest makes reading or compiling throw', () => {
   const roll = dice(3);
-  const texts = globSync('*.in.yaml', { cwd: GOLDEN }).toSorted().map((file) => readFileSync(join(GOLDEN, file), 'utf8'));
+  const texts = globSync('*.in.yaml', { cwd: GOLDEN })
+    .toSorted()
+    .map((file) => readFileSync(join(GOLDEN, file), 'utf8'));
   for (let round = 0; round < 1500; round++) {
     const text = mutated(texts[round % texts.length] ?? '', roll);
     const { resources, problems } = readFiles([{ file: 'x.yaml', text }]);
@@ -47,11 +72,25 @@ test('no mutation of a manifest makes reading or compiling throw', () => {
 });
 
 test('one bad object of a list harms itself only', () => {
-  const item = (name: string, port: unknown): unknown => ({ apiVersion: 'v1', kind: 'Service', metadata: { name, namespace: 'shop' }, spec: { ports: [{ port }] } });
-  const text = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: [item('a', 80), item('b', {}), null, item('c', 80)] }, null, 2);
+  const item = (name: string, port: unknown): unknown => ({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name, namespace: 'shop' },
+    spec: { ports: [{ port }] },
+  });
+  const text = JSON.stringify(
+    { apiVersion: 'v1', kind: 'List', items: [item('a', 80), item('b', {}), null, item('c', 80)] },
+    null,
+    2,
+  );
   const { resources, problems } = readManifests({ file: 'x.json', text });
-  assert.deepEqual(resources.services.map(({ name }) => name), ['a', 'c']);
-  assert.deepEqual(problems.map(problemText), ['x.json:29: Service shop/b: spec.ports[0].port: expected a port number from 1 to 65535, got an object']);
+  assert.deepEqual(
+    resources.services.map(({ name }) => name),
+    ['a', 'c'],
+  );
+  assert.deepEqual(problems.map(problemText), [
+    'x.json:30: Service shop/b: spec.ports[0].port: expected a port number from 1 to 65535, got an object',
+  ]);
 });
 
 test('absent conditions mean ready, serving as ready, and not terminating', () => {
@@ -69,7 +108,12 @@ endpoints:
   const [slice] = readManifests({ file: 'x.yaml', text }).resources.endpointSlices;
   assert.deepEqual(
     slice?.endpoints.map(({ ready, serving, terminating }) => [ready, serving, terminating]),
-    [[true, true, false], [true, true, false], [false, false, false], [false, true, true]],
+    [
+      [true, true, false],
+      [true, true, false],
+      [false, false, false],
+      [false, true, true],
+    ],
   );
 });
 

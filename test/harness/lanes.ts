@@ -1,0 +1,55 @@
+import { laneName } from './corpus.ts';
+import { Mesh } from './mesh.ts';
+import { Recorder, type Respond } from './recorder.ts';
+
+/** One Service of its own with one upstream of its own: what arrives there came from the test that holds the lane. */
+export interface Lane {
+  /** `l07.test`, as long as `svc.test`. */
+  readonly authority: string;
+  readonly recorder: Recorder;
+}
+
+/** Many lanes through one mesh, so that tests run at the same time without hearing each other. */
+export class Lanes {
+  readonly mesh: Mesh;
+  readonly all: readonly Lane[];
+  readonly #free: Lane[];
+  readonly #waiting: ((lane: Lane) => void)[] = [];
+
+  private constructor(mesh: Mesh, all: readonly Lane[]) {
+    this.mesh = mesh;
+    this.all = all;
+    this.#free = [...all];
+  }
+
+  static async start(
+    count: number,
+    { respond, flags = [] }: { respond?: Respond; flags?: readonly string[] } = {},
+  ): Promise<Lanes> {
+    const recorders = await Promise.all(Array.from({ length: count }, () => Recorder.start(respond)));
+    const all = recorders.map((recorder, index) => ({ authority: `${laneName(index)}.test`, recorder }));
+    const services = all.map(({ recorder }, index) => ({ name: laneName(index), endpoints: [recorder.address] }));
+    return new Lanes(await Mesh.start({ services, flags }), all);
+  }
+
+  /** Runs `work` on a lane that nobody else uses meanwhile. */
+  async use<T>(work: (lane: Lane, mesh: Mesh) => Promise<T>): Promise<T> {
+    const lane = this.#free.pop() ?? (await new Promise<Lane>((resolve) => void this.#waiting.push(resolve)));
+    try {
+      return await work(lane, this.mesh);
+    } finally {
+      lane.recorder.forget();
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#free.push(lane);
+      else next(lane);
+    }
+  }
+
+  async stop(): Promise<void> {
+    try {
+      await this.mesh.stop();
+    } finally {
+      await Promise.all(this.all.map(({ recorder }) => recorder.stop()));
+    }
+  }
+}
