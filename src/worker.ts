@@ -6,7 +6,7 @@ import type { FromWorker, ToWorker, WorkerSeed } from './model/message.ts';
 import type { Snapshot } from './model/snapshot.ts';
 import { LiveBackend } from './proxy/balance.ts';
 import { Decision, type Plan } from './proxy/decide.ts';
-import { DROP_FROM_REQUEST, Edits, HeadPool, onDefect } from './proxy/http.ts';
+import { DROP_FROM_REQUEST, Edits, HeadPool, onDefect, runTimer } from './proxy/http.ts';
 import { Listener } from './proxy/listener.ts';
 import { RouteTable } from './proxy/route.ts';
 import type { ServeContext } from './proxy/serve.ts';
@@ -21,7 +21,7 @@ const { worker, settings, slots: buffer } = workerData as WorkerSeed;
 const { limits, timeouts } = settings;
 const slots = new Slots(buffer);
 
-const wheel = new TimerWheel(performance.now());
+const wheel = new TimerWheel(performance.now(), runTimer);
 const heads = new HeadPool(limits.headers);
 const headLimits = { head: limits.head, headers: limits.headers, url: limits.url };
 const bodyLimits = {
@@ -69,7 +69,7 @@ port.on('message', (message: ToWorker) => {
   switch (message.type) {
     case 'connection':
       slots.increment(worker, CELLS.received);
-      listener.take(message.socket);
+      listener.take(message.socket, message.port);
       break;
     case 'snapshot':
       apply(message.snapshot);
@@ -105,14 +105,16 @@ function apply(snapshot: Snapshot): void {
 }
 
 function listen(host: string, listenPort: number): void {
+  let chosen = listenPort;
   server = net.createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true }, (socket) => {
-    listener.take(socket);
+    listener.take(socket, chosen);
   });
   server.on('error', (error) => {
     tell({ type: 'refused', message: error.message });
   });
   server.listen({ host, port: listenPort, reusePort: true, backlog: BACKLOG }, () => {
-    tell({ type: 'listening', port: (server!.address() as net.AddressInfo).port });
+    chosen = (server?.address() as net.AddressInfo).port;
+    tell({ type: 'listening', port: chosen });
   });
 }
 

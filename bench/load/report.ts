@@ -62,7 +62,8 @@ function notes(result: ShapeResult): string[] {
   for (const [peer, rounds] of result.rounds) {
     for (const doubt of new Set(rounds.flatMap((round) => round.doubts))) found.push(`${peer}: ${doubt}`);
     const connections = spread(rounds.map((round) => round.upstreamConnectionsPerRequest)).median;
-    if (connections > 0.02) found.push(`${peer} opened ${connections.toFixed(2)} upstream connections per request`);
+    if (peer !== 'direct' && connections > 0.02)
+      found.push(`${peer} opened ${connections.toFixed(2)} upstream connections per request`);
   }
   const speed = (peer: string): number =>
     spread((result.rounds.get(peer) ?? []).map((round) => round.requestsPerSecond)).median;

@@ -43,8 +43,8 @@ export function openProbes(host: string, port: number, health: Health): Promise<
   });
 }
 
-function answer(pathname: string, { unready }: Health): readonly [status: number, text: string] {
-  if (pathname === '/livez') return [200, 'ok'];
-  if (pathname === '/readyz') return unready === undefined ? [200, 'ok'] : [503, unready];
+function answer(path: string, { unready }: Health): readonly [status: number, text: string] {
+  if (path === '/livez') return [200, 'ok'];
+  if (path === '/readyz') return unready === undefined ? [200, 'ok'] : [503, unready];
   return [404, 'Expected /livez or /readyz'];
 }

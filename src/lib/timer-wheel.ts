@@ -15,7 +15,12 @@ const SLOTS = 1024;
 const HORIZON_MS = SLOT_MS * (SLOTS - 2);
 const SLOTS_SOON = 100;
 const TICK_MS_MAX = 100;
+const LONG_MS = 1000;
 const NEVER = Number.POSITIVE_INFINITY;
+
+function callOwner(owner: TimerOwner, nowMs: number): void {
+  owner.onTimer(nowMs);
+}
 
 function slotAt(timeMs: number): number {
   return Math.floor(timeMs / SLOT_MS) % SLOTS;
@@ -37,6 +42,7 @@ export class Timer {
 }
 
 export class TimerWheel {
+  readonly #fire: (owner: TimerOwner, nowMs: number) => void;
   readonly #slots: (Timer | undefined)[] = Array.from({ length: SLOTS }, () => undefined);
   /** Time of the last tick: a clock that costs nothing to read, at most 100 ms behind. */
   nowMs: number;
@@ -45,18 +51,30 @@ export class TimerWheel {
   #driver: NodeJS.Timeout | undefined = undefined;
   #driverMs = NEVER;
 
-  constructor(nowMs: number) {
+  /** @param fire calls the owner of a timer that is due, with whatever the caller wants around it. */
+  constructor(nowMs: number, fire: (owner: TimerOwner, nowMs: number) => void = callOwner) {
+    this.#fire = fire;
     this.nowMs = nowMs;
     this.#nextSlotMs = Math.floor(nowMs / SLOT_MS) * SLOT_MS;
   }
 
-  /** Fires the timer at `dueMs`; a timer that was set before is moved. */
+  /**
+   * Fires the timer once this many milliseconds from now, never earlier; a timer that runs is set anew. Infinite is off.
+   * Long times are counted from the last tick, which costs no look at the clock, and may end a tick late.
+   */
+  after(timer: Timer, delayMs: number): void {
+    this.set(timer, delayMs < LONG_MS ? performance.now() + delayMs : this.nowMs + TICK_MS_MAX + delayMs);
+  }
+
+  /** Fires the timer at this time; a timer that runs is moved. */
   set(timer: Timer, dueMs: number): void {
     timer.dueMs = dueMs;
     if (timer.visitMs <= dueMs) return;
     if (timer.slot >= 0) this.#unlink(timer);
     this.#link(timer);
-    if (this.#driver !== undefined && timer.visitMs < this.#driverMs - SLOT_MS) this.#drive();
+    // Only the driver is moved: whoever sets a timer must not be called back before he has gone on.
+    if (this.#driver !== undefined && timer.visitMs < this.#driverMs - SLOT_MS)
+      this.#drive(timer.visitMs - performance.now());
   }
 
   /** Turns the timer off but keeps its place: for owners that will soon set it again. */
@@ -90,7 +108,7 @@ export class TimerWheel {
 
   /** Ticks by the real clock until `stop`. */
   start(): void {
-    if (this.#driver === undefined) this.#drive();
+    if (this.#driver === undefined) this.#drive(SLOT_MS);
   }
 
   stop(): void {
@@ -98,14 +116,15 @@ export class TimerWheel {
     this.#driver = undefined;
   }
 
-  #drive(): void {
+  #drive(waitMs: number): void {
     clearTimeout(this.#driver);
-    const waitMs = this.tick(performance.now());
-    this.#driverMs = this.nowMs + waitMs;
-    this.#driver = setTimeout(() => {
-      this.#drive();
-    }, waitMs);
+    this.#driverMs = performance.now() + waitMs;
+    this.#driver = setTimeout(this.#onDriver, Math.max(1, waitMs));
   }
+
+  readonly #onDriver = (): void => {
+    this.#drive(this.tick(performance.now()));
+  };
 
   #visit(slot: number, nowMs: number): void {
     // Always from the head: an owner may remove any other timer while it runs, but nothing is ever linked into the slot of
@@ -114,7 +133,7 @@ export class TimerWheel {
       this.#unlink(timer);
       if (timer.dueMs <= nowMs) {
         timer.dueMs = NEVER;
-        timer.owner.onTimer(nowMs);
+        this.#fire(timer.owner, nowMs);
       } else if (timer.dueMs !== NEVER) {
         this.#link(timer);
       }

@@ -14,8 +14,8 @@ export interface WorkerSeed {
 /** Main thread to worker. */
 export type ToWorker =
   | { readonly type: 'snapshot'; readonly snapshot: Snapshot }
-  /** One accepted connection, transferred. */
-  | { readonly type: 'connection'; readonly socket: Socket }
+  /** One accepted connection, transferred, and the port that it came in on. */
+  | { readonly type: 'connection'; readonly socket: Socket; readonly port: number }
   /** Accept on a listener of its own (`--accept reuseport`). */
   | { readonly type: 'listen'; readonly host: string; readonly port: number }
   /** Replies end their connections; new ones still come. */

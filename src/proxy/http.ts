@@ -19,7 +19,7 @@ export * from './http/fields.ts';
 export { framingIsSound, requestIsSound } from './http/meaning.ts';
 export { FORM, Head, HeadPool, METHOD } from './http/head.ts';
 export { feedHead, type HeadLimits, PARSE_MORE, PARSE_REFUSED, startReply, startRequest } from './http/parse.ts';
-export { type DialOwner, onDefect, outbox, Wire } from './http/wire.ts';
+export { type DialOwner, onDefect, outbox, runTimer, Wire } from './http/wire.ts';
 
 /** Who sends a request. */
 export interface Source {
@@ -27,6 +27,8 @@ export interface Source {
   readonly address: string;
   /** Its x-forwarded-* fields are believed (--trust-forwarded-from). */
   readonly trusted: boolean;
+  /** Field lines that tell upstream of it, the same for all its requests. */
+  readonly lines: Buffer;
   /** The port of ours that it came in on. */
   readonly listenerPort: number;
 }
@@ -72,8 +74,6 @@ export interface ExchangeOwner {
   onGone(): void;
   /** The exchange is over, however it ended. */
   onFinished(): void;
-  /** No further exchange will come. */
-  onClosed(): void;
 }
 
 /** What takes one attempt to its endpoint. Ranges of bytes are lent for the call. */

@@ -4,12 +4,15 @@ import type { Settings } from '../model/settings.ts';
 import {
   type BodyLimits,
   type DownstreamContext,
+  type Exchange,
+  type ExchangeOwner,
   H1Downstream,
   type HeadLimits,
   type HeadPool,
   type Source,
   Wire,
 } from './http.ts';
+import { sourceLines } from './filter.ts';
 import { type ServeContext, Serving } from './serve.ts';
 
 /** Connections end at their age ± this share, so that clients that came together do not come back together. */
@@ -27,6 +30,13 @@ export interface ListenerOptions {
   onClosed(): void;
 }
 
+/** What the connections of one address share. */
+interface SourceConnections {
+  count: number;
+  readonly trusted: boolean;
+  readonly lines: Buffer;
+}
+
 /** The downstream connections of a worker: who may come in, and how they end. */
 export class Listener implements DownstreamContext {
   readonly heads: HeadPool;
@@ -39,7 +49,7 @@ export class Listener implements DownstreamContext {
   readonly #serve: ServeContext;
   readonly #trusted: BlockList | undefined;
   readonly #connections = new Set<H1Downstream>();
-  readonly #perSource = new Map<string, number>();
+  readonly #sources = new Map<string, SourceConnections>();
   readonly #onClosed: () => void;
   #onEmpty: (() => void) | undefined = undefined;
 
@@ -59,9 +69,12 @@ export class Listener implements DownstreamContext {
     }
   }
 
-  /** Takes an accepted connection over, or closes it at once where a limit is reached. */
-  take(socket: Socket): void {
-    const { remoteAddress, localPort } = socket;
+  /**
+   * Takes an accepted connection over, or closes it at once where a limit is reached.
+   * @param listenerPort that it came in on; asking the socket would cost a system call.
+   */
+  take(socket: Socket, listenerPort: number): void {
+    const { remoteAddress } = socket;
     // Gone before it was looked at.
     if (remoteAddress === undefined) {
       socket.destroy();
@@ -69,18 +82,28 @@ export class Listener implements DownstreamContext {
       return;
     }
     const address = remoteAddress.startsWith(MAPPED_IPV4) ? remoteAddress.slice(MAPPED_IPV4.length) : remoteAddress;
-    const fromSource = this.#perSource.get(address) ?? 0;
-    if (this.#connections.size >= this.limits.connections || fromSource >= this.limits.connectionsPerSource) {
+    const connections = this.#sources.get(address) ?? {
+      count: 0,
+      trusted: this.#isTrusted(address),
+      lines: sourceLines(address),
+    };
+    const { trusted, lines } = connections;
+    if (this.#connections.size >= this.limits.connections || connections.count >= this.limits.connectionsPerSource) {
       socket.destroy();
       this.#onClosed();
       return;
     }
-    this.#perSource.set(address, fromSource + 1);
-    const source: Source = { address, trusted: this.#isTrusted(address), listenerPort: localPort ?? 0 };
+    connections.count++;
+    this.#sources.set(address, connections);
+    const source: Source = { address, trusted, lines, listenerPort };
     const ageMs = this.limits.connectionAgeMs * (1 - AGE_JITTER + 2 * AGE_JITTER * Math.random());
     const connection = new H1Downstream(this, source, this.wheel.nowMs, ageMs);
     this.#connections.add(connection);
-    connection.join(Wire.adopt(socket, connection, this.limits.buffer), new Serving(this.#serve, connection));
+    connection.join(Wire.adopt(socket, connection, this.limits.buffer));
+  }
+
+  ownerFor(exchange: Exchange): ExchangeOwner {
+    return Serving.of(exchange, this.#serve);
   }
 
   #isTrusted(address: string): boolean {
@@ -90,9 +113,8 @@ export class Listener implements DownstreamContext {
   onClosed(connection: H1Downstream): void {
     this.#connections.delete(connection);
     const { address } = connection.source;
-    const left = this.#perSource.get(address)! - 1;
-    if (left === 0) this.#perSource.delete(address);
-    else this.#perSource.set(address, left);
+    const connections = this.#sources.get(address)!;
+    if (--connections.count === 0) this.#sources.delete(address);
     this.#onClosed();
     this.#tellIfEmpty();
   }

@@ -1,10 +1,12 @@
 import type { Route, Snapshot } from '../model/snapshot.ts';
+import { parseIp } from '../lib/ip.ts';
 import { AuthorityTable } from './route/authority-table.ts';
 import type { Head } from './http.ts';
 
 /** Finds the Service that a request means: by its authority, or by name. Immutable, built once per generation. */
 export class RouteTable {
   readonly #authorities = new AuthorityTable();
+  readonly #addresses = new Map<string, Route>();
   readonly #names = new Map<string, Route>();
 
   constructor({ routes, clusterDomain }: Pick<Snapshot, 'routes' | 'clusterDomain'>) {
@@ -16,13 +18,20 @@ export class RouteTable {
       if (service !== BRIDGE_AUTHORITY) this.#authorities.add(service, route);
       this.#authorities.add(`${service}.svc`, route);
       this.#authorities.add(`${service}.svc.${clusterDomain}`, route);
-      for (const address of route.clusterIps) this.#authorities.add(address, route);
+      for (const address of route.clusterIps) {
+        this.#authorities.add(address, route);
+        this.#addresses.set(address, route);
+      }
     }
   }
 
   /** The Service that the authority of this head names, enabled or not. */
   byAuthority(head: Head): Route | undefined {
-    return this.#authorities.find(head);
+    const { ipv6, hostStart, hostEnd } = head.authority;
+    // One IPv6 address has many spellings (RFC 5952); ClusterIPs are kept in the canonical one.
+    return ipv6
+      ? this.#addresses.get(parseIp(head.text(hostStart, hostEnd))?.address ?? '')
+      : this.#authorities.find(head);
   }
 
   byName(namespace: string, name: string): Route | undefined {

@@ -4,7 +4,7 @@ import type { Limits, Timeouts } from '../model/settings.ts';
 import { isIdempotent, mayRetry } from './attempt.ts';
 import type { LiveBackend } from './balance.ts';
 import { decide, type Decision, type Plan } from './decide.ts';
-import { editReply, editRequest, looped, makeRequestId, requestIdRoom, sourceLines } from './filter.ts';
+import { editReply, editRequest, looped, makeRequestId, requestIdRoom } from './filter.ts';
 import {
   type Carrier,
   type CarrierOwner,
@@ -48,15 +48,18 @@ const STAGE = {
 const LOOKS = 6;
 const STREAMING_TYPE = /^(?:text\/event-stream|application\/grpc)/i;
 
+/** Those of this thread that serve nothing at the moment. */
+const free: Serving[] = [];
+const FREE_MAX = 1024;
+
 /**
  * The life of one exchange, from top to bottom: decide, attempt, relay. One object serves a connection's exchanges one after
  * the other; nothing is allocated for an exchange that goes well.
  */
 export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, TimerOwner {
   readonly #context: ServeContext;
-  readonly #exchange: Exchange;
+  #exchange!: Exchange;
   readonly #timer = new Timer(this);
-  readonly #sourceLines: Buffer;
   readonly #requestId = requestIdRoom();
   #stage: number = STAGE.idle;
   #backend!: LiveBackend;
@@ -79,10 +82,15 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   #idleMs = 0;
   #movedMs = 0;
 
-  constructor(context: ServeContext, exchange: Exchange) {
+  private constructor(context: ServeContext) {
     this.#context = context;
-    this.#exchange = exchange;
-    this.#sourceLines = sourceLines(exchange.source);
+  }
+
+  /** For an exchange that begins. Servings are used again and again, so that an idle connection has none. */
+  static of(exchange: Exchange, context: ServeContext): Serving {
+    const serving = free.pop() ?? new Serving(context);
+    serving.#exchange = exchange;
+    return serving;
   }
 
   // 1. Decide.
@@ -109,7 +117,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     this.#pathPrefix = decision.pathPrefix;
     this.#replayable = isIdempotent(head.method);
     if (head.find(FIELD.xRequestId) < 0) makeRequestId(this.#requestId);
-    wheel.set(this.#timer, wheel.nowMs + timeouts.requestMs);
+    wheel.after(this.#timer, timeouts.requestMs);
     this.#attempt(undefined, false);
   }
 
@@ -147,7 +155,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     this.#carrier = carrier;
     this.#stage = STAGE.sending;
     this.#requestBlocked = false;
-    editRequest(edits, head, exchange.source, this.#sourceLines, this.#requestId);
+    editRequest(edits, head, exchange.source, this.#requestId);
     edits.pathStart = this.#pathStart;
     edits.pathPrefix = this.#pathPrefix;
     carrier.start(this, head, edits, this.#bodyless);
@@ -156,7 +164,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     if (!this.#replayable) this.#forget();
     if (exchange.requestEnded) this.onEnd(this.#trailers);
     else {
-      wheel.set(this.#timer, wheel.nowMs + timeouts.idleMs);
+      wheel.after(this.#timer, timeouts.idleMs);
       if (!this.#requestBlocked) exchange.resume();
     }
   }
@@ -185,7 +193,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     if (this.#stage === STAGE.connecting) return;
     this.#carrier?.end(trailers);
     const { wheel, timeouts } = this.#context;
-    if (this.#stage === STAGE.sending) wheel.set(this.#timer, wheel.nowMs + timeouts.requestMs);
+    if (this.#stage === STAGE.sending) wheel.after(this.#timer, timeouts.requestMs);
   }
 
   onCarrierDrain(): void {
@@ -245,11 +253,10 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     this.#trailers = undefined;
     this.#requestBlocked = false;
     this.#replyBlocked = false;
-    this.#context.wheel.rest(this.#timer);
-  }
-
-  onClosed(): void {
-    this.#context.wheel.remove(this.#timer);
+    if (free.length < FREE_MAX) {
+      this.#context.wheel.rest(this.#timer);
+      free.push(this);
+    } else this.#context.wheel.remove(this.#timer);
   }
 
   // What goes wrong.
@@ -308,7 +315,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     if ((this.#replyBlocked && this.#exchange.moved()) || (this.#requestBlocked && this.#carrier?.moved() === true))
       this.#movedMs = nowMs;
     if (blocked && nowMs - this.#movedMs < this.#idleMs) {
-      this.#context.wheel.set(this.#timer, nowMs + this.#idleMs / LOOKS);
+      this.#context.wheel.after(this.#timer, this.#idleMs / LOOKS);
     } else if (this.#stage === STAGE.relaying) {
       this.#giveUp();
       this.#exchange.abort();
@@ -363,8 +370,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   /** Something was passed on: silence is counted from here. */
   #touch(): void {
     const { wheel } = this.#context;
-    if (this.#stage === STAGE.relaying || !this.#exchange.requestEnded)
-      wheel.set(this.#timer, wheel.nowMs + this.#idleMs);
+    if (this.#stage === STAGE.relaying || !this.#exchange.requestEnded) wheel.after(this.#timer, this.#idleMs);
   }
 
   /** A receiver is full: from now on it is looked at more often. */
@@ -372,6 +378,6 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     const { wheel } = this.#context;
     this.#movedMs = wheel.nowMs;
     this.#carrier?.moved();
-    wheel.set(this.#timer, wheel.nowMs + this.#idleMs / LOOKS);
+    wheel.after(this.#timer, this.#idleMs / LOOKS);
   }
 }

@@ -20,22 +20,23 @@ function folder(t: TestContext, files: Record<string, string | Uint8Array>): str
 }
 
 /** What is discovered, with the names of Services, and problems as lines without the path of the last directory. */
-function discover(...directories: [...string[], root: string]): {
-  resources: Resources;
-  problems: readonly Problem[];
-  names: string[];
-  lines: string[];
-} {
+interface Discovered {
+  readonly resources: Resources;
+  readonly problems: readonly Problem[];
+  readonly names: readonly string[];
+  readonly lines: readonly string[];
+}
+
+async function discover(...directories: [...string[], root: string]): Promise<Discovered> {
   const root = directories.at(-1) ?? '';
-  let found: { resources: Resources; problems: readonly Problem[] } | undefined;
-  discoverFiles(directories, (resources, problems) => {
-    assert.equal(found, undefined, 'called once');
-    found = { resources, problems };
-  }).stop();
-  assert.ok(found);
-  const names = found.resources.services.map(({ namespace, name }) => `${namespace}/${name}`);
-  const lines = found.problems.map((problem) => problemText(problem).replaceAll(root, ''));
-  return { ...found, names, lines };
+  const { resources, problems } = await new Promise<Pick<Discovered, 'resources' | 'problems'>>((resolve) => {
+    discoverFiles(directories, (resources, problems) => {
+      resolve({ resources, problems });
+    });
+  });
+  const names = resources.services.map(({ namespace, name }) => `${namespace}/${name}`);
+  const lines = problems.map((problem) => problemText(problem).replaceAll(root, ''));
+  return { resources, problems, names, lines };
 }
 
 function service(name: string, { annotations = '{}', clusterIp = '10.96.0.1' } = {}): string {
@@ -52,7 +53,7 @@ spec:
 `;
 }
 
-test('files are read recursively, by name, whatever their manifest suffix', (t) => {
+test('files are read recursively, by name, whatever their manifest suffix', async (t) => {
   const root = folder(t, {
     'b.yaml': service('b'),
     'a/2.yml': service('a2'),
@@ -69,25 +70,25 @@ test('files are read recursively, by name, whatever their manifest suffix', (t) 
     'notes.txt': 'not a manifest: [',
     'c.yaml.bak': service('backup'),
   });
-  const { names, lines } = discover(root);
+  const { names, lines } = await discover(root);
   assert.deepEqual(names, ['shop/a1', 'shop/a2', 'shop/b']);
   assert.deepEqual(lines, []);
 });
 
-test('a mounted ConfigMap is read once: dot entries are skipped, links to files are followed', (t) => {
+test('a mounted ConfigMap is read once: dot entries are skipped, links to files are followed', async (t) => {
   const root = folder(t, { '..2026_01/shop.yaml': service('orders') });
   symlinkSync('..2026_01', join(root, '..data'));
   symlinkSync('..data/shop.yaml', join(root, 'shop.yaml'));
   symlinkSync('.', join(root, 'circle'));
-  const { names, lines } = discover(root);
+  const { names, lines } = await discover(root);
   assert.deepEqual(names, ['shop/orders']);
   assert.deepEqual(lines, []);
 });
 
-test('several directories are read in the order given, and the first of two equal objects stays', (t) => {
+test('several directories are read in the order given, and the first of two equal objects stays', async (t) => {
   const one = folder(t, { 'x.yaml': service('orders', { clusterIp: '10.96.0.1' }) });
   const two = folder(t, { 'y.yaml': `# a comment\n${service('orders', { clusterIp: '10.96.0.2' })}` });
-  const { resources, problems } = discover(one, two);
+  const { resources, problems } = await discover(one, two);
   assert.deepEqual(
     resources.services.map(({ clusterIps }) => clusterIps),
     [['10.96.0.1']],
@@ -97,30 +98,30 @@ test('several directories are read in the order given, and the first of two equa
   assert.match(problems[0]?.expected ?? '', /^each object once \(the first one, which stays, is at .*x\.yaml:1\)$/);
 });
 
-test('a directory that is absent, or a file, is a problem and the others are read', (t) => {
+test('a directory that is absent, or a file, is a problem and the others are read', async (t) => {
   const root = folder(t, { 'a.yaml': service('a') });
-  const { names, lines } = discover(join(root, 'absent'), join(root, 'a.yaml'), root);
+  const { names, lines } = await discover(join(root, 'absent'), join(root, 'a.yaml'), root);
   assert.deepEqual(names, ['shop/a']);
   assert.equal(lines.length, 2);
   assert.match(lines[0] ?? '', /absent: expected a directory that can be read, got ENOENT$/);
   assert.match(lines[1] ?? '', /a\.yaml: expected a directory that can be read, got ENOTDIR$/);
 });
 
-test('a file over 8 MiB is a problem and is not read', (t) => {
+test('a file over 8 MiB is a problem and is not read', async (t) => {
   const root = folder(t, { 'a.yaml': service('a'), 'big.yaml': `${service('big')}#${'x'.repeat(8 * 1024 * 1024)}` });
-  const { names, lines } = discover(root);
+  const { names, lines } = await discover(root);
   assert.deepEqual(names, ['shop/a']);
   assert.match(lines.join(), /^\/big\.yaml: expected at most 8388608 bytes, got \d+$/);
 });
 
-test('a pipe, a broken link and binary junk are problems of their own', (t) => {
+test('a pipe, a broken link and binary junk are problems of their own', async (t) => {
   const root = folder(t, {
     'a.yaml': service('a'),
     'junk.yaml': Uint8Array.from({ length: 4096 }, (_, index) => (index * 151) & 255),
   });
   execFileSync('mkfifo', [join(root, 'pipe.yaml')]);
   symlinkSync('nowhere', join(root, 'broken.yaml'));
-  const { names, lines } = discover(root);
+  const { names, lines } = await discover(root);
   assert.deepEqual(names, ['shop/a']);
   assert.deepEqual(
     lines.map((line) => line.replace(/: .*/, '')),
@@ -128,7 +129,7 @@ test('a pipe, a broken link and binary junk are problems of their own', (t) => {
   );
 });
 
-test('lines of annotations are known in later documents and in lists', (t) => {
+test('lines of annotations are known in later documents and in lists', async (t) => {
   const list = `---
 ${service('first')}---
 apiVersion: v1
@@ -147,7 +148,7 @@ items:
         heddle.dev/endpoints: 127.0.0.1:9001
     spec: { ports: [{ port: 80 }] }
 `;
-  const { resources } = discover(folder(t, { 'list.yaml': list }));
+  const { resources } = await discover(folder(t, { 'list.yaml': list }));
   assert.deepEqual(
     resources.services.map(({ origin }) => origin?.line),
     [2, 18],
@@ -158,17 +159,17 @@ items:
   });
 });
 
-test('lines are right with Windows line ends and a byte order mark', (t) => {
+test('lines are right with Windows line ends and a byte order mark', async (t) => {
   const text = `\ufeff${service('a')}---\n${service('b').replace('port: 80', 'port: no')}`.replaceAll('\n', '\r\n');
-  const { names, lines } = discover(folder(t, { 'a.yaml': text }));
+  const { names, lines } = await discover(folder(t, { 'a.yaml': text }));
   assert.deepEqual(names, ['shop/a']);
   assert.deepEqual(lines, [
     '/a.yaml:21: Service shop/b: spec.ports[0].port: expected a port number from 1 to 65535, got "no"',
   ]);
 });
 
-test('only annotations of the mesh are kept', (t) => {
-  const { resources } = discover(
+test('only annotations of the mesh are kept', async (t) => {
+  const { resources } = await discover(
     folder(t, {
       'a.yaml': service('a', { annotations: '{ heddle.dev/enabled: "true", heddle.development/x: "1", y: "2" }' }),
     }),
@@ -176,7 +177,7 @@ test('only annotations of the mesh are kept', (t) => {
   assert.deepEqual(resources.services[0]?.annotations, { 'heddle.dev/enabled': 'true' });
 });
 
-test('a text of aliases of aliases is refused in a moment, and the next document is read', (t) => {
+test('a text of aliases of aliases is refused in a moment, and the next document is read', async (t) => {
   const levels = Array.from(
     { length: 12 },
     (_, level) =>
@@ -205,7 +206,7 @@ test('a text of aliases of aliases is refused in a moment, and the next document
   const self =
     'apiVersion: v1\nkind: Service\nspec: &spec { a: *spec, b: *spec }\n---\napiVersion: v1\nkind: Service\nspec: &more { <<: *more }\n---\n';
   const began = performance.now();
-  const { names, lines } = discover(
+  const { names, lines } = await discover(
     folder(t, { 'a.yaml': bomb(levels) + bomb(merges) + circle + self + service('after') }),
   );
   assert.ok(performance.now() - began < 2000);
@@ -213,20 +214,20 @@ test('a text of aliases of aliases is refused in a moment, and the next document
   assert.match(lines.join('\n'), /aliases that stand for at most 100000 nodes in one document, got more/);
 });
 
-test('nesting without end is refused with its line, and what stands before it is read', (t) => {
+test('nesting without end is refused with its line, and what stands before it is read', async (t) => {
   for (const nested of [
     '['.repeat(4_000_000),
     '{a: '.repeat(1_000_000),
     '- '.repeat(1_000_000),
     '? '.repeat(1_000_000),
   ]) {
-    const { names, lines } = discover(folder(t, { 'a.yaml': `${service('before')}---\n${nested}` }));
+    const { names, lines } = await discover(folder(t, { 'a.yaml': `${service('before')}---\n${nested}` }));
     assert.deepEqual(names, ['shop/before']);
     assert.match(lines.at(-1) ?? '', /^\/a\.yaml:12: \/a\.yaml: expected at most 200 levels of nesting, got more/);
   }
 });
 
-test('a file of nothing but faults ends in a bounded number of problems', (t) => {
+test('a file of nothing but faults ends in a bounded number of problems', async (t) => {
   for (const faults of [
     ']'.repeat(4_000_000),
     `[${','.repeat(500_000)}`,
@@ -234,7 +235,7 @@ test('a file of nothing but faults ends in a bounded number of problems', (t) =>
     '--- a\n'.repeat(100_000),
     '\u0001\u0002%@`'.repeat(100_000),
   ]) {
-    const { names, problems } = discover(
+    const { names, problems } = await discover(
       folder(t, { 'a.yaml': `${service('before')}---\n${faults}`, 'b.yaml': service('other') }),
     );
     assert.ok(problems.length >= 1 && problems.length <= 1001, `${problems.length} problems`);
@@ -243,7 +244,7 @@ test('a file of nothing but faults ends in a bounded number of problems', (t) =>
   }
 });
 
-test('keys that mean something to JavaScript mean nothing here', (t) => {
+test('keys that mean something to JavaScript mean nothing here', async (t) => {
   const text = `apiVersion: v1
 kind: Service
 __proto__: { kind: Polluted, polluted: true }
@@ -255,7 +256,7 @@ metadata:
   annotations: { __proto__: { heddle.dev/enabled: "true" }, heddle.dev/__proto__: x, hasOwnProperty: x }
 spec: { __proto__: { type: ExternalName }, ports: [{ port: 80, __proto__: { port: 81 } }] }
 `;
-  const { resources, lines } = discover(folder(t, { 'a.yaml': text }));
+  const { resources, lines } = await discover(folder(t, { 'a.yaml': text }));
   assert.equal(Object.hasOwn(Object.prototype, 'polluted'), false);
   assert.deepEqual(
     resources.services.map(({ name, type, annotations, ports }) => ({ name, type, annotations, ports })),
@@ -275,32 +276,32 @@ spec: { __proto__: { type: ExternalName }, ports: [{ port: 80, __proto__: { port
   );
 });
 
-test('control characters of a manifest never reach a problem', (t) => {
+test('control characters of a manifest never reach a problem', async (t) => {
   const text = service('a')
     .replace('port: 80', 'port: "\\e[2J\\u202e80"\n      "\\e]0;": 1\n      "\\e]0;": 2')
     .replace('name: a', 'name: "\\e[31m"');
-  const { lines } = discover(folder(t, { 'a.yaml': `${text}---\n${text.replace(/"\\e\]0;": 2/, '')}` }));
+  const { lines } = await discover(folder(t, { 'a.yaml': `${text}---\n${text.replace(/"\\e\]0;": 2/, '')}` }));
   assert.ok(lines.length >= 3);
   // oxlint-disable-next-line no-control-regex
   for (const line of lines) assert.doesNotMatch(line, /[\u0000-\u001f\u007f-\u009f\u202a-\u202e]/);
 });
 
-test('long keys, deeply nested, do not multiply', (t) => {
+test('long keys, deeply nested, do not multiply', async (t) => {
   const key = 'k'.repeat(1000);
   const deep = Array.from({ length: 80 }, (_, depth) => `${' '.repeat(depth + 2)}${key}${depth}:`).join('\n');
-  const { names } = discover(folder(t, { 'a.yaml': `${service('a')}status:\n${deep} 1\n` }));
+  const { names } = await discover(folder(t, { 'a.yaml': `${service('a')}status:\n${deep} 1\n` }));
   assert.deepEqual(names, ['shop/a']);
 });
 
-test('annotations of more than 256 KiB are refused as Kubernetes refuses them', (t) => {
-  const { names, lines } = discover(
+test('annotations of more than 256 KiB are refused as Kubernetes refuses them', async (t) => {
+  const { names, lines } = await discover(
     folder(t, { 'a.yaml': service('a', { annotations: `{ x: "${'y'.repeat(256 * 1024)}" }` }) }),
   );
   assert.deepEqual(names, []);
   assert.match(lines.join(), /metadata\.annotations: expected at most 262144 bytes of annotations, got 262145$/);
 });
 
-test('10,000 Services are read and compiled within 5 seconds', (t) => {
+test('10,000 Services are read and compiled within 5 seconds', async (t) => {
   const annotations = '{ heddle.dev/enabled: "true", heddle.dev/endpoints: "127.0.0.1:9001" }';
   const files = Array.from({ length: 10_000 }, (_, index) => [
     `${index % 100}/${index}.yaml`,
@@ -308,7 +309,7 @@ test('10,000 Services are read and compiled within 5 seconds', (t) => {
   ]);
   const root = folder(t, Object.fromEntries(files));
   const began = performance.now();
-  const { resources, problems } = discover(root);
+  const { resources, problems } = await discover(root);
   const { snapshot } = compile(resources, undefined, 'cluster.local');
   const tookMs = performance.now() - began;
   t.diagnostic(`${tookMs.toFixed(0)} ms`);

@@ -147,9 +147,9 @@ export class Mesh {
 
   /** Waits until the process holds no connection to a client. */
   async withoutClients(waitMs = 3000): Promise<void> {
-    await eventually(() => this.sockets.every((socket) => socket.localPort !== this.port), {
-      what: 'no client connection to be left',
-      waitMs,
+    const left = (): readonly KernelSocket[] => this.sockets.filter(({ localPort }) => localPort === this.port);
+    await eventually(() => left().length === 0, { what: 'no client connection to be left', waitMs }).catch((error: unknown) => {
+      throw new Error(`${String(error)}, got ${JSON.stringify(left().slice(0, 5))}`);
     });
   }
 

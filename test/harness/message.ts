@@ -39,6 +39,8 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const REQUEST_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP\/(1\.[01])$/;
 const STATUS_LINE = /^HTTP\/1\.[01] ([1-9][0-9]{2}) ([\t\x20-\x7e\x80-\xff]*)$/;
 const CHUNK_LINE = /^([0-9a-fA-F]{1,13})$/;
+/** The same with what the mesh must understand but never sends. */
+const CHUNK_LINE_EXTENDED = /^([0-9a-fA-F]{1,13})(?:;[\t\x20-\x7e\x80-\xff]*)?$/;
 /** Every control character but the tab. */
 // oxlint-disable-next-line no-control-regex
 const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/;
@@ -54,8 +56,11 @@ export function valueOf(message: { readonly fields: readonly Field[] }, name: st
   return values.length > 1 ? values.join(' | ') : values[0];
 }
 
-/** Reads the request that begins at `from`; `undefined` while its head is incomplete. */
-export function parseRequest(text: string, from = 0): Request | undefined {
+/**
+ * Reads the request that begins at `from`; `undefined` while its head is incomplete. `extensions`: allow chunk extensions,
+ * which a client may send.
+ */
+export function parseRequest(text: string, from = 0, { extensions = false } = {}): Request | undefined {
   const head = parseHead(text, from);
   if (head === undefined) return undefined;
   const { line, fields, faults } = head;
@@ -65,7 +70,7 @@ export function parseRequest(text: string, from = 0): Request | undefined {
   if (hosts !== 1) faults.push(`${hosts} Host fields`);
   checkNominated(fields, faults);
   const framing = framingOf(fields, faults) ?? 'none';
-  const body = parseBody({ text, from: head.end, framing, fields, ended: false });
+  const body = parseBody({ text, from: head.end, framing, fields, ended: false, extensions });
   return {
     line,
     fields,
@@ -79,7 +84,10 @@ export function parseRequest(text: string, from = 0): Request | undefined {
 }
 
 /** Reads the reply that begins at `from`. `ended` says that the sender closed its side cleanly. */
-export function parseReply(text: string, { from = 0, method = 'GET', ended = false } = {}): Reply | undefined {
+export function parseReply(
+  text: string,
+  { from = 0, method = 'GET', ended = false, extensions = false } = {},
+): Reply | undefined {
   const head = parseHead(text, from);
   if (head === undefined) return undefined;
   const { line, fields, faults } = head;
@@ -87,7 +95,7 @@ export function parseReply(text: string, { from = 0, method = 'GET', ended = fal
   if (match === null) faults.push(`Status line ${quote(line)}`);
   const status = Number(match?.[1] ?? 0);
   const framing = replyFraming(status, method, framingOf(fields, faults));
-  const body = parseBody({ text, from: head.end, framing, fields, ended });
+  const body = parseBody({ text, from: head.end, framing, fields, ended, extensions });
   return { line, fields, framing, status, reason: match?.[2] ?? '', ...body, faults: [...faults, ...body.faults] };
 }
 
@@ -104,7 +112,7 @@ export function parseRequests(text: string): { readonly requests: Request[]; rea
   }
 }
 
-/** A message without a head that can be told apart, for error texts. */
+/** For error texts: escaped, and not too long. */
 export function quote(text: string): string {
   return JSON.stringify(text.length > 120 ? `${text.slice(0, 120)}…` : text);
 }
@@ -175,10 +183,11 @@ interface BodySource {
   readonly framing: Framing;
   readonly fields: readonly Field[];
   readonly ended: boolean;
+  readonly extensions: boolean;
 }
 
-function parseBody({ text, from, framing, fields, ended }: BodySource): Body {
-  if (framing === 'chunked') return parseChunks(text, from);
+function parseBody({ text, from, framing, fields, ended, extensions }: BodySource): Body {
+  if (framing === 'chunked') return parseChunks(text, from, extensions ? CHUNK_LINE_EXTENDED : CHUNK_LINE);
   if (framing === 'none') return { body: '', trailers: [], complete: true, faults: [], end: from };
   const length = framing === 'length' ? Number(valuesOf({ fields }, 'content-length')[0]) : Number.POSITIVE_INFINITY;
   const end = Math.min(text.length, from + (Number.isNaN(length) ? 0 : length));
@@ -186,7 +195,7 @@ function parseBody({ text, from, framing, fields, ended }: BodySource): Body {
   return { body: text.slice(from, end), trailers: [], complete, faults: [], end };
 }
 
-function parseChunks(text: string, from: number): Body {
+function parseChunks(text: string, from: number, chunkLine: RegExp): Body {
   const pieces: string[] = [];
   const faults: string[] = [];
   const broken = (end = text.length): Body => ({ body: pieces.join(''), trailers: [], complete: false, faults, end });
@@ -195,7 +204,7 @@ function parseChunks(text: string, from: number): Body {
     const lineEnd = text.indexOf('\r\n', at);
     if (lineEnd < 0) return broken();
     const line = text.slice(at, lineEnd);
-    const size = CHUNK_LINE.exec(line)?.[1];
+    const size = chunkLine.exec(line)?.[1];
     if (size === undefined) {
       faults.push(`Chunk line ${quote(line)}`);
       return broken();

@@ -13,6 +13,16 @@ export interface Recording {
   readonly closed: boolean;
 }
 
+/** One connection and how much of it was answered. */
+interface Listening {
+  readonly connection: UpstreamConnection;
+  /** Where the next request begins in `connection.received`. */
+  from: number;
+  answered: number;
+  /** Which request got its 100. */
+  continued: number;
+}
+
 /**
  * The upstream that trusts nobody: it answers each complete request and keeps every byte. A request that the client never
  * sent, or that no correct sender would send, shows up here; this is the oracle against smuggling.
@@ -22,10 +32,7 @@ export class Recorder {
   /** Complete requests of all connections in the order of their ends. */
   readonly requests: Request[] = [];
   readonly #respond: Respond;
-  /** Connections before this index were forgotten. */
-  #first = 0;
-  /** How much of each live connection was taken by earlier calls. */
-  readonly #offsets = new Map<UpstreamConnection, number>();
+  #listening: Listening[] = [];
 
   private constructor(respond: Respond) {
     this.#respond = respond;
@@ -33,7 +40,7 @@ export class Recorder {
 
   static async start(respond: Respond = respondOk): Promise<Recorder> {
     const recorder = new Recorder(respond);
-    recorder.upstream = await Upstream.start((connection) => recorder.#serve(connection));
+    recorder.upstream = await Upstream.start((connection) => recorder.#listen(connection));
     return recorder;
   }
 
@@ -49,50 +56,60 @@ export class Recorder {
     return request;
   }
 
-  /** What came since the last call, connection by connection; connections without a byte are left out. */
+  /** What came since the last call, connection by connection, without those that carried nothing. */
   take(): Recording[] {
     const recordings: Recording[] = [];
-    for (const connection of this.upstream.connections.slice(this.#first)) {
-      const from = this.#offsets.get(connection) ?? 0;
-      const raw = connection.received.slice(from);
+    for (const listening of this.#listening) {
+      const { connection } = listening;
+      const raw = connection.received;
       if (raw !== '') recordings.push({ ...parseRequests(raw), raw, closed: connection.closed || connection.ended });
-      this.#offsets.set(connection, connection.received.length);
+      // What is answered is forgotten; a request that is still coming will be reported whole.
+      connection.received = raw.slice(listening.from);
+      listening.from = 0;
     }
+    this.#listening = this.#listening.filter(({ connection }) => !connection.closed && !connection.ended);
     return recordings;
+  }
+
+  /** A request has begun, and its connection is open: it may still be completed. */
+  get expecting(): boolean {
+    return this.#listening.some(
+      ({ connection, from }) => !connection.closed && !connection.ended && connection.received.length > from,
+    );
   }
 
   /** Closes the upstream connections that are open, so that what follows begins with none, and forgets them. */
   forget(): void {
-    for (const { socket } of this.upstream.open) socket.destroy();
-    this.#first = this.upstream.connections.length;
-    this.#offsets.clear();
+    for (const { connection } of this.#listening) connection.socket.destroy();
+    this.#listening = [];
   }
 
   async stop(): Promise<void> {
     await this.upstream.stop();
   }
 
-  #serve(connection: UpstreamConnection): void {
-    let from = 0;
-    let index = 0;
-    let continued = -1;
-    connection.socket.on('data', () => {
-      for (;;) {
-        const request = parseRequest(connection.received, from);
-        if (request === undefined) return;
-        if (!request.complete) {
-          const waits = request.fields.some(([name, value]) => name === 'expect' && /^100-continue$/i.test(value));
-          if (waits && continued !== index) connection.send('HTTP/1.1 100 Continue\r\n\r\n');
-          continued = index;
-          return;
-        }
-        from = request.end;
-        this.requests.push(request);
-        this.#respond(request, connection, index);
-        index += 1;
-      }
-    });
+  #listen(connection: UpstreamConnection): void {
+    const listening: Listening = { connection, from: 0, answered: 0, continued: -1 };
+    this.#listening.push(listening);
+    connection.socket.on('data', () => this.#answer(listening));
     connection.socket.on('end', () => connection.socket.end());
+  }
+
+  #answer(listening: Listening): void {
+    const { connection } = listening;
+    for (;;) {
+      const request = parseRequest(connection.received, listening.from);
+      if (request === undefined) return;
+      if (!request.complete) {
+        const waits = request.fields.some(([name, value]) => name === 'expect' && /^100-continue$/i.test(value));
+        if (waits && listening.continued !== listening.answered) connection.send('HTTP/1.1 100 Continue\r\n\r\n');
+        listening.continued = listening.answered;
+        return;
+      }
+      listening.from = request.end;
+      this.requests.push(request);
+      this.#respond(request, connection, listening.answered++);
+    }
   }
 }
 

@@ -158,7 +158,7 @@ const HOSTS: readonly Refusal[] = [
   host('Host: ::1', [400]),
   host('Host: [::1]x'),
   host('Host: [zz]'),
-  host('Host: [1.2.3.4]'),
+  host('Host: [1.2.3.4]', [400, 404]),
   host('Host: AUTH?x'),
   host('Host: AUTH\\x'),
   host('Host: AUTH#x'),

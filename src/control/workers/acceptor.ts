@@ -41,8 +41,9 @@ export function openAcceptor(host: string, port: number, slots: Slots, desks: re
       server.removeListener('error', reject);
       // EMFILE and the like: the connection stays in the kernel's queue and is accepted later.
       server.on('error', () => {});
+      hands.port = (server.address() as net.AddressInfo).port;
       resolve({
-        port: (server.address() as net.AddressInfo).port,
+        port: hands.port,
         close: () => {
           server.close();
           hands.close();
@@ -59,6 +60,8 @@ class Hands {
   readonly #slots: Slots;
   readonly #desks: readonly Desk[];
   readonly #beats: { count: number; sinceMs: number }[];
+  /** Ours, once the system has chosen it. */
+  port = 0;
   #held: net.Socket[] = [];
   #retry: NodeJS.Timeout | undefined = undefined;
 
@@ -82,7 +85,7 @@ class Hands {
     const desk = this.#choose();
     if (desk?.thread === undefined) return false;
     this.#slots.increment(desk.index, CELLS.handed);
-    const message: ToWorker = { type: 'connection', socket };
+    const message: ToWorker = { type: 'connection', socket, port: this.port };
     try {
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the types do not know that sockets are transferable
       desk.thread.postMessage(message, [socket as unknown as ArrayBuffer]);

@@ -33,8 +33,8 @@ export function looped(head: Head): boolean {
   );
 }
 
-/** The field lines that are the same for all requests of a connection. */
-export function sourceLines({ address }: Source): Buffer {
+/** The field lines that are the same for all requests of a source. */
+export function sourceLines(address: string): Buffer {
   return Buffer.from(
     `x-forwarded-for: ${address}\r\nx-forwarded-proto: http\r\nvia: 1.1 ${PSEUDONYM}\r\nx-forwarded-host: `,
     'latin1',
@@ -46,11 +46,11 @@ export function sourceLines({ address }: Source): Buffer {
  * claimed, unless it is believed), through whom it went (Via), and which one it is (x-request-id).
  * @param requestId bytes of the id, for requests that bring none; filled by `makeRequestId`.
  */
-export function editRequest(edits: Edits, head: Head, source: Source, lines: Buffer, requestId: Buffer): void {
+export function editRequest(edits: Edits, head: Head, source: Source, requestId: Buffer): void {
   if (source.trusted) editTrustedRequest(edits, head, source);
   else {
     edits.reset(DROP_FROM_REQUEST);
-    edits.put(lines);
+    edits.put(source.lines);
     edits.copy(head.bytes, head.base + head.authorityStart, head.base + head.authorityEnd);
     edits.put(CRLF);
   }

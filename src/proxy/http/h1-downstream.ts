@@ -21,6 +21,8 @@ export interface DownstreamContext {
   readonly bodyLimits: BodyLimits;
   /** Replies announce the end of their connection. */
   readonly draining: boolean;
+  /** Who answers this exchange; gives himself back when it is over. */
+  ownerFor(exchange: Exchange): ExchangeOwner;
   onClosed(connection: H1Downstream): void;
 }
 
@@ -60,7 +62,8 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
   readonly #timer = new Timer(this);
   readonly #expiresMs: number;
   #wire!: Wire;
-  #owner!: ExchangeOwner;
+  /** While an exchange is under way. */
+  #owner: ExchangeOwner | undefined = undefined;
   #phase: number = PHASE.fresh;
   #head: Head | undefined = undefined;
   #requestEnded = false;
@@ -68,6 +71,7 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
   #blankOctets = 0;
   /** The connection ends with this exchange. */
   #close = false;
+  #clientCloses = false;
   /** The client has closed its sending side behind a complete request. */
   #eof = false;
   #replyBegan = false;
@@ -85,13 +89,12 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
     this.#context = context;
     this.source = source;
     this.#expiresMs = nowMs + ageMs;
-    context.wheel.set(this.#timer, nowMs + context.timeouts.detectMs);
+    context.wheel.after(this.#timer, context.timeouts.detectMs);
   }
 
-  /** The two that need the connection to be made themselves. */
-  join(wire: Wire, owner: ExchangeOwner): void {
+  /** What the connection is made of needs the connection itself. */
+  join(wire: Wire): void {
     this.#wire = wire;
-    this.#owner = owner;
   }
 
   get head(): Head {
@@ -127,7 +130,7 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
           this.#hold(bytes, at, end);
           return;
         case PHASE.tunnel:
-          this.#owner.onData(bytes, at, end);
+          this.#owner?.onData(bytes, at, end);
           return;
         default:
           return;
@@ -147,7 +150,7 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
     this.#head = heads.take();
     this.#phase = PHASE.head;
     this.#requestEnded = false;
-    wheel.set(this.#timer, wheel.nowMs + timeouts.headMs);
+    wheel.after(this.#timer, timeouts.headMs);
     if (this.#blankOctets % 2 === 1 || this.#blankOctets > 2 * BLANK_LINES_MAX)
       return this.#refuse('bad-request', 'line ends where a request line should start', end);
     startRequest(this.#head);
@@ -168,7 +171,8 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
     const framing = requestFraming(head);
     this.#requests++;
     this.#blankOctets = 0;
-    this.#close = head.minor === 0 ? !head.keepAlive || head.close : head.close;
+    this.#clientCloses = head.minor === 0 ? !head.keepAlive || head.close : head.close;
+    this.#close = this.#clientCloses;
     // RFC 9110 section 7.8: Upgrade counts only if Connection names it, and only from HTTP/1.1; we take no other HTTP.
     head.upgrade =
       head.upgrade && head.minor === 1 && head.find(FIELD.upgrade) >= 0 && !H2C.test(head.values(FIELD.upgrade));
@@ -178,6 +182,7 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
     this.#replyBegan = false;
     this.#replyEnded = false;
     this.#context.wheel.rest(this.#timer);
+    this.#owner = this.#context.ownerFor(this);
     this.#owner.onRequest();
   }
 
@@ -189,13 +194,13 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
     if (reader.done && this.#phase === PHASE.body) {
       this.#phase = PHASE.reply;
       this.#requestEnded = true;
-      this.#owner.onEnd(reader.trailers);
+      this.#owner?.onEnd(reader.trailers);
     }
     return after;
   }
 
   onPayload(bytes: Buffer, start: number, end: number): void {
-    this.#owner.onData(bytes, start, end);
+    this.#owner?.onData(bytes, start, end);
   }
 
   /** What follows a complete request waits for its turn; no more is read until then. */
@@ -210,6 +215,7 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
     this.#close = true;
     this.#requestEnded = false;
     if (this.#phase === PHASE.head) this.#phase = PHASE.reply;
+    this.#owner ??= this.#context.ownerFor(this);
     this.#owner.onRefused(failure, detail);
     return end;
   }
@@ -222,11 +228,11 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
       case PHASE.reply:
         this.#close = true;
         this.#eof = true;
-        if (!this.#replyBegan) this.#context.wheel.set(this.#timer, this.#context.wheel.nowMs + GONE_AFTER_MS);
+        if (!this.#replyBegan) this.#context.wheel.after(this.#timer, GONE_AFTER_MS);
         break;
       case PHASE.tunnel:
         this.#requestEnded = true;
-        this.#owner.onEnd(undefined);
+        this.#owner?.onEnd(undefined);
         if (this.#replyEnded) this.#finish();
         break;
       default:
@@ -281,10 +287,11 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
   #openTunnel(): void {
     this.#phase = PHASE.tunnel;
     this.#requestEnded = this.#eof;
+    this.#clientCloses = false;
     const held = this.#held;
     this.#held = undefined;
-    if (held !== undefined) this.#owner.onData(held, 0, held.length);
-    if (this.#eof) this.#owner.onEnd(undefined);
+    if (held !== undefined) this.#owner?.onData(held, 0, held.length);
+    if (this.#eof) this.#owner?.onEnd(undefined);
     if (!this.#ownerPaused) this.#wire.resume();
   }
 
@@ -325,24 +332,27 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
   }
 
   onDrain(): void {
-    if (this.#phase >= PHASE.body && this.#phase <= PHASE.tunnel) this.#owner.onDrain();
+    if (this.#phase >= PHASE.body && this.#phase <= PHASE.tunnel) this.#owner?.onDrain();
   }
 
   /** The reply is complete. A request that is not by now never will be: the client may go on sending for nothing. */
   #finish(): void {
     const { wheel, timeouts } = this.#context;
     const over = this.#close || !this.#requestEnded;
+    // A client that said it would send no more need not be waited for.
+    const quiet = this.#clientCloses && this.#requestEnded && this.#held === undefined;
     this.#endExchange();
     if (over) {
       this.#phase = PHASE.lingering;
       this.#held = undefined;
+      if (quiet && this.#wire.closeIfSent()) return;
       this.#wire.end();
       this.#wire.resume();
-      wheel.set(this.#timer, wheel.nowMs + (this.#wire.queued ? timeouts.idleMs : LINGER_MS));
+      wheel.after(this.#timer, this.#wire.queued ? timeouts.idleMs : LINGER_MS);
       return;
     }
     this.#phase = PHASE.idle;
-    wheel.set(this.#timer, wheel.nowMs + timeouts.keepaliveMs);
+    wheel.after(this.#timer, timeouts.keepaliveMs);
     const held = this.#held;
     this.#held = undefined;
     this.#wire.resume();
@@ -352,9 +362,11 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
   #endExchange(): void {
     if (this.#head === undefined) return;
     const { heads } = this.#context;
+    const owner = this.#owner;
     this.#reader.finish(heads);
     this.#ownerPaused = false;
-    this.#owner.onFinished();
+    this.#owner = undefined;
+    owner?.onFinished();
     heads.give(this.#head);
     this.#head = undefined;
   }
@@ -370,7 +382,7 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
       default: {
         // A slow reader may still be busy with the last reply.
         const { wheel, timeouts } = this.#context;
-        if (this.#wire.queued && this.#wire.moved()) wheel.set(this.#timer, wheel.nowMs + timeouts.idleMs);
+        if (this.#wire.queued && this.#wire.moved()) wheel.after(this.#timer, timeouts.idleMs);
         else this.#wire.close();
       }
     }
@@ -383,15 +395,14 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
 
   /** The client is gone while an exchange is under way. */
   #gone(): void {
-    this.#owner.onGone();
+    this.#owner?.onGone();
     this.#wire.close();
     this.#release();
   }
 
   onClose(): void {
-    if (this.#phase >= PHASE.body && this.#phase <= PHASE.tunnel) this.#owner.onGone();
+    if (this.#phase >= PHASE.body && this.#phase <= PHASE.tunnel) this.#owner?.onGone();
     if (this.#phase !== PHASE.closed) this.#release();
-    this.#owner.onClosed();
     this.#context.onClosed(this);
   }
 

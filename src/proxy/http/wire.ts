@@ -1,4 +1,5 @@
 import net from 'node:net';
+import type { TimerOwner } from '../../lib/timer-wheel.ts';
 
 /**
  * A TCP connection as the codecs want it: bytes come as ranges of one buffer that all connections of the thread share, and
@@ -42,6 +43,16 @@ let reportDefect: (error: unknown) => void = (error) => {
 /** Who hears of an exception that a connection's own bytes brought about: it costs that connection, not the thread. */
 export function onDefect(report: (error: unknown) => void): void {
   reportDefect = report;
+}
+
+/** For the timers of a thread: as an event on a wire, with what it writes sent at its end. */
+export function runTimer(owner: TimerOwner, nowMs: number): void {
+  try {
+    owner.onTimer(nowMs);
+  } catch (error) {
+    reportDefect(error);
+  }
+  outbox.flush();
 }
 
 /**
@@ -180,7 +191,8 @@ export class Wire {
 
   /** More is waiting to be sent than the high-water mark: stop giving, `onDrain` will come. */
   get full(): boolean {
-    return this.#socket.writableNeedDrain;
+    // A single write beyond the mark wants a drain even if the kernel took it whole: that is not a full wire.
+    return this.#socket.writableNeedDrain && this.#socket.writableLength > 0;
   }
 
   /** Something waits to be sent. */
@@ -219,6 +231,14 @@ export class Wire {
   end(): void {
     outbox.flush();
     this.#socket.end();
+  }
+
+  /** Closes if nothing of ours waits to be sent: one system call less than `end` and waiting for the other side. */
+  closeIfSent(): boolean {
+    outbox.flush();
+    if (this.queued) return false;
+    this.#socket.destroy();
+    return true;
   }
 
   /** At once. What the kernel has already is still sent. */

@@ -57,7 +57,7 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
   static dial(pool: Pool, context: UpstreamContext): void {
     const connection = new H1Upstream(pool, context);
     const { wheel, timeouts, limits } = context;
-    wheel.set(connection.#timer, wheel.nowMs + timeouts.connectMs);
+    wheel.after(connection.#timer, timeouts.connectMs);
     connection.#wire = Wire.dial(pool.address, pool.port, connection, limits.buffer);
   }
 
@@ -69,7 +69,7 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
   #becomeIdle(): void {
     const { wheel, timeouts } = this.#context;
     this.#phase = PHASE.idle;
-    wheel.set(this.#timer, wheel.nowMs + timeouts.upstreamKeepaliveMs);
+    wheel.after(this.#timer, timeouts.upstreamKeepaliveMs);
   }
 
   // The request.
@@ -112,9 +112,16 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
   /** With RST: the endpoint must not take a cut request for a complete one. */
   abort(): void {
     this.#owner = undefined;
-    if (this.#phase === PHASE.idle) this.#wire.close();
+    if (this.#phase === PHASE.idle) this.#closeIdle();
     else this.#wire.reset();
     this.#phase = PHASE.closed;
+  }
+
+  /** The socket tells of its end only later; until then nobody must be given this connection. */
+  #closeIdle(): void {
+    this.#phase = PHASE.closed;
+    this.#pool.retire(this);
+    this.#wire.close();
   }
 
   // The reply.
@@ -248,6 +255,9 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
       case PHASE.head:
         this.#fail('upstream-reset', 'The endpoint closed the connection before its answer');
         break;
+      case PHASE.idle:
+        this.#closeIdle();
+        break;
       default:
         this.#wire.close();
     }
@@ -259,7 +269,8 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
 
   onTimer(): void {
     this.#timedOut = this.#phase === PHASE.dialing;
-    this.#wire.close();
+    if (this.#phase === PHASE.idle) this.#closeIdle();
+    else this.#wire.close();
   }
 
   onClose(): void {
@@ -274,7 +285,7 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
     if (!this.#tunnelEnded || !this.#requestEnded)
       owner?.onFailure('upstream-reset', 'The endpoint broke the connection off');
     this.#reader.finish(heads);
-    if (!dialing) this.#pool.closed(this);
+    if (!dialing) this.#pool.closed();
     else if (this.#timedOut)
       this.#pool.dialFailed(
         'connect-timeout',

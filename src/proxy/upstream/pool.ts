@@ -74,7 +74,7 @@ export class Pool {
   /** The endpoint is no longer in the plan: what runs may end, nothing is kept. */
   close(): void {
     this.#closed = true;
-    for (const connection of [...this.#idle]) connection.abort();
+    for (const connection of this.#idle.splice(0)) connection.abort();
   }
 
   // Called by connections.
@@ -97,18 +97,25 @@ export class Pool {
     this.#dialing--;
     this.#connections--;
     const waiter = this.#first();
-    this.#count();
+    this.#dialForWaiters();
     waiter?.onNoCarrier(failure, detail);
   }
 
-  closed(connection: H1Upstream): void {
-    this.#connections--;
+  /** The connection is about to close: from now on it is nobody's. */
+  retire(connection: H1Upstream): void {
     const index = this.#idle.lastIndexOf(connection);
     if (index >= 0) this.#idle.splice(index, 1);
-    if (this.#waiters.size > this.#dialing) {
-      this.#dial();
-      this.#count();
-    }
+  }
+
+  closed(): void {
+    this.#connections--;
+    this.#dialForWaiters();
+  }
+
+  /** Somebody may wait for the place that has become free. */
+  #dialForWaiters(): void {
+    if (this.#waiters.size > this.#dialing) this.#dial();
+    this.#count();
   }
 
   #dial(): void {

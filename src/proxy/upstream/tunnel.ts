@@ -34,7 +34,7 @@ export class Tunnel implements Carrier, DialOwner, TimerOwner {
   static dial(address: string, port: number, context: UpstreamContext, waiter: CarrierWaiter): Tunnel {
     const tunnel = new Tunnel(context, waiter);
     const { wheel, timeouts, limits } = context;
-    wheel.set(tunnel.#timer, wheel.nowMs + timeouts.connectMs);
+    wheel.after(tunnel.#timer, timeouts.connectMs);
     tunnel.#wire = Wire.dial(address, port, tunnel, limits.buffer);
     return tunnel;
   }

@@ -1,0 +1,127 @@
+import { Client, eventually } from '../harness/client.ts';
+import { CORPUS_AUTHORITY, requestCorpus } from '../harness/corpus.ts';
+import { finalReplies } from '../harness/judge.ts';
+import { Lanes } from '../harness/lanes.ts';
+import { parseRequest, quote, type Reply, type Request } from '../harness/message.ts';
+import type { Recording } from '../harness/recorder.ts';
+import type { Direction, Outcome, Trial } from './direction.ts';
+
+const LANES = 96;
+/** How long a text may stay without any answer before it counts as incomplete. */
+const SILENCE_MS = 120;
+const HEAD = `Host: ${CORPUS_AUTHORITY}\r\n`;
+
+const MORE_SEEDS: readonly string[] = [
+  `GET http://${CORPUS_AUTHORITY}/a?b HTTP/1.1\r\n${HEAD}\r\n`,
+  `GET /_svc/test/none/a HTTP/1.1\r\nHost: x\r\n\r\n`,
+  `POST /a HTTP/1.1\r\n${HEAD}Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-T: 1\r\n\r\n`,
+  `GET /a HTTP/1.1\r\n${HEAD}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
+  `POST /a HTTP/1.1\r\n${HEAD}Content-Length: 3\r\n\r\nabcPOST /b HTTP/1.1\r\n${HEAD}Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\nGET /c HTTP/1.1\r\n${HEAD}\r\n`,
+];
+
+/** Fuzzes what clients send: each lane has its own Service and its own strict recorder upstream. */
+export class RequestDirection implements Direction {
+  readonly name = 'requests';
+  readonly seeds: readonly string[];
+  readonly lanes = LANES;
+  readonly #lanes: Lanes;
+
+  private constructor(lanes: Lanes) {
+    this.#lanes = lanes;
+    this.seeds = [
+      ...requestCorpus()
+        .map(({ raw }) => raw)
+        .filter((raw) => raw.length < 400),
+      ...MORE_SEEDS,
+    ];
+  }
+
+  static async start(): Promise<RequestDirection> {
+    return new RequestDirection(await Lanes.start(LANES, { flags: ['--timeout-upstream-keepalive', '2s'] }));
+  }
+
+  async run(index: number, { text, cut, manner }: Trial): Promise<Outcome> {
+    const { all, mesh } = this.#lanes;
+    const lane = all[index % all.length];
+    if (lane === undefined) throw new Error(`Expected lane ${index}, got none`);
+    const message = text.replaceAll(CORPUS_AUTHORITY, lane.authority);
+    const client = await Client.connect(mesh.port);
+    const sent = manner === 'truncated' ? message.slice(0, cut) : message;
+    await client.sendPieces(manner === 'split' ? [message.slice(0, cut), message.slice(cut)] : [sent], 1);
+    if (manner !== 'truncated') await answered(client);
+    client.end();
+    // The mesh has nothing to wait for any more, whatever it was sent.
+    const left = await client.closed(3000).then(
+      () => false,
+      () => true,
+    );
+    client.destroy();
+    await eventually(() => !lane.recorder.expecting, { waitMs: 500 }).catch(() => {});
+    const recordings = lane.recorder.take();
+    const replies = finalReplies({
+      received: client.received,
+      method: sent.slice(0, sent.indexOf(' ')),
+      closed: client.closing === 'fin',
+    });
+    const reasons = judge(sent, replies, recordings);
+    if (left) reasons.push('The connection was left open though the client has closed its side');
+    if (client.received !== '' && replies.length === 0 && !/^HTTP\/1\.1 1/.test(client.received))
+      reasons.push(`No reply: ${quote(client.received)}`);
+    const summary = summarize(replies, recordings).replaceAll(lane.authority, CORPUS_AUTHORITY);
+    return { reasons, summary };
+  }
+
+  async stop(): Promise<void> {
+    await this.#lanes.mesh.withoutClients();
+    await this.#lanes.stop();
+  }
+}
+
+/** Until the answers have come, or it is clear that none will come. */
+async function answered(client: Client): Promise<void> {
+  const some = (): boolean => client.closing !== undefined || /(?:^|\r\n\r\n)HTTP\/1\.1 [2-5]/.test(client.received);
+  await client.until(some, { waitMs: SILENCE_MS }).catch(() => {});
+  await client.quiet(8);
+}
+
+function judge(sent: string, replies: readonly Reply[], recordings: readonly Recording[]): string[] {
+  const requests = recordings.flatMap((recording) => recording.requests);
+  const complete = requests.filter((request) => request.complete);
+  const reasons = [...requests, ...replies].flatMap(({ faults }) => faults);
+  if (recordings.some(({ rest }) => rest !== '' && /[^A-Z]/.test(rest.slice(0, 3))))
+    reasons.push('Bytes upstream that are no request');
+  if (recordings.some(({ closed, requests: all }) => !closed && all.some((request) => !request.complete))) {
+    reasons.push('An incomplete request was left open upstream');
+  }
+  if (replies.some(({ status }) => status === 500)) reasons.push('The mesh had a defect: 500');
+  const passed = replies.filter(({ status, complete: whole }) => status === 200 && whole).length;
+  if (passed > complete.length) reasons.push(`${passed} answers for ${complete.length} requests`);
+  if (complete.length > replies.length + 1)
+    reasons.push(`${complete.length} requests upstream, ${replies.length} replies`);
+  return [...reasons, ...compare(sent, complete)];
+}
+
+/** As long as the text is beyond doubt, what arrives upstream is what was sent: same requests, same bodies. */
+function compare(sent: string, complete: readonly Request[]): string[] {
+  let from = 0;
+  for (const request of complete) {
+    const meant = parseRequest(sent, from, { extensions: true });
+    if (meant === undefined) return [`A request that was never sent: ${quote(request.line)}`];
+    // An HTTP/1.0 request, an upgrade and the like are correct too, but here only the framing matters.
+    if (meant.faults.length > 0) return [];
+    if (!meant.complete) return [`A request that was never completed: ${quote(request.line)}`];
+    if (meant.method !== request.method || meant.body !== request.body) {
+      return [
+        `Sent ${quote(meant.line)} with ${quote(meant.body)}, got ${quote(request.line)} with ${quote(request.body)}`,
+      ];
+    }
+    from = meant.end;
+  }
+  return [];
+}
+
+function summarize(replies: readonly Reply[], recordings: readonly Recording[]): string {
+  const requests = recordings.flatMap((recording) => recording.requests.filter(({ complete }) => complete));
+  const upstream = requests.map(({ method, target, body }) => `${method} ${target} ${body}`);
+  return `${replies.map(({ status }) => status).join(',')} <- ${upstream.join(' | ')}`;
+}
