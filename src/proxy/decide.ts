@@ -142,7 +142,7 @@ function unknownAuthority(head: Head): string {
   const { hostStart, hostEnd, dotted, ipv6 } = head.authority;
   const host = head.text(hostStart, hostEnd);
   if (host === '')
-    return 'The request names no Service: its authority is empty, and neither its path nor x-heddle-service does';
+    return 'The request names no Service: it has no authority, and neither its path nor x-heddle-service does';
   if (!dotted && !ipv6)
     return `The bare name ${host} needs the client's namespace, which is known on Kubernetes only: use ${host}.<namespace>`;
   return `The authority ${host} is no Service that is known here: it must be name.namespace, name.namespace.svc or a ClusterIP`;

@@ -58,16 +58,18 @@ export class RequestDirection implements Direction {
     client.destroy();
     await eventually(() => !lane.recorder.expecting, { waitMs: 500 }).catch(() => {});
     const recordings = lane.recorder.take();
+    // In the order in which they ended, whatever connections carried them.
+    const complete = lane.recorder.requests.splice(0);
     const replies = finalReplies({
       received: client.received,
       method: sent.slice(0, sent.indexOf(' ')),
       closed: client.closing === 'fin',
     });
-    const reasons = judge(sent, replies, recordings);
+    const reasons = judge({ sent, replies, recordings, complete });
     if (left) reasons.push('The connection was left open though the client has closed its side');
     if (client.received !== '' && replies.length === 0 && !/^HTTP\/1\.1 1/.test(client.received))
       reasons.push(`No reply: ${quote(client.received)}`);
-    const summary = summarize(replies, recordings).replaceAll(lane.authority, CORPUS_AUTHORITY);
+    const summary = summarize(replies, complete).replaceAll(lane.authority, CORPUS_AUTHORITY);
     return { reasons, summary };
   }
 
@@ -84,9 +86,15 @@ async function answered(client: Client): Promise<void> {
   await client.quiet(8);
 }
 
-function judge(sent: string, replies: readonly Reply[], recordings: readonly Recording[]): string[] {
+interface Seen {
+  readonly sent: string;
+  readonly replies: readonly Reply[];
+  readonly recordings: readonly Recording[];
+  readonly complete: readonly Request[];
+}
+
+function judge({ sent, replies, recordings, complete }: Seen): string[] {
   const requests = recordings.flatMap((recording) => recording.requests);
-  const complete = requests.filter((request) => request.complete);
   const reasons = [...requests, ...replies].flatMap(({ faults }) => faults);
   if (recordings.some(({ rest }) => rest !== '' && /[^A-Z]/.test(rest.slice(0, 3))))
     reasons.push('Bytes upstream that are no request');
@@ -120,8 +128,7 @@ function compare(sent: string, complete: readonly Request[]): string[] {
   return [];
 }
 
-function summarize(replies: readonly Reply[], recordings: readonly Recording[]): string {
-  const requests = recordings.flatMap((recording) => recording.requests.filter(({ complete }) => complete));
-  const upstream = requests.map(({ method, target, body }) => `${method} ${target} ${body}`);
+function summarize(replies: readonly Reply[], complete: readonly Request[]): string {
+  const upstream = complete.map(({ method, target, body }) => `${method} ${target} ${body}`);
   return `${replies.map(({ status }) => status).join(',')} <- ${upstream.join(' | ')}`;
 }

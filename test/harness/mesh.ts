@@ -49,13 +49,19 @@ export class Mesh {
   stray = '';
   exitCode: number | null | undefined;
   #partial = '';
+  /** A test that dies takes its mesh with it. */
+  readonly #onExit = (): void => void this.#child.kill('SIGKILL');
 
   private constructor(child: ChildProcess, folder: string) {
     this.#child = child;
+    process.on('exit', this.#onExit);
     this.#folder = folder;
     child.stdout?.on('data', (bytes: Buffer) => this.#read(bytes.toString('utf8')));
     child.stderr?.on('data', (bytes: Buffer) => (this.stray += bytes.toString('utf8')));
-    child.on('exit', (code, signal) => (this.exitCode = signal === null ? code : null));
+    child.on('exit', (code, signal) => {
+      this.exitCode = signal === null ? code : null;
+      process.removeListener('exit', this.#onExit);
+    });
   }
 
   static async start({ services, flags = [], workers = 2, meshPort = 0 }: MeshOptions): Promise<Mesh> {
@@ -148,9 +154,11 @@ export class Mesh {
   /** Waits until the process holds no connection to a client. */
   async withoutClients(waitMs = 3000): Promise<void> {
     const left = (): readonly KernelSocket[] => this.sockets.filter(({ localPort }) => localPort === this.port);
-    await eventually(() => left().length === 0, { what: 'no client connection to be left', waitMs }).catch((error: unknown) => {
-      throw new Error(`${String(error)}, got ${JSON.stringify(left().slice(0, 5))}`);
-    });
+    await eventually(() => left().length === 0, { what: 'no client connection to be left', waitMs }).catch(
+      (error: unknown) => {
+        throw new Error(`${String(error)}, got ${JSON.stringify(left().slice(0, 5))}`);
+      },
+    );
   }
 
   signal(name: NodeJS.Signals): void {

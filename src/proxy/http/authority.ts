@@ -17,19 +17,24 @@ export class Authority {
   /** Has at least one dot, as `name.namespace` has. */
   dotted = false;
 
-  /**
-   * Parses `bytes[start, end)`. False: malformed. An empty host is well-formed (RFC 9110 section 7.2) and names nothing.
-   * @param base from which the offsets count: where the head starts.
-   */
-  parse(bytes: Uint8Array, base: number, start: number, end: number): boolean {
-    this.hostStart = start - base;
-    this.hostEnd = start - base;
+  /** Of a request that has none. */
+  clear(): void {
+    this.hostStart = 0;
+    this.hostEnd = 0;
     this.port = -1;
     this.hash = 0;
     this.ipv6 = false;
     this.dotted = false;
-    if (end - start > HOST_BYTES_MAX) return false;
-    if (start === end) return true;
+  }
+
+  /**
+   * Parses `bytes[start, end)`. False: malformed; an empty host is so in an http URI (RFC 9110 section 4.2.1).
+   * @param base from which the offsets count: where the head starts.
+   */
+  parse(bytes: Uint8Array, base: number, start: number, end: number): boolean {
+    this.clear();
+    if (start === end || end - start > HOST_BYTES_MAX) return false;
+    this.hostStart = start - base;
     const portStart =
       bytes[start] === OPEN ? this.#parseIpv6(bytes, base, start, end) : this.#parseName(bytes, base, start, end);
     return portStart > 0 && this.#parsePort(bytes, portStart, end);

@@ -72,7 +72,7 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
   /** The connection ends with this exchange. */
   #close = false;
   #clientCloses = false;
-  /** The client has closed its sending side behind a complete request. */
+  /** The client has closed its sending side, behind at least one complete request. */
   #eof = false;
   #replyBegan = false;
   #replyEnded = false;
@@ -203,11 +203,11 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
     this.#owner?.onData(bytes, start, end);
   }
 
-  /** What follows a complete request waits for its turn; no more is read until then. */
+  /** What follows a complete request waits for its turn. Up to a limit more is read, so that a client that leaves is noticed. */
   #hold(bytes: Buffer, start: number, end: number): void {
     const rest = Buffer.from(bytes.subarray(start, end));
     this.#held = this.#held === undefined ? rest : Buffer.concat([this.#held, rest]);
-    this.#wire.pause();
+    if (this.#held.length >= this.#context.limits.buffer) this.#wire.pause();
   }
 
   /** Nothing that follows on this connection can be trusted: an answer if one is still possible, then the end. */
@@ -226,7 +226,6 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
         this.#refuse('request-truncated', 'the connection ended within the request body', 0);
         break;
       case PHASE.reply:
-        this.#close = true;
         this.#eof = true;
         if (!this.#replyBegan) this.#context.wheel.after(this.#timer, GONE_AFTER_MS);
         break;
@@ -247,7 +246,7 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
 
   resume(): void {
     this.#ownerPaused = false;
-    if (this.#held === undefined) this.#wire.resume();
+    if ((this.#held?.length ?? 0) < this.#context.limits.buffer) this.#wire.resume();
   }
 
   // The reply.
@@ -338,7 +337,7 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
   /** The reply is complete. A request that is not by now never will be: the client may go on sending for nothing. */
   #finish(): void {
     const { wheel, timeouts } = this.#context;
-    const over = this.#close || !this.#requestEnded;
+    const over = this.#close || !this.#requestEnded || (this.#eof && this.#held === undefined);
     // A client that said it would send no more need not be waited for.
     const quiet = this.#clientCloses && this.#requestEnded && this.#held === undefined;
     this.#endExchange();
@@ -356,7 +355,9 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
     const held = this.#held;
     this.#held = undefined;
     this.#wire.resume();
-    if (held !== undefined) this.onBytes(held, 0, held.length);
+    if (held === undefined) return;
+    this.onBytes(held, 0, held.length);
+    if (this.#eof && this.#phase < PHASE.lingering) this.onEof();
   }
 
   #endExchange(): void {

@@ -104,10 +104,17 @@ export class Head {
     this.length = 0;
     this.count = 0;
     this.present = 0;
+    this.minor = 1;
     this.method = 0;
     this.methodEnd = 0;
+    this.targetStart = 0;
     this.targetEnd = 0;
     this.form = 0;
+    this.pathStart = 0;
+    this.authority.clear();
+    this.status = 0;
+    this.reasonStart = 0;
+    this.reasonEnd = 0;
     this.contentLength = LENGTH_NONE;
     this.chunked = false;
     this.close = false;

@@ -170,7 +170,7 @@ function readTargetAuthority(head: Head, bytes: Buffer, start: number, end: numb
   head.authorityStart = start - head.base;
   head.authorityEnd = end - head.base;
   return (
-    (start < end && head.authority.parse(bytes, head.base, start, end)) ||
+    head.authority.parse(bytes, head.base, start, end) ||
     head.refuse('bad-authority', 'a malformed authority in the target')
   );
 }
