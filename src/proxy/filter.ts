@@ -1,1 +1,9 @@
-export { editReply, editRequest, looped, makeRequestId, requestIdRoom, sourceLines } from './filter/forward.ts';
+export {
+  bringsRequestId,
+  editReply,
+  editRequest,
+  looped,
+  makeRequestId,
+  requestIdRoom,
+  sourceLines,
+} from './filter/forward.ts';

@@ -4,7 +4,7 @@ import type { Limits, Timeouts } from '../model/settings.ts';
 import { isIdempotent, mayRetry } from './attempt.ts';
 import type { LiveBackend } from './balance.ts';
 import { decide, type Decision, type Plan } from './decide.ts';
-import { editReply, editRequest, looped, makeRequestId, requestIdRoom } from './filter.ts';
+import { bringsRequestId, editReply, editRequest, looped, makeRequestId, requestIdRoom } from './filter.ts';
 import {
   type Carrier,
   type CarrierOwner,
@@ -46,6 +46,7 @@ const STAGE = {
 
 /** A wire that is full is looked at so many times within an idle timeout, to see whether it moves. */
 const LOOKS = 6;
+const RETAINED_BYTES_FIRST = 4096;
 const STREAMING_TYPE = /^(?:text\/event-stream|application\/grpc)/i;
 
 /** Those of this thread that serve nothing at the moment. */
@@ -72,7 +73,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   /** The whole request came with its head. */
   #bodyless = true;
   /** The request body so far, while it may have to be sent (again). */
-  #retained: Buffer[] = [];
+  #retained: Buffer | undefined = undefined;
   #retainedBytes = 0;
   #replayable = false;
   #trailers: Head | undefined = undefined;
@@ -116,7 +117,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     this.#pathStart = decision.pathStart;
     this.#pathPrefix = decision.pathPrefix;
     this.#replayable = isIdempotent(head.method);
-    if (head.find(FIELD.xRequestId) < 0) makeRequestId(this.#requestId);
+    if (!bringsRequestId(head)) makeRequestId(this.#requestId);
     wheel.after(this.#timer, timeouts.requestMs);
     this.#attempt(undefined, false);
   }
@@ -136,8 +137,13 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     this.#attemptMs = nowMs;
     this.#endpoint = endpoint;
     endpoint.active++;
-    if (this.#exchange.head.method === METHOD.connect) this.#carrier = endpoint.tunnel(this);
+    if (this.#exchange.head.method === METHOD.connect) this.#openTunnel(endpoint);
     else endpoint.request(this, fresh);
+  }
+
+  #openTunnel(endpoint: LiveEndpoint): void {
+    this.#carrier = endpoint.tunnel(this);
+    if (this.#carrier === undefined) this.onNoCarrier('overload', 'The endpoint has as many tunnels as it may have');
   }
 
   onNoCarrier(failure: FailureCode, detail: string): void {
@@ -160,7 +166,8 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     edits.pathPrefix = this.#pathPrefix;
     carrier.start(this, head, edits, this.#bodyless);
     if (this.#bodyless) return;
-    for (const part of this.#retained) if (!carrier.data(part, 0, part.length)) this.#requestBlocked = true;
+    if (this.#retained !== undefined && !carrier.data(this.#retained, 0, this.#retainedBytes))
+      this.#requestBlocked = true;
     if (!this.#replayable) this.#forget();
     if (exchange.requestEnded) this.onEnd(this.#trailers);
     else {
@@ -336,7 +343,8 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     this.#stage = STAGE.done;
     this.#forget();
     wheel.rest(this.#timer);
-    if (!this.#exchange.requestEnded) this.#exchange.closeAfter();
+    // Behind a CONNECT that is refused may come what was meant for the tunnel.
+    if (!this.#exchange.requestEnded || this.#exchange.head.method === METHOD.connect) this.#exchange.closeAfter();
     replyFailure(this.#exchange, heads, failure, detail);
   }
 
@@ -355,15 +363,21 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     this.#carrier = undefined;
   }
 
+  /** Into one buffer that grows: a body may come in very many very small pieces. */
   #retain(bytes: Buffer, start: number, end: number): void {
-    this.#retained.push(Buffer.from(bytes.subarray(start, end)));
-    this.#retainedBytes += end - start;
+    const length = this.#retainedBytes + end - start;
+    if (this.#retained === undefined || length > this.#retained.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(2 * length, RETAINED_BYTES_FIRST));
+      this.#retained?.copy(larger, 0, 0, this.#retainedBytes);
+      this.#retained = larger;
+    }
+    bytes.copy(this.#retained, this.#retainedBytes, start, end);
+    this.#retainedBytes = length;
   }
 
   #forget(): void {
     this.#replayable = false;
-    if (this.#retainedBytes === 0) return;
-    this.#retained = [];
+    this.#retained = undefined;
     this.#retainedBytes = 0;
   }
 

@@ -19,6 +19,7 @@ export class LiveEndpoint {
   readonly port: number;
   /** Attempts under way. */
   active = 0;
+  #tunnels = 0;
   readonly #latency: PeakEwma;
   readonly #pool: Pool;
   readonly #context: UpstreamContext;
@@ -50,9 +51,13 @@ export class LiveEndpoint {
     this.#pool.withdraw(waiter);
   }
 
-  /** A connection for bytes; the waiter may give it up by `abort`. */
-  tunnel(waiter: CarrierWaiter): Carrier {
-    return Tunnel.dial(this.address, this.port, this.#context, waiter);
+  /** A connection for bytes; the waiter may give it up by `abort`. Undefined: as many as may be are there already. */
+  tunnel(waiter: CarrierWaiter): Carrier | undefined {
+    if (this.#tunnels >= this.#context.limits.upstreamConnections) return undefined;
+    this.#tunnels++;
+    return Tunnel.dial(this, this.#context, waiter, () => {
+      this.#tunnels--;
+    });
   }
 
   /** No plan names it any more. */

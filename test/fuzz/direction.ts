@@ -16,8 +16,9 @@ export interface Outcome {
 /** What is fuzzed: messages of clients, or of upstreams. */
 export interface Direction {
   readonly name: string;
-  /** Correct and incorrect messages to begin with. */
-  readonly seeds: readonly string[];
+  /** Messages to begin with. */
+  readonly valid: readonly string[];
+  readonly invalid: readonly string[];
   readonly lanes: number;
   run(lane: number, trial: Trial): Promise<Outcome>;
   /** Insists that the mesh lives, saw no defect, and holds nothing. */

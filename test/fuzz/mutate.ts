@@ -69,17 +69,17 @@ const NASTY: readonly string[] = [
   'HTTP/2.0',
 ];
 
-/** A text changed at one to four places. Mostly small changes: a text far from any grammar is refused at its first byte. */
+/** A text changed at one place, sometimes at more: a text far from any grammar is refused at its first byte. */
 export function mutate(text: string, others: readonly string[], dice: Dice): string {
   let mutated = text;
-  for (let change = 1 + dice.roll(4); change > 0; change--) mutated = mutateOnce(mutated, others, dice);
+  for (let change = dice.oneIn(3) ? 1 + dice.roll(4) : 1; change > 0; change--) mutated = mutateOnce(mutated, others, dice);
   return mutated.slice(0, 4096);
 }
 
 function mutateOnce(text: string, others: readonly string[], dice: Dice): string {
   const at = dice.roll(text.length + 1);
   const length = 1 + dice.roll(dice.oneIn(3) ? 40 : 4);
-  switch (dice.roll(9)) {
+  switch (dice.roll(11)) {
     case 0: // one byte becomes another
       return text.slice(0, at) + String.fromCharCode(dice.roll(256)) + text.slice(at + 1);
     case 1: // something nasty comes in
@@ -104,9 +104,16 @@ function mutateOnce(text: string, others: readonly string[], dice: Dice): string
       [lines[first], lines[second]] = [lines[second] ?? '', lines[first] ?? ''];
       return lines.join('\r\n');
     }
-    default: // another message follows
+    case 8: // another message follows
       return text + dice.pick(others);
+    default: // after the head only: the framing stays, the body changes
+      return mutateBody(text, others, dice);
   }
+}
+
+function mutateBody(text: string, others: readonly string[], dice: Dice): string {
+  const head = text.indexOf('\r\n\r\n') + 4;
+  return head < 4 || head === text.length ? text + dice.pick(others) : text.slice(0, head) + mutateOnce(text.slice(head), others, dice);
 }
 
 /** Makes a failing text smaller, piece by piece, as long as it still fails. */

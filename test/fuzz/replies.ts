@@ -10,7 +10,10 @@ import type { Direction, Outcome, Trial } from './direction.ts';
 const LANES = 96;
 const SILENCE_MS = 150;
 
-const MORE_SEEDS: readonly string[] = [
+const VALID: readonly string[] = [
+  'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n2\r\nbc\r\n1;x\r\nd\r\n000003\r\nefg\r\na\r\n0123456789\r\n0\r\nX-T: 1\r\nX-U: 2\r\n\r\n',
+  'HTTP/1.1 200 OK\r\nContent-Length: 44\r\nSet-Cookie: a\r\nSet-Cookie: b\r\nConnection: keep-alive, X-A\r\nX-A: 1\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nPOISON',
+  'HTTP/1.1 500 Bad\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n2c\r\nHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nPOISON\r\n0\r\n\r\n',
   'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n5;a=b\r\nhello\r\n1\r\n!\r\n0\r\nX-T: 1\r\n\r\n',
   'HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-1/9\r\nContent-Length: 2\r\nETag: "a"\r\n\r\nok',
   'HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok',
@@ -26,7 +29,8 @@ interface Task extends Trial {
 /** Fuzzes what upstreams answer: the client reads strictly, and the next client must be clean. */
 export class ReplyDirection implements Direction {
   readonly name = 'replies';
-  readonly seeds: readonly string[];
+  readonly valid: readonly string[];
+  readonly invalid: readonly string[];
   readonly lanes = LANES;
   #lanes!: Lanes;
   /** By the number in the target. */
@@ -34,12 +38,10 @@ export class ReplyDirection implements Direction {
   #count = 0;
 
   private constructor() {
-    this.seeds = [
-      ...replyCorpus()
-        .map(({ raw }) => raw)
-        .filter((raw) => raw.length > 0 && raw.length < 400),
-      ...MORE_SEEDS,
-    ];
+    const corpus = replyCorpus().filter(({ raw }) => raw.length > 0 && raw.length < 400);
+    const controls = corpus.filter(({ id }) => id.startsWith('rs-ok'));
+    this.valid = [...controls.map(({ raw }) => raw), ...VALID];
+    this.invalid = corpus.map(({ raw }) => raw);
   }
 
   static async start(): Promise<ReplyDirection> {
@@ -71,8 +73,7 @@ export class ReplyDirection implements Direction {
     if (next.status !== 200 || next.body !== `/clean/${number}`)
       reasons.push(`The next client got ${next.status} ${quote(next.body)}`);
     lane.recorder.take();
-    const reply = lastOf(client, method);
-    return { reasons, summary: `${reply?.status} ${reply?.complete} ${reply?.body}` };
+    return { reasons, summary: summarize(lastOf(client, method)) };
   }
 
   async stop(): Promise<void> {
@@ -122,6 +123,12 @@ function referenceOf(text: string, method: string, ended: boolean): Reply | unde
 
 function lastOf({ received, closing }: Client, method: string): Reply | undefined {
   return finalReplies({ received, method, closed: closing === 'fin' })[0];
+}
+
+/** Whether a failure shows as a 502 or as a cut depends on how far the reply had gone, and so on the cut. */
+function summarize(reply: Reply | undefined): string {
+  const passed = reply?.complete === true && valueOf(reply, 'x-heddle-failure') === undefined;
+  return passed ? `${reply.status} ${reply.body}` : 'failed';
 }
 
 function judge(trial: Trial, method: string, client: Client): string[] {

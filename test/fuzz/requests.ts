@@ -11,7 +11,13 @@ const LANES = 96;
 const SILENCE_MS = 120;
 const HEAD = `Host: ${CORPUS_AUTHORITY}\r\n`;
 
-const MORE_SEEDS: readonly string[] = [
+const CHUNKED = `${HEAD}Transfer-Encoding: chunked\r\n\r\n`;
+const VALID: readonly string[] = [
+  `POST /a HTTP/1.1\r\n${CHUNKED}1\r\na\r\n2\r\nbc\r\n1;x\r\nd\r\n000003\r\nefg\r\n0\r\n\r\nPUT /b HTTP/1.1\r\n${CHUNKED}a\r\n0123456789\r\n0\r\nX-T: 1\r\nX-U: 2\r\n\r\n`,
+  `POST /a HTTP/1.1\r\n${HEAD}Content-Length: 46\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: svc.test\r\n\r\n1234GET /b HTTP/1.1\r\n${HEAD}\r\n`,
+  `POST /a HTTP/1.1\r\n${CHUNKED}2e\r\nGET /smuggled HTTP/1.1\r\nHost: svc.test\r\n\r\n1234\r\n0\r\n\r\nGET /b HTTP/1.1\r\n${HEAD}\r\n`,
+  `HEAD /a HTTP/1.1\r\n${HEAD}\r\nOPTIONS * HTTP/1.1\r\n${HEAD}\r\nDELETE /b HTTP/1.1\r\n${HEAD}Content-Length: 1\r\n\r\nxGET /c HTTP/1.0\r\n${HEAD}Connection: keep-alive\r\n\r\n`,
+  `GET /a HTTP/1.1\r\n${HEAD}Connection: close, X-A\r\nX-A: 1\r\nTE: trailers, gzip\r\nKeep-Alive: 1\r\nX-Forwarded-For: 1.2.3.4\r\nCookie: a=b\r\nCookie: c=d\r\n\r\n`,
   `GET http://${CORPUS_AUTHORITY}/a?b HTTP/1.1\r\n${HEAD}\r\n`,
   `GET /_svc/test/none/a HTTP/1.1\r\nHost: x\r\n\r\n`,
   `POST /a HTTP/1.1\r\n${HEAD}Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-T: 1\r\n\r\n`,
@@ -22,18 +28,17 @@ const MORE_SEEDS: readonly string[] = [
 /** Fuzzes what clients send: each lane has its own Service and its own strict recorder upstream. */
 export class RequestDirection implements Direction {
   readonly name = 'requests';
-  readonly seeds: readonly string[];
+  readonly valid: readonly string[];
+  readonly invalid: readonly string[];
   readonly lanes = LANES;
   readonly #lanes: Lanes;
 
   private constructor(lanes: Lanes) {
     this.#lanes = lanes;
-    this.seeds = [
-      ...requestCorpus()
-        .map(({ raw }) => raw)
-        .filter((raw) => raw.length < 400),
-      ...MORE_SEEDS,
-    ];
+    const corpus = requestCorpus().filter(({ raw }) => raw.length < 400);
+    const controls = corpus.filter(({ id }) => id.startsWith('ok-'));
+    this.valid = [...controls.map(({ raw }) => raw), ...VALID];
+    this.invalid = corpus.map(({ raw }) => raw);
   }
 
   static async start(): Promise<RequestDirection> {

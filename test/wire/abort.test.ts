@@ -42,6 +42,7 @@ function script(connection: UpstreamConnection): void {
       );
       setTimeout(() => (how === 'fin' ? connection.socket.end() : connection.socket.resetAndDestroy()), 30);
     }
+    if (what === 'stalls') connection.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n');
     if (what === 'endless' && connection.received !== '') {
       connection.received = '';
       connection.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n');
@@ -109,6 +110,16 @@ describe('a client that goes away', { concurrency: 4 }, () => {
         what: 'the upstream connection to be closed',
       });
       assert.equal(parseRequest(connection?.received ?? '')?.complete, false);
+    });
+    test(`(${how}) while the reply stalls takes its upstream connection with it`, async () => {
+      const client = await Client.connect(mesh.port);
+      client.send(GET(`stalls/${how}`));
+      await client.until(() => client.received.includes('ok'));
+      client[how]();
+      const connection = carrying(`/stalls/${how}`);
+      await eventually(() => connection?.ended === true || connection?.reset === true, {
+        what: 'the upstream connection to be closed',
+      });
     });
     test(`(${how}) in the middle of the reply stops it upstream`, async () => {
       const open = upstream.open.length;

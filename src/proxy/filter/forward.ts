@@ -61,11 +61,23 @@ export function editRequest(edits: Edits, head: Head, source: Source, requestId:
     edits.copy(head.bytes, head.base + head.authorityStart, head.base + head.authorityEnd);
     edits.put(CRLF);
   }
-  if (head.find(FIELD.xRequestId) < 0) {
+  // RFC 9110 section 10.1.1: HTTP/1.0 knows no expectations, and the request goes on as HTTP/1.1.
+  if (head.minor === 0) edits.drop |= 1 << FIELD.expect;
+  if (!bringsRequestId(head)) {
     edits.put(REQUEST_ID);
     edits.put(requestId);
     edits.put(CRLF);
   }
+}
+
+/** Has the request an id that goes on? */
+export function bringsRequestId(head: Head): boolean {
+  return brings(head, FIELD.xRequestId, 'x-request-id');
+}
+
+/** Is the field there, and not taken out by Connection? */
+function brings(head: Head, kind: number, name: string): boolean {
+  return head.find(kind) >= 0 && !(head.nominates && head.nominations().has(name));
 }
 
 /** A source whose x-forwarded-* are believed: its own address joins the list, the rest stays or is made. */
@@ -74,8 +86,8 @@ function editTrustedRequest(edits: Edits, head: Head, source: Source): void {
   const before = head.values(FIELD.xForwardedFor);
   edits.put(Buffer.from(`x-forwarded-for: ${before === '' ? '' : `${before}, `}${source.address}\r\n`, 'latin1'));
   edits.put(VIA);
-  if (head.find(FIELD.xForwardedProto) < 0) edits.put(FORWARDED_PROTO);
-  if (head.find(FIELD.xForwardedHost) >= 0) return;
+  if (!brings(head, FIELD.xForwardedProto, 'x-forwarded-proto')) edits.put(FORWARDED_PROTO);
+  if (brings(head, FIELD.xForwardedHost, 'x-forwarded-host')) return;
   edits.put(FORWARDED_HOST);
   edits.copy(head.bytes, head.base + head.authorityStart, head.base + head.authorityEnd);
   edits.put(CRLF);

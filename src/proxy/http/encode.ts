@@ -173,12 +173,14 @@ function copyFields(target: Outbox, head: Head, drop: number): void {
     target.copy(bytes, base + fields[LINE_START]!, base + end);
     return;
   }
+  const nominations = head.nominates ? head.nominations() : undefined;
   let run = -1;
   for (let index = 0; index < count; index++) {
     const at = index * FIELD_STRIDE;
     const kind = fields[at + KIND]!;
     const dropped =
-      ((drop >> kind) & 1) === 1 || (head.nominates && ((NOT_NOMINABLE >> kind) & 1) === 0 && head.nominated(index));
+      ((drop >> kind) & 1) === 1 ||
+      (((NOT_NOMINABLE >> kind) & 1) === 0 && nominations?.has(head.name(index)) === true);
     if (!dropped && run < 0) run = fields[at]!;
     else if (dropped && run >= 0) {
       target.copy(bytes, base + run, base + fields[at]!);

@@ -38,9 +38,11 @@ const PHASE = {
   reply: 4,
   /** Switched protocols, or CONNECT: bytes without meaning to us. */
   tunnel: 5,
+  /** The reply is out before the request was complete: the rest of its body is thrown away. */
+  discarding: 6,
   /** All is said; what still comes is thrown away until the client has read it (RFC 9112 section 9.6). */
-  lingering: 6,
-  closed: 7,
+  lingering: 7,
+  closed: 8,
 } as const;
 
 const LINGER_MS = 2000;
@@ -49,6 +51,8 @@ const LINGER_MS = 2000;
  * reply that comes at once serves the second, and the first costs its upstream no more than this.
  */
 const GONE_AFTER_MS = 40;
+/** The same once the reply has begun: as long as it flows, a client that is gone is found by what it refuses. */
+const GONE_STALLED_MS = 1000;
 const BLANK_LINES_MAX = 4;
 const CR = 13;
 const LF = 10;
@@ -118,6 +122,12 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
       switch (this.#phase) {
         case PHASE.fresh:
         case PHASE.idle:
+          // A client that does not take its replies gets no further ones.
+          if (this.#wire.full) {
+            this.#hold(bytes, at, end);
+            this.#wire.pause();
+            return;
+          }
           at = this.#skipBlankLines(bytes, at, end);
           break;
         case PHASE.head:
@@ -125,6 +135,9 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
           break;
         case PHASE.body:
           at = this.#readBody(bytes, at, end);
+          break;
+        case PHASE.discarding:
+          at = this.#discard(bytes, at, end);
           break;
         case PHASE.reply:
           this.#hold(bytes, at, end);
@@ -199,6 +212,21 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
     return after;
   }
 
+  #discard(bytes: Buffer, start: number, end: number): number {
+    const { heads, wheel, timeouts, bodyLimits } = this.#context;
+    const after = this.#reader.read(bytes, start, end, this, heads, bodyLimits);
+    if (after === PARSE_REFUSED) {
+      this.#leave();
+      return end;
+    }
+    if (this.#reader.done) {
+      this.#reader.finish(heads);
+      this.#phase = PHASE.idle;
+      wheel.after(this.#timer, timeouts.keepaliveMs);
+    }
+    return after;
+  }
+
   onPayload(bytes: Buffer, start: number, end: number): void {
     this.#owner?.onData(bytes, start, end);
   }
@@ -227,7 +255,7 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
         break;
       case PHASE.reply:
         this.#eof = true;
-        if (!this.#replyBegan) this.#context.wheel.after(this.#timer, GONE_AFTER_MS);
+        this.#context.wheel.after(this.#timer, this.#replyBegan ? GONE_STALLED_MS : GONE_AFTER_MS);
         break;
       case PHASE.tunnel:
         this.#requestEnded = true;
@@ -235,8 +263,20 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
         if (this.#replyEnded) this.#finish();
         break;
       default:
-        this.#wire.close();
+        this.#leave();
     }
+  }
+
+  /** Ends a connection without an exchange. A slow client may still be busy with its last reply. */
+  #leave(): void {
+    if (!this.#wire.queued) {
+      this.#wire.close();
+      return;
+    }
+    this.#phase = PHASE.lingering;
+    this.#held = undefined;
+    this.#wire.end();
+    this.#context.wheel.after(this.#timer, this.#context.timeouts.idleMs);
   }
 
   pause(): void {
@@ -253,6 +293,7 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
 
   inform(head: Head, edits: Edits): void {
     // RFC 9110 section 15.2: not to an HTTP/1.0 client.
+    edits.drop |= 1 << FIELD.contentLength;
     if (this.head.minor > 0) writeReply(this.#wire, head, edits, false, AFTERWARDS.open);
   }
 
@@ -260,8 +301,8 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
     const request = this.head;
     let framing = replyFraming(head, request.method);
     const switched = framing === FRAMING.untilClose && (head.status === 101 || request.method === METHOD.connect);
-    // RFC 9110 section 8.6: a 204 has no length.
-    if (head.status === 204) edits.drop |= 1 << FIELD.contentLength;
+    // RFC 9110 section 8.6: neither 1xx nor 204 has a length.
+    if (head.status === 204 || switched) edits.drop |= 1 << FIELD.contentLength;
     if (!switched && (framing === FRAMING.untilClose || framing === FRAMING.chunked))
       framing = request.minor > 0 ? FRAMING.chunked : FRAMING.untilClose;
     if (framing === FRAMING.untilClose) this.#close = true;
@@ -270,7 +311,7 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
     this.#replyMark = outbox.mark(this.#wire);
     this.#replySends = this.#wire.sends;
     writeReply(this.#wire, head, edits, framing === FRAMING.chunked, this.#afterwards(head, switched));
-    this.#context.wheel.rest(this.#timer);
+    this.#watchForGone();
     if (switched) this.#openTunnel();
   }
 
@@ -297,7 +338,14 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
   data(bytes: Buffer, start: number, end: number): boolean {
     const open = writePayload(this.#wire, bytes, start, end, this.#replyFraming === FRAMING.chunked);
     if (!open) this.#wire.moved();
+    if (this.#eof) this.#watchForGone();
     return open;
+  }
+
+  #watchForGone(): void {
+    const { wheel } = this.#context;
+    if (this.#eof && this.#phase === PHASE.reply) wheel.after(this.#timer, GONE_STALLED_MS);
+    else wheel.rest(this.#timer);
   }
 
   end(trailers: Head | undefined): void {
@@ -331,16 +379,25 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
   }
 
   onDrain(): void {
-    if (this.#phase >= PHASE.body && this.#phase <= PHASE.tunnel) this.#owner?.onDrain();
+    if (this.#phase === PHASE.idle) this.#goOn();
+    else this.#owner?.onDrain();
   }
 
-  /** The reply is complete. A request that is not by now never will be: the client may go on sending for nothing. */
+  /** The reply is complete; the request need not be. */
   #finish(): void {
-    const { wheel, timeouts } = this.#context;
+    const { heads, wheel, timeouts } = this.#context;
+    const early = this.#phase === PHASE.body && !this.#close;
     const over = this.#close || !this.#requestEnded || (this.#eof && this.#held === undefined);
     // A client that said it would send no more need not be waited for.
     const quiet = this.#clientCloses && this.#requestEnded && this.#held === undefined;
     this.#endExchange();
+    if (early) {
+      this.#phase = PHASE.discarding;
+      this.#wire.resume();
+      wheel.after(this.#timer, LINGER_MS);
+      return;
+    }
+    this.#reader.finish(heads);
     if (over) {
       this.#phase = PHASE.lingering;
       this.#held = undefined;
@@ -352,6 +409,15 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
     }
     this.#phase = PHASE.idle;
     wheel.after(this.#timer, timeouts.keepaliveMs);
+    this.#goOn();
+  }
+
+  /** The next request, if it is here already and the client takes its replies. */
+  #goOn(): void {
+    if (this.#wire.full) {
+      this.#wire.pause();
+      return;
+    }
     const held = this.#held;
     this.#held = undefined;
     this.#wire.resume();
@@ -364,7 +430,6 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
     if (this.#head === undefined) return;
     const { heads } = this.#context;
     const owner = this.#owner;
-    this.#reader.finish(heads);
     this.#ownerPaused = false;
     this.#owner = undefined;
     owner?.onFinished();
@@ -378,20 +443,21 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
         this.#refuse('head-timeout', 'the request head was not complete in time', 0);
         break;
       case PHASE.reply:
-        this.#gone();
+        if (this.#wire.queued && this.#wire.moved()) this.#watchForGone();
+        else this.#gone();
         break;
       default: {
-        // A slow reader may still be busy with the last reply.
         const { wheel, timeouts } = this.#context;
-        if (this.#wire.queued && this.#wire.moved()) wheel.after(this.#timer, timeouts.idleMs);
-        else this.#wire.close();
+        if (!this.#wire.queued) this.#wire.close();
+        else if (this.#wire.moved()) wheel.after(this.#timer, timeouts.idleMs);
+        else this.#wire.reset();
       }
     }
   }
 
   /** Closes what has no exchange under way: before the end of the program. */
   closeIdle(): void {
-    if (this.idle) this.#wire.close();
+    if (this.idle) this.#leave();
   }
 
   /** The client is gone while an exchange is under way. */
@@ -411,6 +477,7 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
     this.#phase = PHASE.closed;
     this.#held = undefined;
     this.#context.wheel.remove(this.#timer);
+    this.#reader.finish(this.#context.heads);
     this.#endExchange();
   }
 }

@@ -199,14 +199,20 @@ export class Head {
     }
   }
 
-  /** Does a Connection field name this field, so that it must not go on (RFC 9110 section 7.6.1)? */
-  nominated(index: number): boolean {
+  /** Lower-case names of the fields that Connection names, so that they must not go on (RFC 9110 section 7.6.1). */
+  nominations(): ReadonlySet<string> {
+    return new Set(
+      this.values(FIELD.connection)
+        .toLowerCase()
+        .split(',')
+        .map((option) => option.trim()),
+    );
+  }
+
+  /** Lower-case name of a field. */
+  name(index: number): string {
     const at = index * FIELD_STRIDE;
-    const name = this.text(this.fields[at]!, this.fields[at + NAME_END]!).toLowerCase();
-    return this.values(FIELD.connection)
-      .toLowerCase()
-      .split(',')
-      .some((token) => token.trim() === name);
+    return this.text(this.fields[at]!, this.fields[at + NAME_END]!).toLowerCase();
   }
 
   /** Is the value of the field this lower-case text, in any case? */

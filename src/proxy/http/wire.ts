@@ -250,7 +250,9 @@ export class Wire {
   /** At once and with RST, so that nobody takes what was sent for complete. */
   reset(): void {
     outbox.drop(this);
-    this.#socket.resetAndDestroy();
+    // On a connection that is still being made Node would wait for it, until the kernel gives up after two minutes.
+    if (this.#socket.connecting) this.#socket.destroy();
+    else this.#socket.resetAndDestroy();
   }
 
   /** Has the other side taken any of what waits for it since the last call? 'drain' tells of the whole only. */

@@ -38,7 +38,8 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
   #owner: CarrierOwner | undefined = undefined;
   #head: Head | undefined = undefined;
   #method = 0;
-  #upgrade = false;
+  /** The protocols that the request offers, in lower case; empty: none. */
+  #upgrade = '';
   #requestChunked = false;
   #requestEnded = false;
   #informational = 0;
@@ -79,7 +80,7 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
     this.#phase = PHASE.head;
     this.#owner = owner;
     this.#method = head.method;
-    this.#upgrade = head.upgrade;
+    this.#upgrade = head.upgrade ? head.values(FIELD.upgrade).toLowerCase() : '';
     this.#requestChunked = head.chunked;
     this.#requestEnded = ended;
     this.#informational = 0;
@@ -168,11 +169,12 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
     return this.#owner === undefined ? end : after;
   }
 
-  /** RFC 9110 section 15.2.2: only the protocol that was asked for. */
+  /** RFC 9110 section 15.2.2: only to a protocol that was offered, and not in the middle of a request. */
   #judgeSwitch(head: Head): string | undefined {
-    return this.#upgrade && head.upgrade && head.find(FIELD.upgrade) >= 0
-      ? undefined
-      : 'status 101 that nobody asked for';
+    const protocol = head.values(FIELD.upgrade).toLowerCase();
+    const offered = this.#upgrade.split(',').some((one) => one.trim() === protocol);
+    if (protocol === '' || !offered || !head.upgrade) return 'status 101 that nobody asked for';
+    return this.#requestEnded ? undefined : 'status 101 within the request';
   }
 
   #judgeInformational(): string | undefined {

@@ -1,11 +1,11 @@
 import { Timer, type TimerOwner } from '../../lib/timer-wheel.ts';
+import type { Endpoint } from '../../model/snapshot.ts';
 import {
   type Carrier,
   type CarrierOwner,
   composeReply,
   type DialOwner,
   feedHead,
-  type Head,
   outbox,
   startReply,
   Wire,
@@ -26,13 +26,21 @@ export class Tunnel implements Carrier, DialOwner, TimerOwner {
   #sentEnd = false;
   #gotEnd = false;
 
-  private constructor(context: UpstreamContext, waiter: CarrierWaiter) {
+  readonly #onClosed: () => void;
+
+  private constructor(context: UpstreamContext, waiter: CarrierWaiter, onClosed: () => void) {
     this.#context = context;
     this.#waiter = waiter;
+    this.#onClosed = onClosed;
   }
 
-  static dial(address: string, port: number, context: UpstreamContext, waiter: CarrierWaiter): Tunnel {
-    const tunnel = new Tunnel(context, waiter);
+  static dial(
+    { address, port }: Endpoint,
+    context: UpstreamContext,
+    waiter: CarrierWaiter,
+    onClosed: () => void,
+  ): Tunnel {
+    const tunnel = new Tunnel(context, waiter, onClosed);
     const { wheel, timeouts, limits } = context;
     wheel.after(tunnel.#timer, timeouts.connectMs);
     tunnel.#wire = Wire.dial(address, port, tunnel, limits.buffer);
@@ -94,7 +102,7 @@ export class Tunnel implements Carrier, DialOwner, TimerOwner {
 
   onEof(): void {
     this.#gotEnd = true;
-    this.#owner?.onReplyEnd(undefined as Head | undefined);
+    this.#owner?.onReplyEnd(undefined);
   }
 
   onDrain(): void {
@@ -109,6 +117,7 @@ export class Tunnel implements Carrier, DialOwner, TimerOwner {
 
   onClose(): void {
     this.#context.wheel.remove(this.#timer);
+    this.#onClosed();
     const waiter = this.#waiter;
     const owner = this.#owner;
     this.#waiter = undefined;
