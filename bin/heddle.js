@@ -3,7 +3,7 @@
 // because Node strips no types below node_modules.
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { EXIT_UNAVAILABLE, runNode, thisNodeWillDo } from './find-node.js';
+import { EXIT_UNAVAILABLE, NODE_FLAGS, runNode, thisNodeWillDo } from './find-node.js';
 
 const source = new URL('../src/cli.ts', import.meta.url);
 const built = new URL('../dist/cli.js', import.meta.url);
@@ -19,6 +19,5 @@ const entry = useBuilt ? built : source;
 if (thisNodeWillDo()) {
   await import(entry.href);
 } else {
-  // Without the flag, SIGUSR1 opens a debugger that runs any code it is sent.
-  runNode(['--disable-sigusr1', fileURLToPath(entry), ...process.argv.slice(2)]);
+  runNode([...NODE_FLAGS, fileURLToPath(entry), ...process.argv.slice(2)]);
 }

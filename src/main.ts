@@ -16,7 +16,8 @@ const SAME_SIGNAL_MS = 300;
 export async function runNode(settings: Settings): Promise<void> {
   const node = new Node(settings);
   try {
-    await node.start();
+    // A signal may come while it starts.
+    await Promise.race([node.start(), node.ended]);
     await node.ended;
   } finally {
     await node.close();
@@ -36,6 +37,7 @@ class Node implements Health {
   #compiled: Snapshot | undefined = undefined;
   #meshOpen = false;
   #draining = false;
+  #over = false;
   #onPlan: (() => void) | undefined = undefined;
   #end!: () => void;
 
@@ -43,7 +45,10 @@ class Node implements Health {
     this.#settings = settings;
     this.#log = createLog(settings);
     this.ended = new Promise((resolve) => {
-      this.#end = resolve;
+      this.#end = () => {
+        this.#over = true;
+        resolve();
+      };
     });
     this.#workers = new Workers(settings, {
       onApplied: (worker, generation) => {
@@ -75,10 +80,11 @@ class Node implements Health {
       this.#onPlan = resolve;
     });
     this.#discovery = discoverFiles(this.#settings.manifests, (resources, problems) => {
-      this.#publish(resources, problems);
+      this.#take(resources, problems);
     });
     // A connection before the first plan would be told that its Service does not exist.
     await plan;
+    if (this.#draining) return;
     if (meshListen !== undefined) await this.#openMesh(meshListen);
     this.#meshOpen = true;
     this.#log.info({ workers: this.#settings.workers }, 'Ready');
@@ -91,39 +97,47 @@ class Node implements Health {
     this.#log.flush();
   }
 
-  #publish(resources: Resources, discovered: readonly Problem[]): void {
+  #take(resources: Resources, discovered: readonly Problem[]): void {
     const { snapshot, problems } = compile(resources, this.#compiled, this.#settings.clusterDomain);
-    this.#compiled = snapshot;
-    const local = localize(snapshot, ownAddresses(this.#ports));
-    for (const problem of [...discovered, ...problems, ...local.problems])
-      this.#log.warn({ problem }, problemText(problem));
-    const services = snapshot.routes.filter(({ enabled }) => enabled).length;
-    this.#log.info({ generation: snapshot.generation, services, known: snapshot.routes.length }, 'Configuration');
-    this.#workers.publish(local.snapshot);
+    this.#tell([...discovered, ...problems]);
+    this.#publish(snapshot);
+  }
+
+  #publish(compiled: Snapshot): void {
+    this.#compiled = compiled;
+    const { snapshot, problems } = localize(compiled, ownAddresses(this.#ports));
+    this.#tell(problems);
+    const { generation, routes } = snapshot;
+    const services = routes.filter(({ enabled }) => enabled).length;
+    this.#log.info({ generation, services, known: routes.length }, 'Configuration');
+    this.#workers.publish(snapshot);
+  }
+
+  #tell(problems: readonly Problem[]): void {
+    for (const problem of problems) this.#log.warn({ problem }, problemText(problem));
   }
 
   async #openMesh(address: ListenAddress): Promise<void> {
     const host = address.host ?? anyAddress();
     let handover = this.#settings.accept === 'handover';
     if (handover && !(await canTransfer())) {
-      this.#log.warn(
-        'This Node cannot hand connections to other threads: each worker accepts by itself (--accept reuseport)',
-      );
+      this.#log.warn('This Node cannot hand connections to other threads: each worker accepts by itself');
       handover = false;
     }
-    const port = await this.#workers.open(host, address.port, handover);
+    const port = await named('--mesh-listen', host, address.port, this.#workers.open(host, address.port, handover));
+    // Only now an endpoint can be found to be ourselves.
     if (port !== address.port) {
-      // Chosen by the system, so that only now an endpoint can be found to be ourselves.
       this.#ports.push(port);
-      this.#workers.publish(localize(this.#compiled!, ownAddresses(this.#ports)).snapshot);
+      this.#publish({ ...this.#compiled!, generation: this.#compiled!.generation + 1 });
     }
-    this.#log.info({ listener: 'mesh', host, port, accept: handover ? 'handover' : 'reuseport' }, 'Listening');
+    const accept = handover ? 'handover' : 'reuseport';
+    this.#log.info({ listener: 'mesh', host, port, accept }, 'Listening');
   }
 
   async #openProbes(listener: 'probe' | 'admin', address: ListenAddress | undefined): Promise<void> {
     if (address === undefined) return;
     const host = address.host ?? anyAddress();
-    const probe = await openProbes(host, address.port, this);
+    const probe = await named(`--${listener}-listen`, host, address.port, openProbes(host, address.port, this));
     this.#probes.push(probe);
     this.#ports.push(probe.port);
     this.#log.info({ listener, host, port: probe.port }, 'Listening');
@@ -159,6 +173,7 @@ class Node implements Health {
     await this.#wait(acceptMs);
     const finished = this.#workers.finish().then(() => true);
     const inTime = await Promise.race([finished, this.#wait(deadlineMs - performance.now()).then(() => false)]);
+    if (this.#over) return;
     this.#log.info(inTime ? 'Drained' : 'Drain timeout: what was still open is cut');
     this.#end();
   }
@@ -172,6 +187,16 @@ class Node implements Health {
         resolve();
       });
     });
+  }
+}
+
+/** An error that says which flag asked for what could not be had. */
+async function named<T>(flag: string, host: string, port: number, opening: Promise<T>): Promise<T> {
+  try {
+    return await opening;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw Object.assign(new Error(`${flag} ${host} port ${port}: ${reason}`, { cause: error }), { syscall: 'listen' });
   }
 }
 

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
+import { NODE_FLAGS } from '../../bin/find-node.js';
 import { onPath, versionOf } from './machine.ts';
 import type { Command } from './stage.ts';
 import { nginxTemporaryFolders } from './upstreams.ts';
@@ -293,7 +294,9 @@ function prepareHeddle(
   };
   return {
     program: process.execPath,
+    // As the launcher starts it.
     args: [
+      ...NODE_FLAGS,
       join(REPOSITORY, 'dist/cli.js'),
       'run',
       ...Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, value]),

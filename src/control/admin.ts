@@ -1,5 +1,4 @@
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 
 /** What the probes tell. */
 export interface Health {
@@ -13,20 +12,29 @@ export interface ProbeServer {
 }
 
 const CONNECTIONS_MAX = 100;
-const HEAD_TIMEOUT_MS = 5000;
+const REQUEST_BYTES_MAX = 8192;
+const REQUEST_MS_MAX = 2000;
+const REQUEST = /^(?:GET|HEAD) (\/[^ ?]*)\S* HTTP\/1\.[01]\r\n/;
 
-/** Liveness and readiness for the kubelet. Rejects when the port cannot be had. */
+/**
+ * Liveness and readiness for the kubelet: one request, one answer, one connection. Not by node:http, whose code would cost
+ * 9 MB of memory for two fixed answers. Rejects when the port cannot be had.
+ */
 export function openProbes(host: string, port: number, health: Health): Promise<ProbeServer> {
-  const server: Server = createServer(
-    { headersTimeout: HEAD_TIMEOUT_MS, requestTimeout: HEAD_TIMEOUT_MS },
-    (request, response) => {
-      const { pathname } = new URL(request.url ?? '/', 'http://probe');
-      const [status, text] = answer(pathname, health);
-      response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' });
-      response.end(`${text}\n`);
-    },
-  );
-  server.maxConnections = CONNECTIONS_MAX;
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    // Whoever waits longest makes room: silent clients must not keep the kubelet out.
+    const [oldest] = sockets;
+    if (sockets.size >= CONNECTIONS_MAX) oldest?.destroy();
+    sockets.add(socket);
+    const timer = setTimeout(() => socket.destroy(), REQUEST_MS_MAX);
+    socket.on('close', () => {
+      clearTimeout(timer);
+      sockets.delete(socket);
+    });
+    socket.on('error', () => {});
+    answerOnce(socket, health);
+  });
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen({ host, port }, () => {
@@ -36,15 +44,32 @@ export function openProbes(host: string, port: number, health: Health): Promise<
         port: (server.address() as AddressInfo).port,
         close: () => {
           server.close();
-          server.closeAllConnections();
+          for (const socket of sockets) socket.destroy();
         },
       });
     });
   });
 }
 
-function answer(path: string, { unready }: Health): readonly [status: number, text: string] {
-  if (path === '/livez') return [200, 'ok'];
-  if (path === '/readyz') return unready === undefined ? [200, 'ok'] : [503, unready];
-  return [404, 'Expected /livez or /readyz'];
+function answerOnce(socket: Socket, health: Health): void {
+  let text = '';
+  socket.setEncoding('latin1');
+  socket.on('data', (part: string) => {
+    text += part;
+    const complete = text.includes('\r\n\r\n');
+    if (!complete && text.length <= REQUEST_BYTES_MAX) return;
+    socket.removeAllListeners('data');
+    socket.resume();
+    const path = complete ? REQUEST.exec(text)?.[1] : undefined;
+    const [status, body] =
+      path === undefined ? ['400 Bad Request', 'Expected GET /livez or /readyz'] : answer(path, health);
+    const head = `HTTP/1.1 ${status}\r\ncontent-type: text/plain\r\ncontent-length: ${body.length + 1}\r\nconnection: close\r\n\r\n`;
+    socket.end(text.startsWith('HEAD') ? head : `${head}${body}\n`);
+  });
+}
+
+function answer(path: string, { unready }: Health): readonly [status: string, body: string] {
+  if (path === '/livez') return ['200 OK', 'ok'];
+  if (path === '/readyz') return unready === undefined ? ['200 OK', 'ok'] : ['503 Service Unavailable', unready];
+  return ['404 Not Found', 'Expected /livez or /readyz'];
 }

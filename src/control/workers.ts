@@ -6,6 +6,7 @@ import type { FromWorker, ToWorker, WorkerSeed } from '../model/message.ts';
 import type { Settings } from '../model/settings.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import { type Acceptor, openAcceptor } from './workers/acceptor.ts';
+import { Heartbeats } from './workers/heartbeats.ts';
 import { canTransfer } from './workers/transfer.ts';
 
 export { canTransfer };
@@ -19,6 +20,11 @@ export interface WorkersEvents {
   onLost(worker: number, reason: string, restartMs: number): void;
 }
 
+/** A worker whose event loop has stood still for so long is ended, and replaced like one that died. */
+const STUCK_MS = 1500;
+const WATCH_MS = 250;
+/** Loading its code may take a new worker a while on a busy machine. */
+const STARTING_MS = 30_000;
 const RESTART_MS_FIRST = 100;
 const RESTART_MS_MAX = 10_000;
 
@@ -29,6 +35,10 @@ interface Seat {
   /** Has a plan, so that it may be given connections. */
   ready: boolean;
   finished: boolean;
+  /** Ended by us because its event loop stood still. */
+  stuck: boolean;
+  /** While it is asked to listen by itself. */
+  onListen: ((port: number, refusal: string) => void) | undefined;
 }
 
 /** The worker threads: started, given their plans and connections, started again when they die, and ended in order. */
@@ -38,13 +48,14 @@ export class Workers {
   readonly #buffer: SharedArrayBuffer;
   readonly #slots: Slots;
   readonly #seats: readonly Seat[];
+  readonly #heartbeats: Heartbeats;
+  readonly #watch: NodeJS.Timeout;
   #snapshot: Snapshot | undefined = undefined;
   #acceptor: Acceptor | undefined = undefined;
   /** With `--accept reuseport`: where each worker listens. */
   #listen: { readonly host: string; readonly port: number } | undefined = undefined;
   #stage: 'serving' | 'draining' | 'finishing' = 'serving';
   #onFinished: (() => void) | undefined = undefined;
-  #onListening: ((port: number, refusal: string) => void) | undefined = undefined;
 
   constructor(settings: Settings, events: WorkersEvents) {
     this.#settings = settings;
@@ -57,8 +68,14 @@ export class Workers {
       thread: undefined,
       ready: false,
       finished: false,
+      stuck: false,
+      onListen: undefined,
     }));
+    this.#heartbeats = new Heartbeats(this.#slots, settings.workers);
     for (const seat of this.#seats) this.#start(seat);
+    this.#watch = setInterval(() => {
+      this.#endStuck(performance.now());
+    }, WATCH_MS);
   }
 
   /** At least one worker has a plan. */
@@ -83,17 +100,21 @@ export class Workers {
     }
     // One after the other: the first finds the port when the system chooses it.
     let chosen = port;
-    for (const seat of this.#seats) {
-      this.#tell(seat, { type: 'listen', host, port: chosen });
-      chosen = await new Promise((resolve, reject) => {
-        this.#onListening = (got, refusal) => {
-          if (refusal === '') resolve(got);
-          else reject(new Error(refusal));
-        };
-      });
-    }
+    for (const seat of this.#seats) chosen = await this.#listenOn(seat, host, chosen);
     this.#listen = { host, port: chosen };
     return chosen;
+  }
+
+  /** Rejects when the worker cannot have the port, or dies. */
+  #listenOn(seat: Seat, host: string, port: number): Promise<number> {
+    this.#tell(seat, { type: 'listen', host, port });
+    return new Promise((resolve, reject) => {
+      seat.onListen = (chosen, refusal) => {
+        seat.onListen = undefined;
+        if (refusal === '') resolve(chosen);
+        else reject(Object.assign(new Error(refusal), { syscall: 'listen' }));
+      };
+    });
   }
 
   /** Replies end their connections from now on; new ones are still accepted. */
@@ -116,6 +137,7 @@ export class Workers {
   /** Ends the threads; what is still open is cut. */
   async stop(): Promise<void> {
     this.#stage = 'finishing';
+    clearInterval(this.#watch);
     this.#acceptor?.close();
     await Promise.all(this.#seats.map(async ({ thread }) => await thread?.terminate()));
   }
@@ -124,6 +146,8 @@ export class Workers {
     const { index } = seat;
     this.#slots.clear(index);
     seat.finished = false;
+    seat.stuck = false;
+    this.#heartbeats.restart(index, performance.now());
     const seed: WorkerSeed = { worker: index, settings: this.#settings, slots: this.#buffer };
     // The same line works from src/*.ts and from dist/*.js: tsc rewrites imports but not URLs.
     const thread = new Worker(new URL(`../worker${extname(import.meta.filename)}`, import.meta.url), {
@@ -139,24 +163,42 @@ export class Workers {
       reason = error.stack ?? error.message;
     });
     thread.on('exit', (code) => {
-      this.#lost(seat, reason === '' ? `exit code ${code}` : reason);
+      this.#lost(
+        seat,
+        seat.stuck
+          ? `its event loop stood still for over ${STUCK_MS} ms`
+          : reason === ''
+            ? `exit code ${code}`
+            : reason,
+      );
     });
     if (this.#snapshot !== undefined) this.#tell(seat, { type: 'snapshot', snapshot: this.#snapshot });
     if (this.#listen !== undefined) this.#tell(seat, { type: 'listen', ...this.#listen });
     if (this.#stage === 'draining') this.#tell(seat, { type: 'drain' });
   }
 
+  #endStuck(nowMs: number): void {
+    for (const seat of this.#seats) {
+      const silentMs = this.#heartbeats.silentMs(seat.index, nowMs);
+      if (seat.thread === undefined || silentMs < (seat.ready ? STUCK_MS : STARTING_MS)) continue;
+      seat.ready = false;
+      seat.stuck = true;
+      void seat.thread.terminate();
+    }
+  }
+
   #lost(seat: Seat, reason: string): void {
     seat.thread = undefined;
     seat.ready = false;
     seat.finished = true;
+    seat.onListen?.(0, `Worker ${seat.index} ended: ${reason}`);
     this.#tellIfFinished();
     if (this.#stage === 'finishing') return;
     const restartMs = seat.backoff.next(performance.now());
     this.#events.onLost(seat.index, reason, restartMs);
     setTimeout(() => {
       if (this.#stage !== 'finishing') this.#start(seat);
-    }, restartMs);
+    }, restartMs).unref();
   }
 
   #hear(seat: Seat, message: FromWorker): void {
@@ -169,10 +211,12 @@ export class Workers {
         this.#events.onDefect(seat.index, message.stack);
         break;
       case 'listening':
-        this.#onListening?.(message.port, '');
+        seat.onListen?.(message.port, '');
         break;
       case 'refused':
-        this.#onListening?.(0, message.message);
+        // A worker that started anew: it dies and is tried again, later each time.
+        if (seat.onListen === undefined) void seat.thread?.terminate();
+        else seat.onListen(0, message.message);
         break;
       case 'finished':
         seat.finished = true;

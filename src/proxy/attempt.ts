@@ -1,7 +1,7 @@
 import { FAILURES, type FailureCode } from '../model/failure.ts';
 import { METHOD } from './http.ts';
 
-/** Without a policy one retry is made (architecture page, section 7). */
+/** Without a policy one retry is made. */
 const ATTEMPTS_MAX = 2;
 /** RFC 9110 section 9.2.2, as bits. */
 const IDEMPOTENT = [METHOD.get, METHOD.head, METHOD.options, METHOD.put, METHOD.delete, METHOD.trace].reduce(

@@ -8,8 +8,13 @@ export type Log = pino.Logger;
 /** Lines of JSON for machines, or words and `key=value` for people at a terminal. */
 export function createLog({ logLevel, logFormat }: Pick<Settings, 'logLevel' | 'logFormat'>): Log {
   const options: pino.LoggerOptions = { level: logLevel, base: null };
-  // A full pipe must not stop the thread that accepts connections.
-  if (logFormat === 'json') return pino(options, pino.destination({ dest: 1, sync: false }));
+  if (logFormat === 'json') {
+    // A full pipe must not stop the thread that accepts connections, and a broken one must not end it.
+    const destination = pino.destination({ dest: 1, sync: false });
+    destination.on('error', () => {});
+    return pino(options, destination);
+  }
+  process.stdout.on('error', () => {});
   return pino(options, {
     write: (line: string) => {
       process.stdout.write(prettyLine(JSON.parse(line) as LogLine));

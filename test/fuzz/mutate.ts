@@ -72,7 +72,8 @@ const NASTY: readonly string[] = [
 /** A text changed at one place, sometimes at more: a text far from any grammar is refused at its first byte. */
 export function mutate(text: string, others: readonly string[], dice: Dice): string {
   let mutated = text;
-  for (let change = dice.oneIn(3) ? 1 + dice.roll(4) : 1; change > 0; change--) mutated = mutateOnce(mutated, others, dice);
+  for (let change = dice.oneIn(3) ? 1 + dice.roll(4) : 1; change > 0; change--)
+    mutated = mutateOnce(mutated, others, dice);
   return mutated.slice(0, 4096);
 }
 
@@ -113,7 +114,9 @@ function mutateOnce(text: string, others: readonly string[], dice: Dice): string
 
 function mutateBody(text: string, others: readonly string[], dice: Dice): string {
   const head = text.indexOf('\r\n\r\n') + 4;
-  return head < 4 || head === text.length ? text + dice.pick(others) : text.slice(0, head) + mutateOnce(text.slice(head), others, dice);
+  return head < 4 || head === text.length
+    ? text + dice.pick(others)
+    : text.slice(0, head) + mutateOnce(text.slice(head), others, dice);
 }
 
 /** Makes a failing text smaller, piece by piece, as long as it still fails. */

@@ -62,7 +62,8 @@ export class ReplyDirection implements Direction {
     const method = trial.text.length % 7 === 0 ? 'HEAD' : 'GET';
     const client = await Client.connect(mesh.port);
     client.send(`${method} /fuzz/${number} HTTP/1.1\r\nHost: ${lane.authority}\r\n\r\n`);
-    await sent;
+    // Without an attempt that reaches the upstream there is a reply by the mesh, or the mesh is stuck.
+    await Promise.race([sent, client.until(() => client.received !== '', { waitMs: 4000 }).catch(() => {})]);
     const over = (): boolean => client.closing !== undefined || lastOf(client, method)?.complete === true;
     await client.until(over, { waitMs: SILENCE_MS }).catch(() => {});
     await client.quiet(4);
@@ -122,7 +123,7 @@ function referenceOf(text: string, method: string, ended: boolean): Reply | unde
 }
 
 function lastOf({ received, closing }: Client, method: string): Reply | undefined {
-  return finalReplies({ received, method, closed: closing === 'fin' })[0];
+  return finalReplies({ received, methods: [method], closed: closing === 'fin' })[0];
 }
 
 /** Whether a failure shows as a 502 or as a cut depends on how far the reply had gone, and so on the cut. */
@@ -133,14 +134,15 @@ function summarize(reply: Reply | undefined): string {
 
 function judge(trial: Trial, method: string, client: Client): string[] {
   const { text, cut, manner } = trial;
-  const replies = finalReplies({ received: client.received, method, closed: client.closing === 'fin' });
+  const replies = finalReplies({ received: client.received, methods: [method], closed: client.closing === 'fin' });
   const [reply] = replies;
   const reasons = replies.flatMap(({ faults }) => faults);
   if (replies.length > 1) reasons.push(`${replies.length} replies to one request`);
   if (reply === undefined) return reasons;
   if (reply.end < client.received.length && reply.complete)
     reasons.push(`Bytes after the reply: ${quote(client.received.slice(reply.end))}`);
-  if (reply.status === 101 || reply.status === 500) reasons.push(`Expected no ${reply.status}`);
+  if (reply.status === 101 || valueOf(reply, 'x-heddle-failure') === 'internal')
+    reasons.push(`Expected no ${reply.line}`);
   if (!reply.complete || valueOf(reply, 'x-heddle-failure') !== undefined) return reasons;
   const said = manner === 'truncated' ? text.slice(0, cut) : text;
   const ended = manner === 'truncated' ? !isReset(trial) : endsWithConnection(text);

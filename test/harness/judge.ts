@@ -1,5 +1,5 @@
 import type { ForwardExpectation, ReplyCase, RequestCase } from './corpus.ts';
-import { parseReply, quote, valueOf, valuesOf, type Reply, type Request } from './message.ts';
+import { parseReply, parseRequest, quote, valueOf, valuesOf, type Reply, type Request } from './message.ts';
 import type { Recording } from './recorder.ts';
 
 /** What a client and the upstream saw of one request case. */
@@ -7,13 +7,14 @@ export interface Seen {
   readonly received: string;
   readonly closed: boolean;
   readonly upstream: readonly Recording[];
-  readonly method: string;
+  /** What the client sent. */
+  readonly sent: string;
 }
 
 /** Judges one case; each string is one reason why it failed. */
 export function judgeRequest(testCase: RequestCase, seen: Seen): string[] {
   const { expect } = testCase;
-  const replies = finalReplies(seen);
+  const replies = finalReplies({ ...seen, methods: methodsOf(seen.sent) });
   const status = replies[0]?.status ?? 0;
   const reached = seen.upstream.length > 0;
   const allowed = expect.status.includes(status);
@@ -115,7 +116,7 @@ export interface ReplySeen {
 }
 
 export function judgeReply({ expect, method }: ReplyCase, { received, closing }: ReplySeen): string[] {
-  const replies = finalReplies({ received, method, closed: closing === 'fin' });
+  const replies = finalReplies({ received, methods: [method], closed: closing === 'fin' });
   const [reply] = replies;
   if (reply === undefined)
     return [`Expected ${expect.status.join(' or ')}, got ${quote(received)} (${closing ?? 'open'})`];
@@ -137,23 +138,40 @@ export function judgeReply({ expect, method }: ReplyCase, { received, closing }:
   return reasons;
 }
 
-/** The final replies among what was received, in order; the last may be incomplete. */
+/**
+ * The final replies among what was received, in order; the last may be incomplete. `methods` are those of the requests, as
+ * far as they are known: the reply to HEAD has no body.
+ */
 export function finalReplies({
   received,
-  method,
+  methods,
   closed,
 }: {
   received: string;
-  method: string;
+  methods: readonly string[];
   closed: boolean;
 }): Reply[] {
   const replies: Reply[] = [];
   let from = 0;
   for (;;) {
-    const reply = parseReply(received, { from, method: replies.length === 0 ? method : 'GET', ended: closed });
+    const reply = parseReply(received, { from, method: methods[replies.length] ?? 'GET', ended: closed });
     if (reply === undefined) return replies;
     if (reply.status >= 200 || reply.status === 101) replies.push(reply);
     if (!reply.complete || reply.status === 101) return replies;
     from = reply.end;
+  }
+}
+
+/** The methods of requests as a reader who forgives everything but the framing would see them. */
+export function methodsOf(sent: string): string[] {
+  const methods: string[] = [];
+  let from = 0;
+  for (;;) {
+    while (sent.startsWith('\r\n', from)) from += 2;
+    const request = parseRequest(sent, from, { extensions: true });
+    if (request === undefined) return [...methods, sent.slice(from, sent.indexOf(' ', from))];
+    methods.push(request.line.slice(0, request.line.indexOf(' ')));
+    if (!request.complete) return methods;
+    from = request.end;
   }
 }

@@ -80,10 +80,9 @@ async function run(
   client.destroy();
   // What is incomplete upstream must be given up once the client is gone.
   await sleep(40);
-  const method = raw.slice(0, raw.indexOf(' '));
   return judgeRequest(
     { ...testCase, expect },
-    { received, closed: closing !== undefined, upstream: lane.recorder.take(), method },
+    { received, closed: closing !== undefined, upstream: lane.recorder.take(), sent: raw },
   );
 }
 

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Client } from '../harness/client.ts';
-import { finalReplies } from '../harness/judge.ts';
+import { finalReplies, methodsOf } from '../harness/judge.ts';
 import { Lanes } from '../harness/lanes.ts';
 import { quote, valueOf } from '../harness/message.ts';
 
-// The checklist of limits-and-faults.md section 4 for request lines, hosts, fields and framing that the corpus does not have.
+// Bad request lines, hosts, fields and framing that the corpus does not have.
 
 let lanes: Lanes;
 before(async () => (lanes = await Lanes.start(32)));
@@ -279,8 +279,11 @@ async function check({ text, status, orTarget }: Refusal, cut: (text: string) =>
         .until(() => client.received !== '' || client.closing !== undefined, { waitMs: 1500 })
         .catch(() => {});
       await client.quiet(60);
-      const method = message.slice(0, Math.max(0, message.indexOf(' ')));
-      const replies = finalReplies({ received: client.received, method, closed: client.closing === 'fin' });
+      const replies = finalReplies({
+        received: client.received,
+        methods: methodsOf(message),
+        closed: client.closing === 'fin',
+      });
       const [reply] = replies;
       const recordings = recorder.take();
       const requests = recordings.flatMap((recording) => recording.requests);

@@ -1,5 +1,6 @@
-import { parentPort, workerData } from 'node:worker_threads';
 import { readDirectories } from './files.ts';
 
-/** A thread that reads manifests and ends: `discoverFiles` starts one for each reading. */
-parentPort?.postMessage(readDirectories(workerData as readonly string[]));
+/** A process that reads manifests, tells what it found and ends: `discoverFiles` starts one for each reading. */
+process.send?.(readDirectories(process.argv.slice(2)), () => {
+  process.disconnect?.();
+});

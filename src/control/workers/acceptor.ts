@@ -2,9 +2,10 @@ import net from 'node:net';
 import type { Worker } from 'node:worker_threads';
 import { CELLS, type Slots } from '../../lib/slots.ts';
 import type { ToWorker } from '../../model/message.ts';
+import { Heartbeats } from './heartbeats.ts';
 
-/** Where a connection can be handed to. */
-export interface Desk {
+/** The place of a worker, as far as handing over needs it. */
+export interface Seat {
   readonly index: number;
   readonly thread: Worker | undefined;
   readonly ready: boolean;
@@ -23,30 +24,37 @@ const ON_THE_WAY_MAX = 32;
 const STALE_MS = 250;
 /** Accepted connections for which no worker is free. Beyond it they are closed: waiting longer helps nobody. */
 const HELD_MAX = 1024;
+const HELD_MS_MAX = 5000;
 const RETRY_MS = 5;
+
+/** An accepted connection that no worker could take yet. */
+interface Held {
+  readonly socket: net.Socket;
+  readonly sinceMs: number;
+}
 
 /**
  * Accepts on the main thread and hands each connection to the worker with the fewest: an even spread however few there are,
- * and nothing waits behind a worker that hangs (data-path page, section 7b). Connections are counted here, at hand-over; counting on
+ * and nothing waits behind a worker that hangs (src/ARCHITECTURE.md has the figures). Connections are counted here, at hand-over; counting on
  * arrival would send a burst to one worker.
  */
-export function openAcceptor(host: string, port: number, slots: Slots, desks: readonly Desk[]): Promise<Acceptor> {
-  const hands = new Hands(slots, desks);
+export function openAcceptor(host: string, port: number, slots: Slots, seats: readonly Seat[]): Promise<Acceptor> {
+  const handover = new Handover(slots, seats);
   const server = net.createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true }, (socket) => {
-    hands.take(socket);
+    handover.take(socket);
   });
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen({ host, port, backlog: BACKLOG, reusePort: REUSE_PORT }, () => {
       server.removeListener('error', reject);
-      // EMFILE and the like: the connection stays in the kernel's queue and is accepted later.
+      // Out of descriptors: libuv accepts and closes what it has none for, so that its client learns at once.
       server.on('error', () => {});
-      hands.port = (server.address() as net.AddressInfo).port;
+      handover.port = (server.address() as net.AddressInfo).port;
       resolve({
-        port: hands.port,
+        port: handover.port,
         close: () => {
           server.close();
-          hands.close();
+          handover.close();
         },
       });
     });
@@ -56,81 +64,70 @@ export function openAcceptor(host: string, port: number, slots: Slots, desks: re
 /** A new process can take over from an old one. Linux has it; where it is missing `listen` would fail. */
 const REUSE_PORT = process.platform === 'linux';
 
-class Hands {
+class Handover {
   readonly #slots: Slots;
-  readonly #desks: readonly Desk[];
-  readonly #beats: { count: number; sinceMs: number }[];
+  readonly #seats: readonly Seat[];
+  readonly #heartbeats: Heartbeats;
   /** Ours, once the system has chosen it. */
   port = 0;
-  #held: net.Socket[] = [];
+  #held: Held[] = [];
   #retry: NodeJS.Timeout | undefined = undefined;
 
-  constructor(slots: Slots, desks: readonly Desk[]) {
+  constructor(slots: Slots, seats: readonly Seat[]) {
     this.#slots = slots;
-    this.#desks = desks;
-    this.#beats = desks.map(() => ({ count: -1, sinceMs: 0 }));
+    this.#seats = seats;
+    this.#heartbeats = new Heartbeats(slots, seats.length);
   }
 
   take(socket: net.Socket): void {
-    if (this.#held.length > 0 || !this.#give(socket)) this.#hold(socket);
+    if (this.#held.length > 0 || !this.#give(socket)) this.#hold({ socket, sinceMs: performance.now() });
   }
 
   close(): void {
     clearTimeout(this.#retry);
-    for (const socket of this.#held) socket.destroy();
+    for (const { socket } of this.#held) socket.destroy();
     this.#held = [];
   }
 
   #give(socket: net.Socket): boolean {
-    const desk = this.#choose();
-    if (desk?.thread === undefined) return false;
-    this.#slots.increment(desk.index, CELLS.handed);
+    const seat = this.#choose();
+    if (seat?.thread === undefined) return false;
+    this.#slots.increment(seat.index, CELLS.handed);
     const message: ToWorker = { type: 'connection', socket, port: this.port };
     try {
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the types do not know that sockets are transferable
-      desk.thread.postMessage(message, [socket as unknown as ArrayBuffer]);
+      seat.thread.postMessage(message, [socket as unknown as ArrayBuffer]);
     } catch {
       // The client is gone already, or its handle is: nothing to hand over. The worker will not count it.
-      this.#slots.increment(desk.index, CELLS.lost);
+      this.#slots.increment(seat.index, CELLS.lost);
       socket.destroy();
     }
     return true;
   }
 
   /** The ready worker with the fewest connections, of those that are alive and not flooded. */
-  #choose(): Desk | undefined {
+  #choose(): Seat | undefined {
     const nowMs = performance.now();
-    let best: Desk | undefined;
+    let best: Seat | undefined;
     let fewest = Number.POSITIVE_INFINITY;
-    for (const desk of this.#desks) {
-      if (!desk.ready || !this.#alive(desk.index, nowMs)) continue;
-      const handed = (this.#slots.get(desk.index, CELLS.handed) - this.#slots.get(desk.index, CELLS.lost)) | 0;
-      const onTheWay = (handed - this.#slots.get(desk.index, CELLS.received)) | 0;
-      const live = (handed - this.#slots.get(desk.index, CELLS.closed)) | 0;
+    for (const seat of this.#seats) {
+      if (!seat.ready || this.#heartbeats.silentMs(seat.index, nowMs) >= STALE_MS) continue;
+      const handed = (this.#slots.get(seat.index, CELLS.handed) - this.#slots.get(seat.index, CELLS.lost)) | 0;
+      const onTheWay = (handed - this.#slots.get(seat.index, CELLS.received)) | 0;
+      const live = (handed - this.#slots.get(seat.index, CELLS.closed)) | 0;
       if (onTheWay >= ON_THE_WAY_MAX || live >= fewest) continue;
-      best = desk;
+      best = seat;
       fewest = live;
     }
     return best;
   }
 
-  /** Has its heart beaten lately? */
-  #alive(index: number, nowMs: number): boolean {
-    const beat = this.#beats[index]!;
-    const count = this.#slots.get(index, CELLS.heartbeat);
-    if (count !== beat.count) {
-      beat.count = count;
-      beat.sinceMs = nowMs;
-    }
-    return nowMs - beat.sinceMs < STALE_MS;
-  }
-
-  #hold(socket: net.Socket): void {
-    if (this.#held.length >= HELD_MAX) {
-      socket.destroy();
+  #hold(held: Held): void {
+    if (this.#held.length >= HELD_MAX || performance.now() - held.sinceMs > HELD_MS_MAX) {
+      held.socket.destroy();
       return;
     }
-    this.#held.push(socket);
+    this.#held.push(held);
     this.#retry ??= setTimeout(() => {
       this.#tryAgain();
     }, RETRY_MS);
@@ -138,11 +135,11 @@ class Hands {
 
   #tryAgain(): void {
     this.#retry = undefined;
-    const held = this.#held;
+    const before = this.#held;
     this.#held = [];
-    for (const socket of held) {
-      if (socket.destroyed) continue;
-      if (this.#held.length > 0 || !this.#give(socket)) this.#hold(socket);
+    for (const held of before) {
+      if (held.socket.destroyed) continue;
+      if (this.#held.length > 0 || !this.#give(held.socket)) this.#hold(held);
     }
   }
 }

@@ -77,7 +77,7 @@ export function bringsRequestId(head: Head): boolean {
 
 /** Is the field there, and not taken out by Connection? */
 function brings(head: Head, kind: number, name: string): boolean {
-  return head.find(kind) >= 0 && !(head.nominates && head.nominations().has(name));
+  return head.find(kind) >= 0 && !(head.nominated > 0 && head.nominations().has(name));
 }
 
 /** A source whose x-forwarded-* are believed: its own address joins the list, the rest stays or is made. */

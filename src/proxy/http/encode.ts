@@ -1,6 +1,6 @@
 import { DROP_FROM_TRAILERS, FIELD, NOT_NOMINABLE } from './fields.ts';
 import { FIELD_STRIDE, type Head, KIND, LINE_START } from './head.ts';
-import { type Outbox, outbox, type Wire } from './wire.ts';
+import { type Outbox, outbox, READ_BYTES, type Wire } from './wire.ts';
 
 /** Bytes that an encoder adds to a head at most, beside `Edits`. */
 const ADDED_BYTES_MAX = 1024;
@@ -104,6 +104,12 @@ export function writeReply(wire: Wire, head: Head, edits: Edits, chunked: boolea
  * learns whether the wire is full. False: it is.
  */
 export function writePayload(wire: Wire, bytes: Buffer, start: number, end: number, chunked: boolean): boolean {
+  // What was held back or is sent again may be longer than a read.
+  for (let at = start; at < end; at += READ_BYTES) writeRange(wire, bytes, at, Math.min(end, at + READ_BYTES), chunked);
+  return !wire.full;
+}
+
+function writeRange(wire: Wire, bytes: Buffer, start: number, end: number, chunked: boolean): void {
   outbox.open(wire, end - start + CHUNK_FRAME_BYTES);
   if (chunked) {
     outbox.number(end - start, 16);
@@ -112,7 +118,6 @@ export function writePayload(wire: Wire, bytes: Buffer, start: number, end: numb
   outbox.copy(bytes, start, end);
   if (chunked) outbox.put(CRLF);
   if (end - start >= SEND_NOW_BYTES) outbox.flush();
-  return !wire.full;
 }
 const CHUNK_FRAME_BYTES = 20;
 const SEND_NOW_BYTES = 8 * 1024;
@@ -169,11 +174,11 @@ function copyFields(target: Outbox, head: Head, drop: number): void {
   const { count, fields, base, bytes } = head;
   if (count === 0) return;
   const end = head.length - CRLF.length;
-  if (!head.nominates && (head.present & drop) === 0) {
+  if (head.nominated === 0 && (head.present & drop) === 0) {
     target.copy(bytes, base + fields[LINE_START]!, base + end);
     return;
   }
-  const nominations = head.nominates ? head.nominations() : undefined;
+  const nominations = head.nominated > 0 ? head.nominations() : undefined;
   let run = -1;
   for (let index = 0; index < count; index++) {
     const at = index * FIELD_STRIDE;

@@ -28,7 +28,7 @@ export const FIELD = {
   heddleHint: 20,
   /** Fields with which a mesh speaks to itself (`x-heddle-…`, `l5d-…`): never believed from outside. */
   meshOnly: 21,
-  /** A name with an underscore: CGI and WSGI cannot tell it from the one with a hyphen (limits page, section 4, 33). */
+  /** A name with an underscore: CGI and WSGI cannot tell it from the one with a hyphen. */
   underscore: 22,
   contentType: 23,
   /** Never sensible behind a body: they frame, route, authenticate or steer a message (RFC 9110 section 6.5.1). */
@@ -218,5 +218,5 @@ export const DROP_FROM_TRAILERS = kinds(
   FIELD.contentType,
   FIELD.notInTrailers,
 );
-/** Kinds that a Connection field cannot take out of a message: framing and routing survive (limits page, section 4, 35). */
+/** Kinds that a Connection field cannot take out of a message: framing and routing survive. */
 export const NOT_NOMINABLE = kinds(FIELD.contentLength, FIELD.transferEncoding, FIELD.host);

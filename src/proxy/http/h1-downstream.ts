@@ -1,7 +1,7 @@
 import type { FailureCode } from '../../model/failure.ts';
 import { Timer, type TimerOwner, type TimerWheel } from '../../lib/timer-wheel.ts';
 import type { Limits, Timeouts } from '../../model/settings.ts';
-import type { Exchange, ExchangeOwner, Source } from '../http.ts';
+import type { Exchange, ExchangeOwner, Source } from './exchange.ts';
 import { type BodyLimits, BodyReader, type BodySink, FRAMING } from './body.ts';
 import { AFTERWARDS, type Edits, writeLastChunk, writePayload, writeReply } from './encode.ts';
 import { FIELD } from './fields.ts';
@@ -26,6 +26,7 @@ export interface DownstreamContext {
   onClosed(connection: H1Downstream): void;
 }
 
+/** In the order of a connection's life: some are compared. */
 const PHASE = {
   /** Nothing has come yet. */
   fresh: 0,
@@ -46,6 +47,9 @@ const PHASE = {
 } as const;
 
 const LINGER_MS = 2000;
+const FRESH_MS = 250;
+/** Fits the first window of any client (RFC 6928 section 2). */
+const SURE_BYTES = 8 * 1024;
 /**
  * A FIN behind a complete request is nearly always a client that is gone, seldom one that only closed its sending side. A
  * reply that comes at once serves the second, and the first costs its upstream no more than this.
@@ -81,6 +85,7 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
   #replyBegan = false;
   #replyEnded = false;
   #replyFraming: number = FRAMING.none;
+  #replyBytes = 0;
   /** Where the reply starts in the outbox, and what had been sent before it. */
   #replyMark = 0;
   #replySends = 0;
@@ -107,11 +112,6 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
 
   get requestEnded(): boolean {
     return this.#requestEnded;
-  }
-
-  /** Between two requests, so that closing it costs nobody an answer. */
-  get idle(): boolean {
-    return this.#phase <= PHASE.idle;
   }
 
   // The request.
@@ -308,6 +308,7 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
     if (framing === FRAMING.untilClose) this.#close = true;
     this.#replyBegan = true;
     this.#replyFraming = framing;
+    this.#replyBytes = 0;
     this.#replyMark = outbox.mark(this.#wire);
     this.#replySends = this.#wire.sends;
     writeReply(this.#wire, head, edits, framing === FRAMING.chunked, this.#afterwards(head, switched));
@@ -337,6 +338,7 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
 
   data(bytes: Buffer, start: number, end: number): boolean {
     const open = writePayload(this.#wire, bytes, start, end, this.#replyFraming === FRAMING.chunked);
+    this.#replyBytes += end - start;
     if (!open) this.#wire.moved();
     if (this.#eof) this.#watchForGone();
     return open;
@@ -388,8 +390,10 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
     const { heads, wheel, timeouts } = this.#context;
     const early = this.#phase === PHASE.body && !this.#close;
     const over = this.#close || !this.#requestEnded || (this.#eof && this.#held === undefined);
-    // A client that said it would send no more need not be waited for.
-    const quiet = this.#clientCloses && this.#requestEnded && this.#held === undefined;
+    // A client that said it would send no more need not be waited for, if the reply is surely in its hands: should it send
+    // something after all, the kernel answers with RST, and what the client has not received by then is lost.
+    const quiet =
+      this.#clientCloses && this.#requestEnded && this.#held === undefined && this.#replyBytes <= SURE_BYTES;
     this.#endExchange();
     if (early) {
       this.#phase = PHASE.discarding;
@@ -455,9 +459,10 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
     }
   }
 
-  /** Closes what has no exchange under way: before the end of the program. */
+  /** No further request is wanted. One that is on its way on a connection that just came is still answered. */
   closeIdle(): void {
-    if (this.idle) this.#leave();
+    if (this.#phase === PHASE.idle) this.#leave();
+    else if (this.#phase === PHASE.fresh) this.#context.wheel.after(this.#timer, FRESH_MS);
   }
 
   /** The client is gone while an exchange is under way. */

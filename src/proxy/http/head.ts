@@ -1,6 +1,6 @@
 import type { FailureCode } from '../../model/failure.ts';
 import { Authority } from './authority.ts';
-import { equalsIgnoringCase, FIELD } from './fields.ts';
+import { FIELD } from './fields.ts';
 
 /** Numbers of one field in `Head.fields`; offsets are relative to the start of the head. A line ends where the next starts. */
 export const LINE_START = 0;
@@ -60,8 +60,8 @@ export class Head {
   keepAlive = false;
   /** Connection names `upgrade`, and Upgrade a protocol that may pass. */
   upgrade = false;
-  /** Connection names fields of which some may be present: those are dropped too. */
-  nominates = false;
+  /** How many fields Connection names: those of them that are present are dropped too. */
+  nominated = 0;
   teTrailers = false;
   expectContinue = false;
   hosts = 0;
@@ -120,7 +120,7 @@ export class Head {
     this.close = false;
     this.keepAlive = false;
     this.upgrade = false;
-    this.nominates = false;
+    this.nominated = 0;
     this.teTrailers = false;
     this.expectContinue = false;
     this.hosts = 0;
@@ -181,10 +181,6 @@ export class Head {
     return list.join(', ');
   }
 
-  methodText(): string {
-    return this.text(0, this.methodEnd);
-  }
-
   /** Knows the methods that matter to some step. Methods are case-sensitive (RFC 9110 section 9.1). */
   findMethod(): void {
     for (let method = 1; method < METHOD_NAMES.length; method++) {
@@ -213,17 +209,6 @@ export class Head {
   name(index: number): string {
     const at = index * FIELD_STRIDE;
     return this.text(this.fields[at]!, this.fields[at + NAME_END]!).toLowerCase();
-  }
-
-  /** Is the value of the field this lower-case text, in any case? */
-  valueIs(index: number, lower: Uint8Array): boolean {
-    const at = index * FIELD_STRIDE;
-    return equalsIgnoringCase(
-      this.bytes,
-      this.base + this.fields[at + VALUE_START]!,
-      this.base + this.fields[at + VALUE_END]!,
-      lower,
-    );
   }
 
   #reserve(bytes: number): void {

@@ -40,7 +40,7 @@ export function endField(head: Head, bytes: Buffer, base: number, lineEnd: numbe
       // The two that nearly all are, without a string.
       if (equalsIgnoringCase(bytes, base + head.valueStart, base + valueEnd, KEEP_ALIVE)) head.keepAlive = true;
       else if (equalsIgnoringCase(bytes, base + head.valueStart, base + valueEnd, CLOSE)) head.close = true;
-      else readConnection(head, head.text(head.valueStart, valueEnd));
+      else return readConnection(head, head.text(head.valueStart, valueEnd));
       return true;
     case FIELD.host:
       return !request || readHost(head, bytes, base + head.valueStart, base + valueEnd);
@@ -112,15 +112,20 @@ function readTransferEncoding(head: Head, bytes: Buffer, start: number, end: num
 }
 
 /** RFC 9110 section 7.6.1: options of the connection, and names of fields that are meant for this hop only. */
-function readConnection(head: Head, value: string): void {
+function readConnection(head: Head, value: string): boolean {
   for (const item of value.toLowerCase().split(',')) {
     const option = item.trim();
     if (option === 'close') head.close = true;
     else if (option === 'keep-alive') head.keepAlive = true;
     else if (option === 'upgrade') head.upgrade = true;
-    else if (option !== '') head.nominates = true;
+    else if (option !== '' && ++head.nominated > NOMINATED_MAX) {
+      return head.refuse('bad-request', `more than ${NOMINATED_MAX} fields named by Connection`);
+    }
   }
+  return true;
 }
+/** Each costs a look at each field. */
+const NOMINATED_MAX = 32;
 
 /** RFC 9112 section 3.2: exactly one, and well-formed even where the target overrides it. */
 function readHost(head: Head, bytes: Buffer, start: number, end: number): boolean {

@@ -4,7 +4,7 @@ import type { TimerOwner } from '../../lib/timer-wheel.ts';
 /**
  * A TCP connection as the codecs want it: bytes come as ranges of one buffer that all connections of the thread share, and
  * what is written in one turn leaves in one write. `net` gives every read a buffer of its own, which costs 15 to 30 % more
- * (data-path page, section 5); the `onread` option avoids that, but accepted sockets do not take it, so their handle is
+ *; the `onread` option avoids that, but accepted sockets do not take it, so their handle is
  * wrapped anew. Where a Node does not let us, reads fall back to 'data' events.
  */
 export interface WireOwner {
@@ -23,7 +23,8 @@ export interface DialOwner extends WireOwner {
   onConnect(): void;
 }
 
-const READ_BYTES = 64 * 1024;
+/** The largest range that one read brings, and that is written at once. */
+export const READ_BYTES: number = 64 * 1024;
 /** Room for a full read behind a head of the largest size (cli/settings bounds --limit-head to 64 KiB). */
 const OUTBOX_BYTES = READ_BYTES + 8 * 1024;
 
@@ -66,9 +67,11 @@ export class Outbox {
 
   /** What follows goes to this wire and needs at most `room` bytes. */
   open(wire: Wire, room: number): void {
-    if (this.#wire === wire && this.at + room <= OUTBOX_BYTES) return;
+    if (this.#wire === wire && this.at + room <= this.bytes.length) return;
     this.flush();
     this.#wire = wire;
+    // Only for heads near the largest --limit-head; `flush` returns to the usual size.
+    if (room > this.bytes.length) this.bytes = Buffer.allocUnsafeSlow(room);
   }
 
   /** Short and constant bytes. */
@@ -102,7 +105,8 @@ export class Outbox {
     const length = this.at;
     this.#wire = undefined;
     this.at = 0;
-    if (length > 0 && wire.send(this.bytes, length)) this.bytes = spare.pop() ?? Buffer.allocUnsafeSlow(OUTBOX_BYTES);
+    const lent = length > 0 && wire.send(this.bytes, length);
+    if (lent || this.bytes.length > OUTBOX_BYTES) this.bytes = spare.pop() ?? Buffer.allocUnsafeSlow(OUTBOX_BYTES);
   }
 
   /** Where the next byte for this wire will stand: for `rewind`. */
@@ -183,10 +187,6 @@ export class Wire {
     const wire = new Wire(socket, owner);
     socket.once('connect', onSocketConnect);
     return wire;
-  }
-
-  get remoteAddress(): string {
-    return this.#socket.remoteAddress ?? '';
   }
 
   /** More is waiting to be sent than the high-water mark: stop giving, `onDrain` will come. */
@@ -283,7 +283,7 @@ export class Wire {
   /** Takes the lent buffer back. */
   reclaim(): void {
     if (this.#lent === undefined) return;
-    if (spare.length < SPARE_MAX) spare.push(this.#lent);
+    if (spare.length < SPARE_MAX && this.#lent.length === OUTBOX_BYTES) spare.push(this.#lent);
     this.#lent = undefined;
   }
 }

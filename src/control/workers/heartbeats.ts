@@ -1,0 +1,29 @@
+import { CELLS, type Slots } from '../../lib/slots.ts';
+
+/** Since when each worker's heart has not beaten. Beats are counted in shared slots, time is the main thread's. */
+export class Heartbeats {
+  readonly #slots: Slots;
+  readonly #beats: { count: number; sinceMs: number }[];
+
+  constructor(slots: Slots, workers: number) {
+    this.#slots = slots;
+    this.#beats = Array.from({ length: workers }, () => ({ count: -1, sinceMs: 0 }));
+  }
+
+  /** @returns milliseconds since a beat was first seen; looked at seldom, that is more than since the beat itself. */
+  silentMs(worker: number, nowMs: number): number {
+    const beat = this.#beats[worker]!;
+    const count = this.#slots.get(worker, CELLS.heartbeat);
+    if (count !== beat.count) {
+      beat.count = count;
+      beat.sinceMs = nowMs;
+    }
+    return nowMs - beat.sinceMs;
+  }
+
+  /** A new worker has the time that it needs to start. */
+  restart(worker: number, nowMs: number): void {
+    this.#beats[worker]!.count = -1;
+    this.silentMs(worker, nowMs);
+  }
+}

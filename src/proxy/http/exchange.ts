@@ -1,0 +1,89 @@
+import type { FailureCode } from '../../model/failure.ts';
+import type { Edits } from './encode.ts';
+import type { Head } from './head.ts';
+
+/** Who sends a request. */
+export interface Source {
+  /** IP address as text, IPv4 never in its IPv6-mapped form. */
+  readonly address: string;
+  /** Its x-forwarded-* fields are believed (--trust-forwarded-from). */
+  readonly trusted: boolean;
+  /** Field lines that tell upstream of it, the same for all its requests. */
+  readonly lines: Buffer;
+  /** The port of ours that it came in on. */
+  readonly listenerPort: number;
+}
+
+/**
+ * One request with its reply, seen from the side that answers; the same for every HTTP version. Ranges of bytes are lent
+ * for the call. The codec owns the framing: payload only comes and goes.
+ */
+export interface Exchange {
+  /** Of the request; valid until the exchange has ended on both sides. */
+  readonly head: Head;
+  readonly source: Source;
+  /** The whole request is here. When it is so from the start, no `onEnd` follows. */
+  readonly requestEnded: boolean;
+  /** Stop and go on reading the request body. */
+  pause(): void;
+  resume(): void;
+  /** An informational reply (1xx but 101). */
+  inform(head: Head, edits: Edits): void;
+  reply(head: Head, edits: Edits): void;
+  /** Payload of the reply. False: wait for `onDrain`. */
+  data(bytes: Buffer, start: number, end: number): boolean;
+  end(trailers: Head | undefined): void;
+  /** Takes back a reply that cannot be completed. True: nothing of it had left, and another one can be given. */
+  retract(): boolean;
+  /** The reply cannot be completed: cuts it so that nobody takes it for complete. */
+  abort(): void;
+  /** Nothing after this exchange on its connection: its reply closes it. */
+  closeAfter(): void;
+  /** The client has taken something since the last call, while `data` said false. */
+  moved(): boolean;
+}
+
+/** What answers exchanges: `serve`. One object per exchange that is under way, used again for the next. */
+export interface ExchangeOwner {
+  onRequest(): void;
+  onData(bytes: Buffer, start: number, end: number): void;
+  onEnd(trailers: Head | undefined): void;
+  onDrain(): void;
+  /** What came is no request, or its body went wrong. Where no reply has begun, one can still be given. */
+  onRefused(failure: FailureCode, detail: string): void;
+  /** The client is gone: the exchange is over. */
+  onGone(): void;
+  /** The exchange is over, however it ended. */
+  onFinished(): void;
+}
+
+/** What takes one attempt to its endpoint. Ranges of bytes are lent for the call. */
+export interface Carrier {
+  /** It carried an earlier exchange, so that it may have died since. */
+  readonly reused: boolean;
+  /** A byte of the reply has come. */
+  readonly replyBegan: boolean;
+  /** Sends the head. `ended`: no body follows, `end` is not called. */
+  start(owner: CarrierOwner, head: Head, edits: Edits, ended: boolean): void;
+  /** Payload of the request. False: wait for `onDrain`. */
+  data(bytes: Buffer, start: number, end: number): boolean;
+  end(trailers: Head | undefined): void;
+  /** Stop and go on reading the reply. */
+  pause(): void;
+  resume(): void;
+  /** The endpoint has taken something since the last call, while `data` said false. */
+  moved(): boolean;
+  /** The attempt is not wanted any more: no callback follows. */
+  abort(): void;
+}
+
+export interface CarrierOwner {
+  onInformational(head: Head): void;
+  /** The final head, or 101. Valid during the call. */
+  onReply(head: Head): void;
+  onReplyData(bytes: Buffer, start: number, end: number): void;
+  onReplyEnd(trailers: Head | undefined): void;
+  onCarrierDrain(): void;
+  /** No reply, or no complete one, will come; no callback follows. */
+  onFailure(failure: FailureCode, detail: string): void;
+}
