@@ -7,6 +7,10 @@ import { eventually, sleep } from './client.ts';
 const ROOT = join(import.meta.dirname, '..', '..');
 /** The tests run against the sources, or against the built output. */
 const CLI = process.env['HEDDLE_CLI'] ?? join(ROOT, process.env['HEDDLE_DIST'] === '1' ? 'dist/cli.js' : 'src/cli.ts');
+const BASE_FLAGS = [
+  ...['--discovery', 'files', '--probe-listen', '127.0.0.1:0', '--admin-listen', 'off', '--log-format', 'json'],
+  ...['--drain-accept', '0s', '--drain-timeout', '3s'],
+];
 const START_MS = 15_000;
 const STOP_MS = 8000;
 
@@ -28,6 +32,8 @@ export interface MeshOptions {
   readonly workers?: number;
   /** Default: the system chooses. */
   readonly meshPort?: number;
+  /** How many file descriptors the process may have; default: as many as this one. */
+  readonly descriptors?: number;
 }
 
 export type LogLine = Readonly<Record<string, unknown>>;
@@ -64,40 +70,19 @@ export class Mesh {
     });
   }
 
-  static async start({ services, flags = [], workers = 2, meshPort = 0 }: MeshOptions): Promise<Mesh> {
+  static async start({ services, flags = [], workers = 2, meshPort = 0, descriptors }: MeshOptions): Promise<Mesh> {
     const folder = mkdtempSync(join(tmpdir(), 'heddle-test-'));
     // Several documents in one file, each of them JSON, which is YAML too.
     writeFileSync(
       join(folder, 'services.yaml'),
       services.map((service) => JSON.stringify(manifest(service))).join('\n---\n'),
     );
-    const child = spawn(
-      process.execPath,
-      [
-        CLI,
-        'run',
-        '--discovery',
-        'files',
-        '--manifests',
-        folder,
-        '--mesh-listen',
-        `127.0.0.1:${meshPort}`,
-        '--probe-listen',
-        '127.0.0.1:0',
-        '--admin-listen',
-        'off',
-        '--workers',
-        String(workers),
-        '--log-format',
-        'json',
-        '--drain-accept',
-        '0s',
-        '--drain-timeout',
-        '3s',
-        ...flags,
-      ],
-      { stdio: ['ignore', 'pipe', 'pipe'] },
-    );
+    const command = [process.execPath, CLI, 'run', ...BASE_FLAGS, '--manifests', folder, '--workers', String(workers)];
+    command.push('--mesh-listen', `127.0.0.1:${meshPort}`, ...flags);
+    // `exec` keeps the process id, so that signals reach the mesh and not the shell.
+    const limit = descriptors === undefined ? [] : ['sh', '-c', `ulimit -n ${descriptors} && exec "$@"`, 'sh'];
+    const [file = '', ...parameters] = [...limit, ...command];
+    const child = spawn(file, parameters, { stdio: ['ignore', 'pipe', 'pipe'] });
     const mesh = new Mesh(child, folder);
     try {
       await mesh.#ready();
@@ -133,7 +118,14 @@ export class Mesh {
     );
   }
 
-  /** Resident memory in bytes, of all threads. */
+  /** Processor time used so far by all threads, in milliseconds (Linux only). */
+  get processorMs(): number {
+    const fields = readFileSync(`/proc/${this.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+    // utime and stime in ticks of 10 ms (proc(5)).
+    return (Number(fields[11]) + Number(fields[12])) * 10;
+  }
+
+  /** Resident memory in bytes, of all threads (Linux only). */
   get memory(): number {
     const match = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${this.pid}/status`, 'utf8'));
     return Number(match?.[1] ?? 0) * 1024;

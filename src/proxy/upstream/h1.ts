@@ -278,6 +278,7 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
   onClose(): void {
     const dialing = this.#phase === PHASE.dialing;
     const { heads, wheel } = this.#context;
+    if (this.#phase === PHASE.idle) this.#pool.retire(this);
     this.#phase = PHASE.closed;
     wheel.remove(this.#timer);
     if (this.#head !== undefined) heads.give(this.#head);
