@@ -47,7 +47,8 @@ const STAGE = {
 /** A wire that is full is looked at so many times within an idle timeout, to see whether it moves. */
 const LOOKS = 6;
 const RETAINED_BYTES_FIRST = 4096;
-const STREAMING_TYPE = /^(?:text\/event-stream|application\/grpc)/i;
+const EVENT_STREAM = Buffer.from('text/event-stream');
+const GRPC = Buffer.from('application/grpc');
 
 /** Those of this thread that serve nothing at the moment. */
 const free: Serving[] = [];
@@ -223,11 +224,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     this.#endpoint!.observe(nowMs - this.#attemptMs, nowMs);
     this.#stage = STAGE.relaying;
     this.#forget();
-    const type = head.find(FIELD.contentType);
-    const streams =
-      head.status === 101 ||
-      this.#exchange.head.method === METHOD.connect ||
-      (type >= 0 && STREAMING_TYPE.test(head.value(type)));
+    const streams = head.status === 101 || this.#exchange.head.method === METHOD.connect || isStream(head);
     this.#idleMs = streams ? timeouts.streamIdleMs : timeouts.idleMs;
     this.#touch();
     editReply(edits);
@@ -394,4 +391,10 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     this.#carrier?.moved();
     wheel.after(this.#timer, this.#idleMs / LOOKS);
   }
+}
+
+/** Does this reply send now and then, for as long as somebody listens? */
+function isStream(head: Head): boolean {
+  const type = head.find(FIELD.contentType);
+  return type >= 0 && (head.valueStarts(type, EVENT_STREAM) || head.valueStarts(type, GRPC));
 }

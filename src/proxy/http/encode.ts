@@ -1,6 +1,6 @@
 import { DROP_FROM_TRAILERS, FIELD, NOT_NOMINABLE } from './fields.ts';
 import { FIELD_STRIDE, type Head, KIND, LINE_START } from './head.ts';
-import { type Outbox, outbox, READ_BYTES, type Wire } from './wire.ts';
+import { copyRange, type Outbox, outbox, READ_BYTES, type Wire } from './wire.ts';
 
 /** Bytes that an encoder adds to a head at most, beside `Edits`. */
 const ADDED_BYTES_MAX = 1024;
@@ -44,18 +44,16 @@ export class Edits {
 
   /** A constant or cached piece of lines, complete or not. */
   put(bytes: Uint8Array): void {
-    this.reserve(bytes.length);
-    this.lines.set(bytes, this.length);
-    this.length += bytes.length;
+    this.copy(bytes, 0, bytes.length);
   }
 
-  copy(bytes: Buffer, start: number, end: number): void {
-    this.reserve(end - start);
-    bytes.copy(this.lines, this.length, start, end);
+  copy(bytes: Uint8Array, start: number, end: number): void {
+    this.#reserve(end - start);
+    copyRange(bytes, start, end, this.lines, this.length);
     this.length += end - start;
   }
 
-  reserve(bytes: number): void {
+  #reserve(bytes: number): void {
     if (this.length + bytes <= this.lines.length) return;
     const larger = Buffer.allocUnsafeSlow(2 * (this.length + bytes));
     this.lines.copy(larger, 0, 0, this.length);

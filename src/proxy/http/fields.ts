@@ -136,7 +136,8 @@ export function equalsIgnoringCase(bytes: Uint8Array, start: number, end: number
   return end - start === lower.length && startsIgnoringCase(bytes, start, lower);
 }
 
-function startsIgnoringCase(bytes: Uint8Array, start: number, lower: Uint8Array): boolean {
+/** Do the bytes from `start` on begin with the given lower-case text, in any case? */
+export function startsIgnoringCase(bytes: Uint8Array, start: number, lower: Uint8Array): boolean {
   for (let index = 0; index < lower.length; index++) {
     const octet = bytes[start + index]!;
     if ((octet >= 65 && octet <= 90 ? octet | 0x20 : octet) !== lower[index]) return false;

@@ -1,6 +1,6 @@
 import type { FailureCode } from '../../model/failure.ts';
 import { Authority } from './authority.ts';
-import { FIELD } from './fields.ts';
+import { FIELD, startsIgnoringCase } from './fields.ts';
 
 /** Numbers of one field in `Head.fields`; offsets are relative to the start of the head. A line ends where the next starts. */
 export const LINE_START = 0;
@@ -171,6 +171,15 @@ export class Head {
   value(index: number): string {
     const at = index * FIELD_STRIDE;
     return this.text(this.fields[at + VALUE_START]!, this.fields[at + VALUE_END]!);
+  }
+
+  /** Does the value of the field start with this lower-case text, in any case? */
+  valueStarts(index: number, lower: Uint8Array): boolean {
+    const at = index * FIELD_STRIDE;
+    const start = this.fields[at + VALUE_START]!;
+    return (
+      start + lower.length <= this.fields[at + VALUE_END]! && startsIgnoringCase(this.bytes, this.base + start, lower)
+    );
   }
 
   /** All values of a kind, as RFC 9110 section 5.3 joins them. For rare paths: it makes strings. */
