@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { demoCommand } from './cli/demo.ts';
-import { EXIT_USAGE, runCommand } from './cli/run.ts';
+import { runCommand } from './cli/run.ts';
+import { EXIT_USAGE } from './cli/start.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -9,6 +10,7 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 
 const EXAMPLES = `
 Examples:
+  heddle demo                       try it: a mesh on this machine with Services of its own
   heddle run --manifests ./shop     carry traffic to the Services of the Kubernetes manifests in ./shop
   heddle run --help                 every setting with its default
 `;

@@ -1,12 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { availableParallelism, hostname } from 'node:os';
 import { Command, Option } from 'commander';
-import { describeSettings, didYouMean, parseSettings } from './settings.ts';
-
-/** A command line that cannot be obeyed. */
-export const EXIT_USAGE = 2;
-/** The node could not be started, for example because its port is taken. */
-const EXIT_FAILED = 1;
+import { describeSettings, didYouMean } from './settings.ts';
+import { startNode } from './start.ts';
 
 const { working: WORKING = [], later: LATER = [] } = Object.groupBy(describeSettings(), ({ works }) =>
   works ? 'working' : 'later',
@@ -58,36 +52,7 @@ export function runCommand(): Command {
 }
 
 async function run(command: Command): Promise<void> {
-  const unknown = unknownArguments(command);
-  const result = parseSettings({
-    flags: givenFlags(command),
-    env: process.env,
-    readFile: (path) => readFileSync(path, 'utf8'),
-    machine: { hostName: hostname(), cores: availableParallelism(), terminal: process.stdout.isTTY },
-  });
-  const errors = result.type === 'errors' ? [...unknown, ...result.errors] : unknown;
-  if (result.type === 'errors' || errors.length > 0) {
-    process.stderr.write(
-      `heddle run cannot start:\n${errors.map((error) => `  ${error}\n`).join('')}See heddle run --help\n`,
-    );
-    process.exitCode = EXIT_USAGE;
-    return;
-  }
-  for (const warning of result.warnings) process.stderr.write(`heddle run: ${warning}\n`);
-  try {
-    // Loaded late: help and errors need nothing of the proxy.
-    const { runNode } = await import('../main.ts');
-    await runNode(result.settings);
-  } catch (error) {
-    process.stderr.write(`heddle run failed: ${failureText(error)}\n`);
-    process.exitCode = EXIT_FAILED;
-  }
-}
-
-/** What the system refused (a port that is taken) is for the user; anything else is a defect, and its stack is for us. */
-function failureText(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return 'syscall' in error ? error.message : (error.stack ?? error.message);
+  await startNode('run', { flags: givenFlags(command), env: process.env, errors: unknownArguments(command) });
 }
 
 function givenFlags(command: Command): ReadonlyMap<string, readonly string[]> {

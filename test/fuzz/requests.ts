@@ -1,4 +1,4 @@
-import { Client, eventually } from '../harness/client.ts';
+import { Client, eventually, sleep } from '../harness/client.ts';
 import { CORPUS_AUTHORITY, requestCorpus } from '../harness/corpus.ts';
 import { finalReplies, methodsOf } from '../harness/judge.ts';
 import { Lanes } from '../harness/lanes.ts';
@@ -9,6 +9,7 @@ import type { Direction, Outcome, Trial } from './direction.ts';
 const LANES = 96;
 /** How long a text may stay without any answer before it counts as incomplete. */
 const SILENCE_MS = 120;
+const SETTLE_MS = 12;
 const HEAD = `Host: ${CORPUS_AUTHORITY}\r\n`;
 
 const CHUNKED = `${HEAD}Transfer-Encoding: chunked\r\n\r\n`;
@@ -61,6 +62,8 @@ export class RequestDirection implements Direction {
       () => true,
     );
     client.destroy();
+    // What was on its way to the upstream when the client left must not be taken for the next trial's.
+    await sleep(SETTLE_MS);
     await eventually(() => !lane.recorder.expecting, { waitMs: 500 }).catch(() => {});
     const recordings = lane.recorder.take();
     // In the order in which they ended, whatever connections carried them.

@@ -1,0 +1,51 @@
+import { readFileSync } from 'node:fs';
+import { availableParallelism, hostname } from 'node:os';
+import type { Settings } from '../model/settings.ts';
+import { parseSettings } from './settings.ts';
+
+/** A command line that cannot be obeyed. */
+export const EXIT_USAGE = 2;
+/** The node could not be started, for example because its port is taken. */
+const EXIT_FAILED = 1;
+
+export interface StartOptions {
+  readonly flags: ReadonlyMap<string, readonly string[]>;
+  readonly env: NodeJS.ProcessEnv;
+  /** What is wrong with the command line beside its settings. */
+  readonly errors?: readonly string[];
+  /** Before the node starts. */
+  readonly onSettings?: (settings: Settings) => void;
+}
+
+/** Runs a node until it has ended. What stands in its way goes to standard error, all at once, and into the exit code. */
+export async function startNode(command: string, { flags, env, errors = [], onSettings }: StartOptions): Promise<void> {
+  const result = parseSettings({
+    flags,
+    env,
+    readFile: (path) => readFileSync(path, 'utf8'),
+    machine: { hostName: hostname(), cores: availableParallelism(), terminal: process.stdout.isTTY },
+  });
+  const all = result.type === 'errors' ? [...errors, ...result.errors] : errors;
+  if (result.type === 'errors' || all.length > 0) {
+    const lines = all.map((error) => `  ${error}\n`).join('');
+    process.stderr.write(`heddle ${command} cannot start:\n${lines}See heddle run --help\n`);
+    process.exitCode = EXIT_USAGE;
+    return;
+  }
+  for (const warning of result.warnings) process.stderr.write(`heddle ${command}: ${warning}\n`);
+  onSettings?.(result.settings);
+  try {
+    // Loaded late: help and errors need nothing of the proxy.
+    const { runNode } = await import('../main.ts');
+    await runNode(result.settings);
+  } catch (error) {
+    process.stderr.write(`heddle ${command} failed: ${failureText(error)}\n`);
+    process.exitCode = EXIT_FAILED;
+  }
+}
+
+/** What the system refused (a port that is taken) is for the user; anything else is a defect, and its stack is for us. */
+function failureText(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return 'syscall' in error ? error.message : (error.stack ?? error.message);
+}
