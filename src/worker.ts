@@ -6,7 +6,7 @@ import type { FromWorker, ToWorker, WorkerSeed } from './model/message.ts';
 import type { Snapshot } from './model/snapshot.ts';
 import { LiveBackend } from './proxy/balance.ts';
 import { Decision, type Plan } from './proxy/decide.ts';
-import { DROP_FROM_REQUEST, Edits, HeadPool, onDefect, runTimer } from './proxy/http.ts';
+import { DROP_FROM_REQUEST, Edits, HeadPool, type HttpContext, onDefect, runTimer } from './proxy/http.ts';
 import { Listener } from './proxy/listener.ts';
 import { RouteTable } from './proxy/route.ts';
 import type { ServeContext } from './proxy/serve.ts';
@@ -22,38 +22,29 @@ const { limits, timeouts } = settings;
 const slots = new Slots(buffer);
 
 const wheel = new TimerWheel(performance.now(), runTimer);
-const heads = new HeadPool(limits.headers);
-const headLimits = { head: limits.head, headers: limits.headers, url: limits.url };
-const bodyLimits = {
-  chunkExtension: limits.chunkExtension,
-  trailers: { head: limits.trailers, headers: limits.headers, url: 0 },
+const http: HttpContext = {
+  heads: new HeadPool(limits.headers),
+  wheel,
+  limits,
+  timeouts,
+  headLimits: { head: limits.head, headers: limits.headers, url: limits.url },
+  bodyLimits: {
+    chunkExtension: limits.chunkExtension,
+    trailers: { head: limits.trailers, headers: limits.headers, url: 0 },
+  },
 };
-const upstream = { heads, wheel, limits, timeouts, headLimits, bodyLimits };
-
 const serve: ServeContext & { plan: Plan } = {
+  ...http,
   plan: {
     generation: 0,
     routes: new RouteTable({ routes: [], clusterDomain: settings.clusterDomain }),
     backends: new Map(),
   },
-  heads,
-  wheel,
-  limits,
-  timeouts,
   decision: new Decision(),
   edits: new Edits(DROP_FROM_REQUEST),
 };
-
-const listener = new Listener({
-  settings,
-  heads,
-  wheel,
-  headLimits,
-  bodyLimits,
-  serve,
-  onClosed: () => {
-    slots.increment(worker, CELLS.closed);
-  },
+const listener = new Listener(serve, settings.trustForwardedFrom, () => {
+  slots.increment(worker, CELLS.closed);
 });
 let server: net.Server | undefined;
 
@@ -75,7 +66,7 @@ port.on('message', (message: ToWorker) => {
       apply(message.snapshot);
       break;
     case 'listen':
-      listen(message.host, message.port);
+      server = listen(message.host, message.port);
       break;
     case 'drain':
       listener.drain();
@@ -95,8 +86,8 @@ function apply(snapshot: Snapshot): void {
   const backends = new Map(
     snapshot.backends.map((backend) => {
       const live = before.get(backend.id);
-      live?.update(backend, upstream);
-      return [backend.id, live ?? new LiveBackend(backend, upstream)];
+      live?.update(backend, http);
+      return [backend.id, live ?? new LiveBackend(backend, http)];
     }),
   );
   serve.plan = { generation: snapshot.generation, routes: new RouteTable(snapshot), backends };
@@ -104,18 +95,19 @@ function apply(snapshot: Snapshot): void {
   tell({ type: 'applied', generation: snapshot.generation });
 }
 
-function listen(host: string, listenPort: number): void {
+function listen(host: string, listenPort: number): net.Server {
   let chosen = listenPort;
-  server = net.createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true }, (socket) => {
+  const opened = net.createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true }, (socket) => {
     listener.take(socket, chosen);
   });
-  server.on('error', (error) => {
+  opened.on('error', (error) => {
     tell({ type: 'refused', message: error.message });
   });
-  server.listen({ host, port: listenPort, reusePort: true, backlog: BACKLOG }, () => {
-    chosen = (server?.address() as net.AddressInfo).port;
+  opened.listen({ host, port: listenPort, reusePort: true, backlog: BACKLOG }, () => {
+    chosen = (opened.address() as net.AddressInfo).port;
     tell({ type: 'listening', port: chosen });
   });
+  return opened;
 }
 
 function tell(message: FromWorker): void {

@@ -50,7 +50,7 @@ const DEMO_ENVIRONMENT = {
 
 function serve(name: string): Promise<Server> {
   const server = createServer((request, response) => {
-    response.end(`${name} got ${request.method} ${request.url} from ${request.headers['x-forwarded-for']}\n`);
+    response.end(`${name} got ${request.method} ${request.url} from ${String(request.headers['x-forwarded-for'])}\n`);
   });
   return new Promise((resolve) => {
     server.listen(0, '127.0.0.1', () => {

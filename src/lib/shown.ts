@@ -8,6 +8,7 @@ export function shown(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object' && value !== null) return 'an object';
+  // oxlint-disable-next-line typescript/no-base-to-string -- no objects are left, only scalars
   if (typeof value !== 'string') return String(value);
   return quoted(value.length > LENGTH_MAX ? `${value.slice(0, LENGTH_MAX)}…` : value);
 }

@@ -1,6 +1,7 @@
 import type { Backend, BackendId } from '../model/snapshot.ts';
 import { PowerOfTwoChoices } from './balance/p2c.ts';
-import { LiveEndpoint, type UpstreamContext, type WaitingRoom } from './upstream.ts';
+import type { HttpContext } from './http.ts';
+import { LiveEndpoint, type WaitingRoom } from './upstream.ts';
 
 /** Rebuilt when endpoints change; picking never allocates. */
 export interface Balancer {
@@ -18,14 +19,14 @@ export class LiveBackend {
   balancer: Balancer;
   readonly #room: WaitingRoom = { waiting: 0 };
 
-  constructor(backend: Backend, context: UpstreamContext) {
+  constructor(backend: Backend, context: HttpContext) {
     this.id = backend.id;
     this.endpoints = this.#adopt(backend, new Map(), context);
     this.balancer = new PowerOfTwoChoices([...this.endpoints.values()]);
   }
 
   /** Takes a new generation: endpoints that stay keep their state, the others let go of their connections. */
-  update(backend: Backend, context: UpstreamContext): void {
+  update(backend: Backend, context: HttpContext): void {
     const before = this.endpoints;
     this.endpoints = this.#adopt(backend, before, context);
     this.balancer = new PowerOfTwoChoices([...this.endpoints.values()]);
@@ -39,7 +40,7 @@ export class LiveBackend {
   #adopt(
     backend: Backend,
     before: ReadonlyMap<string, LiveEndpoint>,
-    context: UpstreamContext,
+    context: HttpContext,
   ): ReadonlyMap<string, LiveEndpoint> {
     return new Map(
       backend.endpoints.map((endpoint) => {

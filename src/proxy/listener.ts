@@ -1,34 +1,12 @@
 import { BlockList, type Socket } from 'node:net';
-import type { TimerWheel } from '../lib/timer-wheel.ts';
-import type { Settings } from '../model/settings.ts';
-import {
-  type BodyLimits,
-  type DownstreamContext,
-  type Exchange,
-  type ExchangeOwner,
-  H1Downstream,
-  type HeadLimits,
-  type HeadPool,
-  type Source,
-  Wire,
-} from './http.ts';
+import type { Cidr } from '../model/settings.ts';
 import { sourceLines } from './filter.ts';
+import { type Door, type Exchange, type ExchangeOwner, H1Downstream, type Source, Wire } from './http.ts';
 import { type ServeContext, Serving } from './serve.ts';
 
 /** Connections end at their age ± this share, so that clients that came together do not come back together. */
 const AGE_JITTER = 0.2;
 const MAPPED_IPV4 = '::ffff:';
-
-export interface ListenerOptions {
-  readonly settings: Settings;
-  readonly heads: HeadPool;
-  readonly wheel: TimerWheel;
-  readonly headLimits: HeadLimits;
-  readonly bodyLimits: BodyLimits;
-  readonly serve: ServeContext;
-  /** A connection that `take` was given is gone. */
-  onClosed(): void;
-}
 
 /** What the connections of one address share. */
 interface SourceConnections {
@@ -38,35 +16,22 @@ interface SourceConnections {
 }
 
 /** The downstream connections of a worker: who may come in, and how they end. */
-export class Listener implements DownstreamContext {
-  readonly heads: HeadPool;
-  readonly wheel: TimerWheel;
-  readonly limits: Settings['limits'];
-  readonly timeouts: Settings['timeouts'];
-  readonly headLimits: HeadLimits;
-  readonly bodyLimits: BodyLimits;
+export class Listener implements Door {
   draining = false;
-  readonly #serve: ServeContext;
+  readonly #context: ServeContext;
   readonly #trusted: BlockList | undefined;
   readonly #connections = new Set<H1Downstream>();
   readonly #sources = new Map<string, SourceConnections>();
-  readonly #onClosed: () => void;
+  readonly #onGone: () => void;
   #onEmpty: (() => void) | undefined = undefined;
 
-  constructor({ settings, heads, wheel, headLimits, bodyLimits, serve, onClosed }: ListenerOptions) {
-    this.heads = heads;
-    this.wheel = wheel;
-    this.limits = settings.limits;
-    this.timeouts = settings.timeouts;
-    this.headLimits = headLimits;
-    this.bodyLimits = bodyLimits;
-    this.#serve = serve;
-    this.#onClosed = onClosed;
-    if (settings.trustForwardedFrom.length > 0) {
-      this.#trusted = new BlockList();
-      for (const { address, prefix, family } of settings.trustForwardedFrom)
-        this.#trusted.addSubnet(address, prefix, family);
-    }
+  /** @param onGone a connection that `take` was given is gone. */
+  constructor(context: ServeContext, trusted: readonly Cidr[], onGone: () => void) {
+    this.#context = context;
+    this.#onGone = onGone;
+    if (trusted.length === 0) return;
+    this.#trusted = new BlockList();
+    for (const { address, prefix, family } of trusted) this.#trusted.addSubnet(address, prefix, family);
   }
 
   /**
@@ -74,11 +39,12 @@ export class Listener implements DownstreamContext {
    * @param listenerPort that it came in on; asking the socket would cost a system call.
    */
   take(socket: Socket, listenerPort: number): void {
+    const { limits } = this.#context;
     const { remoteAddress } = socket;
     // Gone before it was looked at.
     if (remoteAddress === undefined) {
       socket.destroy();
-      this.#onClosed();
+      this.#onGone();
       return;
     }
     const address = remoteAddress.startsWith(MAPPED_IPV4) ? remoteAddress.slice(MAPPED_IPV4.length) : remoteAddress;
@@ -88,22 +54,22 @@ export class Listener implements DownstreamContext {
       lines: sourceLines(address),
     };
     const { trusted, lines } = connections;
-    if (this.#connections.size >= this.limits.connections || connections.count >= this.limits.connectionsPerSource) {
+    if (this.#connections.size >= limits.connections || connections.count >= limits.connectionsPerSource) {
       socket.destroy();
-      this.#onClosed();
+      this.#onGone();
       return;
     }
     connections.count++;
     this.#sources.set(address, connections);
     const source: Source = { address, trusted, lines, listenerPort };
-    const ageMs = this.limits.connectionAgeMs * (1 - AGE_JITTER + 2 * AGE_JITTER * Math.random());
-    const connection = new H1Downstream(this, source, this.wheel.nowMs, ageMs);
+    const ageMs = limits.connectionAgeMs * (1 - AGE_JITTER + 2 * AGE_JITTER * Math.random());
+    const connection = new H1Downstream(this.#context, this, source, ageMs);
     this.#connections.add(connection);
-    connection.join(Wire.adopt(socket, connection, this.limits.buffer));
+    connection.join(Wire.adopt(socket, connection, limits.buffer));
   }
 
   ownerFor(exchange: Exchange): ExchangeOwner {
-    return Serving.of(exchange, this.#serve);
+    return Serving.of(exchange, this.#context);
   }
 
   #isTrusted(address: string): boolean {
@@ -115,7 +81,7 @@ export class Listener implements DownstreamContext {
     const { address } = connection.source;
     const connections = this.#sources.get(address)!;
     if (--connections.count === 0) this.#sources.delete(address);
-    this.#onClosed();
+    this.#onGone();
     this.#tellIfEmpty();
   }
 

@@ -1,6 +1,5 @@
-import { Timer, type TimerOwner, type TimerWheel } from '../lib/timer-wheel.ts';
+import { Timer, type TimerOwner } from '../lib/timer-wheel.ts';
 import type { FailureCode } from '../model/failure.ts';
-import type { Limits, Timeouts } from '../model/settings.ts';
 import { isIdempotent, mayRetry } from './attempt.ts';
 import type { LiveBackend } from './balance.ts';
 import { decide, type Decision, type Plan } from './decide.ts';
@@ -13,20 +12,16 @@ import {
   type ExchangeOwner,
   FIELD,
   type Head,
-  type HeadPool,
+  type HttpContext,
   METHOD,
 } from './http.ts';
 import { replyFailure } from './reply.ts';
 import type { CarrierWaiter, LiveEndpoint } from './upstream.ts';
 
 /** What all exchanges of a worker share. */
-export interface ServeContext {
-  /** Swapped by publication; an exchange that began under one plan ends under it. */
+export interface ServeContext extends HttpContext {
+  /** Swapped by publication. */
   readonly plan: Plan;
-  readonly heads: HeadPool;
-  readonly wheel: TimerWheel;
-  readonly limits: Limits;
-  readonly timeouts: Timeouts;
   /** Scratch: used within one call only. */
   readonly decision: Decision;
   readonly edits: Edits;
@@ -55,8 +50,8 @@ const free: Serving[] = [];
 const FREE_MAX = 1024;
 
 /**
- * The life of one exchange, from top to bottom: decide, attempt, relay. One object serves a connection's exchanges one after
- * the other; nothing is allocated for an exchange that goes well.
+ * The life of one exchange, from top to bottom: decide, attempt, relay. Servings are used again and again; nothing is
+ * allocated for an exchange that goes well.
  */
 export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, TimerOwner {
   readonly #context: ServeContext;
@@ -88,7 +83,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     this.#context = context;
   }
 
-  /** For an exchange that begins. Servings are used again and again, so that an idle connection has none. */
+  /** For an exchange that begins. An idle connection has none. */
   static of(exchange: Exchange, context: ServeContext): Serving {
     const serving = free.pop() ?? new Serving(context);
     serving.#exchange = exchange;

@@ -1,10 +1,10 @@
 import { PeakEwma } from '../lib/ewma.ts';
 import type { Endpoint } from '../model/snapshot.ts';
-import type { Carrier } from './http.ts';
-import { type CarrierWaiter, Pool, type UpstreamContext, type WaitingRoom } from './upstream/pool.ts';
+import type { Carrier, HttpContext } from './http.ts';
+import { type CarrierWaiter, Pool, type WaitingRoom } from './upstream/pool.ts';
 import { Tunnel } from './upstream/tunnel.ts';
 
-export type { CarrierWaiter, UpstreamContext, WaitingRoom };
+export type { CarrierWaiter, WaitingRoom };
 
 /** Before the first answer an endpoint counts as quick, so that a new one is tried soon. */
 const LATENCY_FIRST_MS = 1;
@@ -22,9 +22,9 @@ export class LiveEndpoint {
   #tunnels = 0;
   readonly #latency: PeakEwma;
   readonly #pool: Pool;
-  readonly #context: UpstreamContext;
+  readonly #context: HttpContext;
 
-  constructor({ address, port }: Endpoint, context: UpstreamContext, room: WaitingRoom) {
+  constructor({ address, port }: Endpoint, context: HttpContext, room: WaitingRoom) {
     this.address = address;
     this.port = port;
     this.#context = context;

@@ -16,11 +16,11 @@ function service(name: string, over: Partial<Service> = {}): Service {
   };
 }
 
-function slice(service: string, ...addresses: string[]): EndpointSlice {
+function slice(serviceName: string, ...addresses: string[]): EndpointSlice {
   return {
     namespace: 'shop',
-    name: `${service}-1`,
-    service,
+    name: `${serviceName}-1`,
+    service: serviceName,
     addressType: 'IPv4',
     ports: [{ name: '', port: 8080, protocol: 'TCP' }],
     endpoints: addresses.map((address) => ({ addresses: [address], ready: true, serving: true, terminating: false })),

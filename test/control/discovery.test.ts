@@ -29,9 +29,9 @@ interface Discovered {
 
 async function discover(...directories: [...string[], root: string]): Promise<Discovered> {
   const root = directories.at(-1) ?? '';
-  const { resources, problems } = await new Promise<Pick<Discovered, 'resources' | 'problems'>>((resolve) => {
-    discoverFiles(directories, (resources, problems) => {
-      resolve({ resources, problems });
+  const [resources, problems] = await new Promise<[Resources, readonly Problem[]]>((resolve) => {
+    discoverFiles(directories, (...discovered) => {
+      resolve(discovered);
     });
   });
   const names = resources.services.map(({ namespace, name }) => `${namespace}/${name}`);

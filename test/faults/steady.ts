@@ -10,12 +10,14 @@ export interface Steady {
 
 /** Sends a request every 20 ms, each on a connection of its own, until `over` resolves. */
 export async function steadyClient(port: number, host: string, over: Promise<unknown>): Promise<Steady> {
-  let running = true;
-  void over.then(() => (running = false));
+  const ended = new AbortController();
+  void over.then(() => {
+    ended.abort();
+  });
   const latencies: number[] = [];
   let failed = 0;
   let firstFailure = '';
-  while (running) {
+  while (!ended.signal.aborted) {
     const startMs = performance.now();
     const reply = await exchange(port, `GET /steady HTTP/1.1\r\nHost: ${host}\r\n\r\n`).catch((error: unknown) =>
       String(error),

@@ -14,11 +14,11 @@ const { values } = parseArgs({
 const seed = Number(values.seed);
 const pairs = Number(values.pairs);
 
-for (const [start, share] of [
-  [RequestDirection.start, 0.6],
-  [ReplyDirection.start, 0.4],
+for (const [kind, share] of [
+  [RequestDirection, 0.6],
+  [ReplyDirection, 0.4],
 ] as const) {
-  const direction = await start();
+  const direction = await kind.start();
   const startMs = performance.now();
   const result = await campaign(direction, { pairs: Math.round(pairs * share), seed });
   console.log(

@@ -72,7 +72,7 @@ export class RequestDirection implements Direction {
     const replies = finalReplies({ received, methods: methodsOf(sent), closed: client.closing === 'fin' });
     const reasons = judge({ sent, replies, recordings, complete });
     if (left) reasons.push('The connection was left open though the client has closed its side');
-    if (client.received !== '' && replies.length === 0 && !/^HTTP\/1\.1 1/.test(client.received))
+    if (client.received !== '' && replies.length === 0 && !client.received.startsWith('HTTP/1.1 1'))
       reasons.push(`No reply: ${quote(client.received)}`);
     const summary = summarize(replies, complete).replaceAll(lane.authority, CORPUS_AUTHORITY);
     return { reasons, summary };

@@ -6,10 +6,14 @@ import { eventually, sleep } from './client.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 /** The tests run against the sources, or against the built output. */
-const CLI = process.env['HEDDLE_CLI'] ?? join(ROOT, process.env['HEDDLE_DIST'] === '1' ? 'dist/cli.js' : 'src/cli.ts');
+const CLI = join(ROOT, process.env['HEDDLE_DIST'] === '1' ? 'dist/cli.js' : 'src/cli.ts');
 const BASE_FLAGS = [
-  ...['--discovery', 'files', '--probe-listen', '127.0.0.1:0', '--admin-listen', 'off', '--log-format', 'json'],
-  ...['--drain-accept', '0s', '--drain-timeout', '3s'],
+  '--discovery=files',
+  '--probe-listen=127.0.0.1:0',
+  '--admin-listen=off',
+  '--log-format=json',
+  '--drain-accept=0s',
+  '--drain-timeout=3s',
 ];
 const START_MS = 15_000;
 const STOP_MS = 8000;

@@ -148,12 +148,12 @@ describe('--accept reuseport', () => {
 describe('two workers', () => {
   test('share connections evenly when connections are handed over', async () => {
     const mesh = await start(['--timeout-upstream-keepalive', '60s']);
-    const before = recorder.upstream.connections.length;
+    const earlier = recorder.upstream.connections.length;
     const clients = await Promise.all(Array.from({ length: 40 }, async () => Client.connect(mesh.port)));
     for (const client of clients) client.send(`GET /wait/300 HTTP/1.1\r\n${HOST}\r\n`);
     for (const client of clients) assertPassed(await client.reply());
     // Each worker has pools of its own: with 20 connections each, no more than 40 go upstream.
-    await eventually(() => recorder.upstream.connections.length - before === 40, { what: '40 upstream connections' });
+    await eventually(() => recorder.upstream.connections.length - earlier === 40, { what: '40 upstream connections' });
     for (const client of clients) client.destroy();
     await mesh.stop();
   });

@@ -181,9 +181,9 @@ describe('limits on upstream connections', () => {
   });
   test('connections are kept and used again, the latest first', async () => {
     await withMesh([], async (mesh) => {
-      const before = recorder.upstream.connections.length;
+      const earlier = recorder.upstream.connections.length;
       for (let turn = 0; turn < 20; turn++) assertPassed(await exchange(mesh.port, GET));
-      assert.equal(recorder.upstream.connections.length - before, 1);
+      assert.equal(recorder.upstream.connections.length - earlier, 1);
     });
   });
   test('--timeout-upstream-keepalive closes what is idle', async () => {

@@ -271,7 +271,7 @@ async function check({ text, status, orTarget }: Refusal, cut: (text: string) =>
     const message = text.replaceAll('AUTH', authority);
     try {
       // Latin1 on the wire; what is outside of it goes as UTF-8.
-      const octets = Buffer.from(message, /^[\x00-\xff]*$/.test(message) ? 'latin1' : 'utf8').toString('latin1');
+      const octets = Buffer.from(message, /[\u0100-\uffff]/.test(message) ? 'utf8' : 'latin1').toString('latin1');
       await client.sendPieces(cut(octets), 1);
       // A second request follows: it must never be served once the first was refused.
       client.send(`GET /smuggled HTTP/1.1\r\nHost: ${authority}\r\n\r\n`);

@@ -10,10 +10,11 @@ import { refusedAddress, Upstream, type UpstreamConnection } from '../harness/up
 /** Does with each request what `react` says; requests are counted by their target. */
 class Reactive {
   readonly upstream: Upstream;
-  readonly heads = new Map<string, number>();
+  readonly heads: ReadonlyMap<string, number>;
 
-  private constructor(upstream: Upstream) {
+  private constructor(upstream: Upstream, heads: ReadonlyMap<string, number>) {
     this.upstream = upstream;
+    this.heads = heads;
   }
 
   static async start(
@@ -30,9 +31,7 @@ class Reactive {
         react(request, connection, turn++);
       });
     });
-    const reactive = new Reactive(upstream);
-    for (const [target, count] of heads) reactive.heads.set(target, count);
-    return Object.assign(reactive, { heads });
+    return new Reactive(upstream, heads);
   }
 }
 

@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { Client, eventually, sleep } from '../harness/client.ts';
 import { Mesh } from '../harness/mesh.ts';
+import { Upstream } from '../harness/upstream.ts';
 
 const TRANSFERS = 1000;
 const MIB = 1024 * 1024;
@@ -95,7 +96,7 @@ async function send(
   if (body === undefined) outgoing.end();
   else body(outgoing);
   const [incoming] = (await once(outgoing, 'response')) as [IncomingMessage];
-  assert.equal(incoming.statusCode, 200, `${method} ${path}: ${incoming.headers['x-heddle-failure']}`);
+  assert.equal(incoming.statusCode, 200, `${method} ${path}: ${String(incoming.headers['x-heddle-failure'])}`);
   return incoming;
 }
 
@@ -162,4 +163,25 @@ describe('backpressure', () => {
     }
     assert.equal(received, LARGE * MIB);
   });
+
+  test(
+    'an upstream that does not read keeps no memory of what is uploaded',
+    { skip: process.platform !== 'linux' },
+    async () => {
+      const deaf = await Upstream.start(({ socket }) => socket.pause());
+      const another = await Mesh.start({ services: [{ name: 'deaf', endpoints: [deaf.address] }], workers: 1 });
+      const senders = await Promise.all(Array.from({ length: 10 }, async () => Client.connect(another.port)));
+      const baseBytes = another.memory;
+      for (const sender of senders) {
+        sender.send(`POST / HTTP/1.1\r\nHost: deaf.test\r\nContent-Length: ${16 * MIB}\r\n\r\n`);
+        sender.send(Buffer.alloc(16 * MIB));
+      }
+      await sleep(1000);
+      const growth = another.memory - baseBytes;
+      assert.ok(growth < 24 * MIB, `Expected less than 24 MiB, got ${(growth / MIB).toFixed(1)}`);
+      for (const sender of senders) sender.destroy();
+      await another.stop();
+      await deaf.stop();
+    },
+  );
 });

@@ -70,7 +70,8 @@ export function endpointsOfPort({ slices }: SliceSet, portName: string): readonl
 
 /** Endpoints sorted and each only once, so that equal sets compile to equal backends. */
 export function inOrder(endpoints: readonly Endpoint[]): readonly Endpoint[] {
-  return [...new Map(endpoints.map(({ address, port }) => [`${address} ${port}`, { address, port }])).values()].sort(
-    (a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : a.port - b.port),
+  const distinct = new Map(endpoints.map(({ address, port }) => [`${address} ${port}`, { address, port }]));
+  return [...distinct.values()].toSorted((a, b) =>
+    a.address < b.address ? -1 : a.address > b.address ? 1 : a.port - b.port,
   );
 }

@@ -39,7 +39,7 @@ export function readManifests({ file, text }: { file: string; text: string }): R
     }
     const { errors, contents } = part.document;
     if (errors[0] === undefined)
-      reading.add(new DocumentReader(part.document, lineAt), contents as Node | null, { kind: undefined, lists: 0 });
+      reading.add(new DocumentReader(part.document, lineAt), contents, { kind: undefined, lists: 0 });
     else reading.problem(lineAt(errors[0].pos[0]), { expected: 'YAML or JSON', got: shown(errors[0].message) });
   }
   return { resources: reading, problems: reading.problems };
@@ -112,7 +112,7 @@ class FileReading implements Resources {
     const apiVersion = scalar(reader, members.get('apiVersion')) ?? (place.kind === undefined ? undefined : expected);
     if (apiVersion !== expected) {
       // A Service of another API group (Knative has one) is another kind.
-      const group = String(apiVersion ?? '').match(/^(.*)\//)?.[1] ?? '';
+      const group = (typeof apiVersion === 'string' ? /^(.*)\//.exec(apiVersion)?.[1] : undefined) ?? '';
       if (group !== '' && group !== 'discovery.k8s.io') return;
       const line = members.get('apiVersion')?.line ?? reader.line(node);
       this.problem(line, { object: kind, field: 'apiVersion', expected, got: shown(apiVersion) });

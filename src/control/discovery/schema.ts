@@ -137,7 +137,6 @@ export const endpointSliceSchema = Type.Object(
 );
 
 export type ServiceObject = Static<typeof serviceSchema>;
-export type EndpointSliceObject = Static<typeof endpointSliceSchema>;
 
 const ajv = new Ajv({ allErrors: true, verbose: true, allowUnionTypes: true });
 
@@ -167,18 +166,18 @@ function withoutNulls(value: unknown): unknown {
 function faultOf({ keyword, instancePath, params, parentSchema, data }: ErrorObject, root: unknown): Fault {
   const field = fieldPath(instancePath, root);
   if (keyword === 'required') {
-    const missing = String((params as { missingProperty: string }).missingProperty);
+    const missing = (params as { missingProperty: string }).missingProperty;
     return {
       field: memberPath(field, missing),
-      expected: description(parentSchema?.['properties']?.[missing]),
+      expected: descriptionOf(parentSchema?.['properties']?.[missing]),
       got: shown(undefined),
     };
   }
   const got = Array.isArray(data) ? `a list of ${data.length}` : shown(data);
-  return { field, expected: description(parentSchema), got };
+  return { field, expected: descriptionOf(parentSchema), got };
 }
 
-function description(schema: unknown): string {
+function descriptionOf(schema: unknown): string {
   return (schema as { description: string }).description;
 }
 

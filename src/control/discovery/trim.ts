@@ -8,7 +8,6 @@ import {
   FAULTS_MAX,
   serviceSchema,
   shape,
-  type EndpointSliceObject,
   type Fault,
   type ServiceObject,
 } from './schema.ts';
@@ -83,28 +82,26 @@ export function trimEndpointSlice(raw: unknown): Trimmed<EndpointSlice> {
     service: metadata.labels[SERVICE_LABEL],
     addressType,
     ports: ports.map(({ name = '', port, protocol = 'TCP' }) => ({ name, port, protocol })),
-    endpoints: endpoints.map(({ addresses, conditions = {} }, index) => ({
-      addresses: addresses.map((text, position) => {
-        const ip = parseIp(text);
-        if (ip?.family === addressType) return ip.address;
-        faults.push({
-          field: `endpoints[${index}].addresses[${position}]`,
-          expected: `an ${addressType} address`,
-          got: shown(text),
-        });
-        return text;
+    // Absent means: ready, serving as much as ready, not terminating (EndpointConditions of discovery.k8s.io/v1).
+    endpoints: endpoints.map(
+      ({ addresses, conditions: { ready = true, serving, terminating = false } = {} }, index) => ({
+        addresses: addresses.map((text, position) => {
+          const ip = parseIp(text);
+          if (ip?.family === addressType) return ip.address;
+          faults.push({
+            field: `endpoints[${index}].addresses[${position}]`,
+            expected: `an ${addressType} address`,
+            got: shown(text),
+          });
+          return text;
+        }),
+        ready,
+        serving: serving ?? ready,
+        terminating,
       }),
-      ...resolvedConditions(conditions),
-    })),
+    ),
   };
   return faults.length === 0 ? { resource, faults } : { resource: undefined, faults: faults.slice(0, FAULTS_MAX) };
-}
-
-type Conditions = NonNullable<NonNullable<EndpointSliceObject['endpoints']>[number]['conditions']>;
-
-/** Absent means: ready, serving as much as ready, not terminating (EndpointConditions of discovery.k8s.io/v1). */
-function resolvedConditions({ ready = true, serving = ready, terminating = false }: Conditions): Required<Conditions> {
-  return { ready, serving, terminating };
 }
 
 function clusterIps({ clusterIP = '', clusterIPs = [] }: ServiceObject['spec']): {

@@ -13,7 +13,7 @@ export type YamlPart =
 export interface Yaml {
   readonly parts: readonly YamlPart[];
   /** 1-based line of an offset in the text. */
-  lineAt(offset: number): number;
+  readonly lineAt: (offset: number) => number;
 }
 
 /**

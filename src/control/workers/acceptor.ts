@@ -95,8 +95,7 @@ class Handover {
     this.#slots.increment(seat.index, CELLS.handed);
     const message: ToWorker = { type: 'connection', socket, port: this.port };
     try {
-      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the types do not know that sockets are transferable
-      seat.thread.postMessage(message, [socket as unknown as ArrayBuffer]);
+      seat.thread.postMessage(message, [socket]);
     } catch {
       // The client is gone already, or its handle is: nothing to hand over. The worker will not count it.
       this.#slots.increment(seat.index, CELLS.lost);

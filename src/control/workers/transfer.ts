@@ -17,8 +17,7 @@ export async function canTransfer(): Promise<boolean> {
       });
       server.on('connection', (socket) => {
         try {
-          // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the types do not know that sockets are transferable
-          port1.postMessage(socket, [socket as unknown as ArrayBuffer]);
+          port1.postMessage(socket, [socket]);
           resolve(true);
         } catch {
           socket.destroy();

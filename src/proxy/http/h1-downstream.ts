@@ -1,27 +1,21 @@
 import type { FailureCode } from '../../model/failure.ts';
-import { Timer, type TimerOwner, type TimerWheel } from '../../lib/timer-wheel.ts';
-import type { Limits, Timeouts } from '../../model/settings.ts';
+import { Timer, type TimerOwner } from '../../lib/timer-wheel.ts';
 import type { Exchange, ExchangeOwner, Source } from './exchange.ts';
-import { type BodyLimits, BodyReader, type BodySink, FRAMING } from './body.ts';
+import { BodyReader, type BodySink, FRAMING } from './body.ts';
+import type { HttpContext } from './context.ts';
 import { AFTERWARDS, type Edits, writeLastChunk, writePayload, writeReply } from './encode.ts';
 import { FIELD } from './fields.ts';
 import { replyFraming, requestFraming } from './framing.ts';
-import { type Head, type HeadPool, METHOD } from './head.ts';
+import { type Head, METHOD } from './head.ts';
 import { requestIsSound } from './meaning.ts';
-import { feedHead, type HeadLimits, PARSE_MORE, PARSE_REFUSED, startRequest } from './parse.ts';
+import { feedHead, PARSE_MORE, PARSE_REFUSED, startRequest } from './parse.ts';
 import { outbox, type Wire, type WireOwner } from './wire.ts';
 
-/** What all HTTP/1.1 connections of a worker share. */
-export interface DownstreamContext {
-  readonly heads: HeadPool;
-  readonly wheel: TimerWheel;
-  readonly limits: Limits;
-  readonly timeouts: Timeouts;
-  readonly headLimits: HeadLimits;
-  readonly bodyLimits: BodyLimits;
+/** The listener, as its connections see it. */
+export interface Door {
   /** Replies announce the end of their connection. */
   readonly draining: boolean;
-  /** Who answers this exchange; gives himself back when it is over. */
+  /** Who answers this exchange. */
   ownerFor(exchange: Exchange): ExchangeOwner;
   onClosed(connection: H1Downstream): void;
 }
@@ -46,7 +40,9 @@ const PHASE = {
   closed: 8,
 } as const;
 
+/** How long a client may take to read what was said last. */
 const LINGER_MS = 2000;
+/** How long a connection that just came may take to its first byte, once no more are wanted. */
 const FRESH_MS = 250;
 /** Fits the first window of any client (RFC 6928 section 2). */
 const SURE_BYTES = 8 * 1024;
@@ -65,7 +61,8 @@ const H2C = /(?:^|,)\s*(?:h2c?|tls|http)(?:$|[\s,/])/i;
 /** The server side of an HTTP/1.1 connection: reads requests, writes replies, one exchange after the other. */
 export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
   readonly source: Source;
-  readonly #context: DownstreamContext;
+  readonly #context: HttpContext;
+  readonly #door: Door;
   readonly #reader = new BodyReader();
   readonly #timer = new Timer(this);
   readonly #expiresMs: number;
@@ -94,10 +91,11 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
   #ownerPaused = false;
 
   /** @param ageMs after which its next reply ends the connection. */
-  constructor(context: DownstreamContext, source: Source, nowMs: number, ageMs: number) {
+  constructor(context: HttpContext, door: Door, source: Source, ageMs: number) {
     this.#context = context;
+    this.#door = door;
     this.source = source;
-    this.#expiresMs = nowMs + ageMs;
+    this.#expiresMs = context.wheel.nowMs + ageMs;
     context.wheel.after(this.#timer, context.timeouts.detectMs);
   }
 
@@ -195,7 +193,7 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
     this.#replyBegan = false;
     this.#replyEnded = false;
     this.#context.wheel.rest(this.#timer);
-    this.#owner = this.#context.ownerFor(this);
+    this.#owner = this.#door.ownerFor(this);
     this.#owner.onRequest();
   }
 
@@ -243,7 +241,7 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
     this.#close = true;
     this.#requestEnded = false;
     if (this.#phase === PHASE.head) this.#phase = PHASE.reply;
-    this.#owner ??= this.#context.ownerFor(this);
+    this.#owner ??= this.#door.ownerFor(this);
     this.#owner.onRefused(failure, detail);
     return end;
   }
@@ -318,8 +316,8 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
 
   #afterwards(head: Head, switched: boolean): number {
     if (switched) return head.status === 101 ? AFTERWARDS.switched : AFTERWARDS.open;
-    const { draining, limits, wheel } = this.#context;
-    if (draining || this.#requests >= limits.requestsPerConnection || wheel.nowMs >= this.#expiresMs)
+    const { limits, wheel } = this.#context;
+    if (this.#door.draining || this.#requests >= limits.requestsPerConnection || wheel.nowMs >= this.#expiresMs)
       this.#close = true;
     if (this.#close) return AFTERWARDS.close;
     return this.head.minor === 0 ? AFTERWARDS.openTold : AFTERWARDS.open;
@@ -475,7 +473,7 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
   onClose(): void {
     if (this.#phase >= PHASE.body && this.#phase <= PHASE.tunnel) this.#owner?.onGone();
     if (this.#phase !== PHASE.closed) this.#release();
-    this.#context.onClosed(this);
+    this.#door.onClosed(this);
   }
 
   #release(): void {

@@ -305,7 +305,7 @@ function onSocketRead(this: WireSocket, count: number): boolean {
 }
 
 /** Shared by all sockets: one object, one function. */
-const READ_IN_PLACE: net.OnReadOpts = { buffer: readBuffer, callback: onSocketRead as (count: number) => boolean };
+const READ_IN_PLACE: net.OnReadOpts = { buffer: readBuffer, callback: onSocketRead };
 
 function onSocketData(this: net.Socket, chunk: Buffer): void {
   for (let at = 0; at < chunk.length; at += READ_BYTES) {

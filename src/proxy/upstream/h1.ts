@@ -12,6 +12,7 @@ import {
   framingIsSound,
   FRAMING,
   type Head,
+  type HttpContext,
   PARSE_MORE,
   PARSE_REFUSED,
   replyFraming,
@@ -21,7 +22,7 @@ import {
   writePayload,
   writeRequest,
 } from '../http.ts';
-import type { Pool, UpstreamContext } from './pool.ts';
+import type { Pool } from './pool.ts';
 
 const PHASE = { dialing: 0, idle: 1, head: 2, body: 3, tunnel: 4, closed: 5 } as const;
 /** An endpoint that has not answered after so many interim answers never will. */
@@ -30,7 +31,7 @@ const INFORMATIONAL_MAX = 32;
 /** The client side of an HTTP/1.1 connection to an endpoint: carries one exchange after the other. */
 export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
   readonly #pool: Pool;
-  readonly #context: UpstreamContext;
+  readonly #context: HttpContext;
   readonly #reader = new BodyReader();
   readonly #timer = new Timer(this);
   #wire!: Wire;
@@ -49,13 +50,13 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
   reused = false;
   replyBegan = false;
 
-  private constructor(pool: Pool, context: UpstreamContext) {
+  private constructor(pool: Pool, context: HttpContext) {
     this.#pool = pool;
     this.#context = context;
   }
 
   /** The pool hears of the outcome. */
-  static dial(pool: Pool, context: UpstreamContext): void {
+  static dial(pool: Pool, context: HttpContext): void {
     const connection = new H1Upstream(pool, context);
     const { wheel, timeouts, limits } = context;
     wheel.after(connection.#timer, timeouts.connectMs);

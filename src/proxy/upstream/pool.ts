@@ -1,18 +1,6 @@
-import type { TimerWheel } from '../../lib/timer-wheel.ts';
 import type { FailureCode } from '../../model/failure.ts';
-import type { Limits, Timeouts } from '../../model/settings.ts';
-import type { BodyLimits, Carrier, HeadLimits, HeadPool } from '../http.ts';
+import type { Carrier, HttpContext } from '../http.ts';
 import { H1Upstream } from './h1.ts';
-
-/** What all upstream connections of a worker share. */
-export interface UpstreamContext {
-  readonly heads: HeadPool;
-  readonly wheel: TimerWheel;
-  readonly limits: Limits;
-  readonly timeouts: Timeouts;
-  readonly headLimits: HeadLimits;
-  readonly bodyLimits: BodyLimits;
-}
 
 /** Who wants a carrier. Exactly one of the two is called, perhaps before `request` returns. */
 export interface CarrierWaiter {
@@ -33,7 +21,7 @@ export interface WaitingRoom {
 export class Pool {
   readonly address: string;
   readonly port: number;
-  readonly #context: UpstreamContext;
+  readonly #context: HttpContext;
   readonly #room: WaitingRoom;
   readonly #idle: H1Upstream[] = [];
   readonly #waiters = new Set<CarrierWaiter>();
@@ -43,7 +31,7 @@ export class Pool {
   #waiting = 0;
   #closed = false;
 
-  constructor(address: string, port: number, context: UpstreamContext, room: WaitingRoom) {
+  constructor(address: string, port: number, context: HttpContext, room: WaitingRoom) {
     this.address = address;
     this.port = port;
     this.#context = context;

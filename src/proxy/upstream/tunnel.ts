@@ -6,18 +6,19 @@ import {
   composeReply,
   type DialOwner,
   feedHead,
+  type HttpContext,
   outbox,
   startReply,
   Wire,
   writePayload,
 } from '../http.ts';
-import type { CarrierWaiter, UpstreamContext } from './pool.ts';
+import type { CarrierWaiter } from './pool.ts';
 
 /** Bytes to an endpoint and back, for CONNECT: a connection of its own, whose making is the answer (RFC 9110 section 9.3.6). */
 export class Tunnel implements Carrier, DialOwner, TimerOwner {
   readonly reused = false;
   replyBegan = false;
-  readonly #context: UpstreamContext;
+  readonly #context: HttpContext;
   readonly #timer = new Timer(this);
   #wire!: Wire;
   /** While the connection is being made. */
@@ -28,18 +29,13 @@ export class Tunnel implements Carrier, DialOwner, TimerOwner {
 
   readonly #onClosed: () => void;
 
-  private constructor(context: UpstreamContext, waiter: CarrierWaiter, onClosed: () => void) {
+  private constructor(context: HttpContext, waiter: CarrierWaiter, onClosed: () => void) {
     this.#context = context;
     this.#waiter = waiter;
     this.#onClosed = onClosed;
   }
 
-  static dial(
-    { address, port }: Endpoint,
-    context: UpstreamContext,
-    waiter: CarrierWaiter,
-    onClosed: () => void,
-  ): Tunnel {
+  static dial({ address, port }: Endpoint, context: HttpContext, waiter: CarrierWaiter, onClosed: () => void): Tunnel {
     const tunnel = new Tunnel(context, waiter, onClosed);
     const { wheel, timeouts, limits } = context;
     wheel.after(tunnel.#timer, timeouts.connectMs);
