@@ -1,4 +1,4 @@
-export { H1Downstream, type Door } from './http/h1-downstream.ts';
+export { H1Downstream } from './http/h1-downstream.ts';
 export { BodyReader, FRAMING, type BodyLimits, type BodySink } from './http/body.ts';
 export { Authority } from './http/authority.ts';
 export {
@@ -17,5 +17,5 @@ export { FORM, Head, HeadPool, METHOD } from './http/head.ts';
 export { feedHead, type HeadLimits, PARSE_MORE, PARSE_REFUSED, startReply, startRequest } from './http/parse.ts';
 export { type DialOwner, onDefect, outbox, runTimer, Wire } from './http/wire.ts';
 export type { HttpContext } from './http/context.ts';
-export type { Carrier, CarrierOwner, Exchange, ExchangeOwner, Source } from './http/exchange.ts';
+export type { Carrier, CarrierOwner, Connection, Door, Exchange, ExchangeOwner, Source } from './http/exchange.ts';
 export { replyFraming } from './http/framing.ts';

@@ -1,7 +1,15 @@
 import { BlockList, type Socket } from 'node:net';
 import type { Cidr } from '../model/settings.ts';
 import { sourceLines } from './filter.ts';
-import { type Door, type Exchange, type ExchangeOwner, H1Downstream, type Source, Wire } from './http.ts';
+import {
+  type Connection,
+  type Door,
+  type Exchange,
+  type ExchangeOwner,
+  H1Downstream,
+  type Source,
+  Wire,
+} from './http.ts';
 import { type ServeContext, Serving } from './serve.ts';
 
 /** Connections end at their age ± this share, so that clients that came together do not come back together. */
@@ -20,7 +28,7 @@ export class Listener implements Door {
   draining = false;
   readonly #context: ServeContext;
   readonly #trusted: BlockList | undefined;
-  readonly #connections = new Set<H1Downstream>();
+  readonly #connections = new Set<Connection>();
   readonly #sources = new Map<string, SourceConnections>();
   readonly #onGone: () => void;
   #onEmpty: (() => void) | undefined = undefined;
@@ -76,7 +84,7 @@ export class Listener implements Door {
     return this.#trusted?.check(address, address.includes(':') ? 'ipv6' : 'ipv4') ?? false;
   }
 
-  onClosed(connection: H1Downstream): void {
+  onClosed(connection: Connection): void {
     this.#connections.delete(connection);
     const { address } = connection.source;
     const connections = this.#sources.get(address)!;

@@ -43,6 +43,22 @@ export interface Exchange {
   moved(): boolean;
 }
 
+/** A downstream connection, as its listener sees it. */
+export interface Connection {
+  readonly source: Source;
+  /** No further request is wanted: it closes when it has no exchange under way. */
+  closeIdle(): void;
+}
+
+/** The listener, as its connections see it. */
+export interface Door {
+  /** Replies announce the end of their connection. */
+  readonly draining: boolean;
+  /** Who answers this exchange. */
+  ownerFor(exchange: Exchange): ExchangeOwner;
+  onClosed(connection: Connection): void;
+}
+
 /** What answers exchanges: `serve`. One object per exchange that is under way, used again for the next. */
 export interface ExchangeOwner {
   onRequest(): void;

@@ -1,6 +1,6 @@
 import type { FailureCode } from '../../model/failure.ts';
 import { Timer, type TimerOwner } from '../../lib/timer-wheel.ts';
-import type { Exchange, ExchangeOwner, Source } from './exchange.ts';
+import type { Connection, Door, Exchange, ExchangeOwner, Source } from './exchange.ts';
 import { BodyReader, type BodySink, FRAMING } from './body.ts';
 import type { HttpContext } from './context.ts';
 import { AFTERWARDS, type Edits, writeLastChunk, writePayload, writeReply } from './encode.ts';
@@ -10,15 +10,6 @@ import { type Head, METHOD } from './head.ts';
 import { requestIsSound } from './meaning.ts';
 import { feedHead, PARSE_MORE, PARSE_REFUSED, startRequest } from './parse.ts';
 import { outbox, type Wire, type WireOwner } from './wire.ts';
-
-/** The listener, as its connections see it. */
-export interface Door {
-  /** Replies announce the end of their connection. */
-  readonly draining: boolean;
-  /** Who answers this exchange. */
-  ownerFor(exchange: Exchange): ExchangeOwner;
-  onClosed(connection: H1Downstream): void;
-}
 
 /** In the order of a connection's life: some are compared. */
 const PHASE = {
@@ -44,6 +35,8 @@ const PHASE = {
 const LINGER_MS = 2000;
 /** How long a connection that just came may take to its first byte, once no more are wanted. */
 const FRESH_MS = 250;
+/** Of an answered request's body: a client that still sends more does not listen. */
+const DISCARDED_BYTES_MAX = 1024 * 1024;
 /** Fits the first window of any client (RFC 6928 section 2). */
 const SURE_BYTES = 8 * 1024;
 /**
@@ -59,7 +52,7 @@ const LF = 10;
 const H2C = /(?:^|,)\s*(?:h2c?|tls|http)(?:$|[\s,/])/i;
 
 /** The server side of an HTTP/1.1 connection: reads requests, writes replies, one exchange after the other. */
-export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
+export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, TimerOwner {
   readonly source: Source;
   readonly #context: HttpContext;
   readonly #door: Door;
@@ -82,13 +75,17 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
   #replyBegan = false;
   #replyEnded = false;
   #replyFraming: number = FRAMING.none;
-  #replyBytes = 0;
+  /** Of all replies together. */
+  #sentBytes = 0;
   /** Where the reply starts in the outbox, and what had been sent before it. */
   #replyMark = 0;
   #replySends = 0;
   /** The client's next request, or the first bytes for a tunnel that is not there yet. */
   #held: Buffer | undefined = undefined;
   #ownerPaused = false;
+  /** Bytes are being read: whoever ends an exchange meanwhile need not look for more. */
+  #looping = false;
+  #discardedBytes = 0;
 
   /** @param ageMs after which its next reply ends the connection. */
   constructor(context: HttpContext, door: Door, source: Source, ageMs: number) {
@@ -115,6 +112,12 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
   // The request.
 
   onBytes(bytes: Buffer, start: number, end: number): void {
+    this.#looping = true;
+    this.#read(bytes, start, end);
+    this.#looping = false;
+  }
+
+  #read(bytes: Buffer, start: number, end: number): void {
     let at = start;
     while (at < end) {
       switch (this.#phase) {
@@ -210,19 +213,32 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
     return after;
   }
 
+  /** The rest of a body whose reply is out already, so that the next request can be read: within reason. */
   #discard(bytes: Buffer, start: number, end: number): number {
     const { heads, wheel, timeouts, bodyLimits } = this.#context;
     const after = this.#reader.read(bytes, start, end, this, heads, bodyLimits);
-    if (after === PARSE_REFUSED) {
-      this.#leave();
+    this.#discardedBytes += end - start;
+    if (after === PARSE_REFUSED || this.#discardedBytes > DISCARDED_BYTES_MAX) {
+      this.#linger();
       return end;
     }
-    if (this.#reader.done) {
-      this.#reader.finish(heads);
-      this.#phase = PHASE.idle;
-      wheel.after(this.#timer, timeouts.keepaliveMs);
-    }
+    wheel.after(this.#timer, LINGER_MS);
+    if (!this.#reader.done) return after;
+    this.#reader.finish(heads);
+    this.#phase = PHASE.idle;
+    wheel.after(this.#timer, timeouts.keepaliveMs);
+    if (this.#door.draining) this.#leave();
     return after;
+  }
+
+  /** Says that nothing follows, and gives the client time to read what was said. */
+  #linger(): void {
+    const { wheel, timeouts } = this.#context;
+    this.#phase = PHASE.lingering;
+    this.#held = undefined;
+    this.#wire.end();
+    this.#wire.resume();
+    wheel.after(this.#timer, this.#wire.queued ? timeouts.idleMs : LINGER_MS);
   }
 
   onPayload(bytes: Buffer, start: number, end: number): void {
@@ -271,10 +287,7 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
       this.#wire.close();
       return;
     }
-    this.#phase = PHASE.lingering;
-    this.#held = undefined;
-    this.#wire.end();
-    this.#context.wheel.after(this.#timer, this.#context.timeouts.idleMs);
+    this.#linger();
   }
 
   pause(): void {
@@ -306,12 +319,11 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
     if (framing === FRAMING.untilClose) this.#close = true;
     this.#replyBegan = true;
     this.#replyFraming = framing;
-    this.#replyBytes = 0;
     this.#replyMark = outbox.mark(this.#wire);
     this.#replySends = this.#wire.sends;
     writeReply(this.#wire, head, edits, framing === FRAMING.chunked, this.#afterwards(head, switched));
-    this.#watchForGone();
     if (switched) this.#openTunnel();
+    this.#watchForGone();
   }
 
   #afterwards(head: Head, switched: boolean): number {
@@ -336,7 +348,7 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
 
   data(bytes: Buffer, start: number, end: number): boolean {
     const open = writePayload(this.#wire, bytes, start, end, this.#replyFraming === FRAMING.chunked);
-    this.#replyBytes += end - start;
+    this.#sentBytes += end - start;
     if (!open) this.#wire.moved();
     if (this.#eof) this.#watchForGone();
     return open;
@@ -387,14 +399,14 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
   #finish(): void {
     const { heads, wheel, timeouts } = this.#context;
     const early = this.#phase === PHASE.body && !this.#close;
-    const over = this.#close || !this.#requestEnded || (this.#eof && this.#held === undefined);
+    const over = this.#close || !this.#requestEnded;
     // A client that said it would send no more need not be waited for, if the reply is surely in its hands: should it send
     // something after all, the kernel answers with RST, and what the client has not received by then is lost.
-    const quiet =
-      this.#clientCloses && this.#requestEnded && this.#held === undefined && this.#replyBytes <= SURE_BYTES;
+    const quiet = this.#clientCloses && this.#requestEnded && this.#held === undefined && this.#sentBytes <= SURE_BYTES;
     this.#endExchange();
     if (early) {
       this.#phase = PHASE.discarding;
+      this.#discardedBytes = 0;
       this.#wire.resume();
       wheel.after(this.#timer, LINGER_MS);
       return;
@@ -402,11 +414,7 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
     this.#reader.finish(heads);
     if (over) {
       this.#phase = PHASE.lingering;
-      this.#held = undefined;
-      if (quiet && this.#wire.closeIfSent()) return;
-      this.#wire.end();
-      this.#wire.resume();
-      wheel.after(this.#timer, this.#wire.queued ? timeouts.idleMs : LINGER_MS);
+      if (!quiet || !this.#wire.closeIfSent()) this.#linger();
       return;
     }
     this.#phase = PHASE.idle;
@@ -416,6 +424,7 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
 
   /** The next request, if it is here already and the client takes its replies. */
   #goOn(): void {
+    if (this.#looping) return;
     if (this.#wire.full) {
       this.#wire.pause();
       return;
@@ -423,9 +432,8 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
     const held = this.#held;
     this.#held = undefined;
     this.#wire.resume();
-    if (held === undefined) return;
-    this.onBytes(held, 0, held.length);
-    if (this.#eof && this.#phase < PHASE.lingering) this.onEof();
+    if (held !== undefined) this.onBytes(held, 0, held.length);
+    if (this.#eof && this.#held === undefined) this.onEof();
   }
 
   #endExchange(): void {
@@ -448,6 +456,9 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
         if (this.#wire.queued && this.#wire.moved()) this.#watchForGone();
         else this.#gone();
         break;
+      case PHASE.discarding:
+        this.#linger();
+        break;
       default: {
         const { wheel, timeouts } = this.#context;
         if (!this.#wire.queued) this.#wire.close();
@@ -457,7 +468,7 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
     }
   }
 
-  /** No further request is wanted. One that is on its way on a connection that just came is still answered. */
+  /** One that is on its way on a connection that just came is still answered. */
   closeIdle(): void {
     if (this.#phase === PHASE.idle) this.#leave();
     else if (this.#phase === PHASE.fresh) this.#context.wheel.after(this.#timer, FRESH_MS);
@@ -466,7 +477,9 @@ export class H1Downstream implements Exchange, WireOwner, BodySink, TimerOwner {
   /** The client is gone while an exchange is under way. */
   #gone(): void {
     this.#owner?.onGone();
-    this.#wire.close();
+    // Half a reply must not look like a whole one to a client that is there after all.
+    if (this.#replyBegan) this.#wire.reset();
+    else this.#wire.close();
     this.#release();
   }
 

@@ -204,6 +204,11 @@ export class Wire {
     return this.#socket.writableNeedDrain && this.#socket.writableLength > 0;
   }
 
+  /** False from the moment that an error is known; `onClose` comes a little later. */
+  get alive(): boolean {
+    return !this.#socket.destroyed;
+  }
+
   /** Something waits to be sent. */
   get queued(): boolean {
     return this.#socket.writableLength > 0;

@@ -63,6 +63,10 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
     connection.#wire = Wire.dial(pool.address, pool.port, connection, limits.buffer);
   }
 
+  get alive(): boolean {
+    return this.#wire.alive;
+  }
+
   onConnect(): void {
     this.#becomeIdle();
     this.#pool.connected(this);

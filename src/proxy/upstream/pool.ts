@@ -41,7 +41,9 @@ export class Pool {
   /** @param fresh do not use a kept-alive connection: the last one was dead, and so may be the others. */
   request(waiter: CarrierWaiter, fresh: boolean): void {
     const { limits } = this.#context;
-    const kept = fresh ? undefined : this.#idle.pop();
+    let kept = fresh ? undefined : this.#idle.pop();
+    // One that broke in this turn of the event loop tells so only at its end.
+    while (kept?.alive === false) kept = this.#idle.pop();
     if (kept !== undefined) {
       waiter.onCarrier(kept);
       return;
