@@ -24,6 +24,7 @@ const ON_THE_WAY_MAX = 32;
 const STALE_MS = 250;
 /** Accepted connections for which no worker is free. Beyond it they are closed: waiting longer helps nobody. */
 const HELD_MAX = 1024;
+const BEATS_FOR_SURE = 4;
 const HELD_MS_MAX = 5000;
 const RETRY_MS = 5;
 
@@ -68,6 +69,7 @@ class Handover {
   readonly #slots: Slots;
   readonly #seats: readonly Seat[];
   readonly #heartbeats: Heartbeats;
+  readonly #beatsAtHandover: Int32Array;
   /** Ours, once the system has chosen it. */
   port = 0;
   #held: Held[] = [];
@@ -77,6 +79,7 @@ class Handover {
     this.#slots = slots;
     this.#seats = seats;
     this.#heartbeats = new Heartbeats(slots, seats.length);
+    this.#beatsAtHandover = new Int32Array(seats.length);
   }
 
   take(socket: net.Socket): void {
@@ -93,6 +96,7 @@ class Handover {
     const seat = this.#choose();
     if (seat?.thread === undefined) return false;
     this.#slots.increment(seat.index, CELLS.handed);
+    this.#beatsAtHandover[seat.index] = this.#slots.get(seat.index, CELLS.heartbeat);
     const message: ToWorker = { type: 'connection', socket, port: this.port };
     try {
       seat.thread.postMessage(message, [socket]);
@@ -111,14 +115,29 @@ class Handover {
     let fewest = Number.POSITIVE_INFINITY;
     for (const seat of this.#seats) {
       if (!seat.ready || this.#heartbeats.silentMs(seat.index, nowMs) >= STALE_MS) continue;
+      this.#writeOff(seat.index);
       const handed = (this.#slots.get(seat.index, CELLS.handed) - this.#slots.get(seat.index, CELLS.lost)) | 0;
-      const onTheWay = (handed - this.#slots.get(seat.index, CELLS.received)) | 0;
       const live = (handed - this.#slots.get(seat.index, CELLS.closed)) | 0;
-      if (onTheWay >= ON_THE_WAY_MAX || live >= fewest) continue;
+      if (this.#onTheWay(seat.index) >= ON_THE_WAY_MAX || live >= fewest) continue;
       best = seat;
       fewest = live;
     }
     return best;
+  }
+
+  /**
+   * Out of descriptors a socket can get lost between two threads without a word. Messages are taken before the next beat, so
+   * what was handed over some beats ago and was not received never will be; to wait for it would shut the worker off.
+   */
+  #writeOff(worker: number): void {
+    const beats = (this.#slots.get(worker, CELLS.heartbeat) - this.#beatsAtHandover[worker]!) | 0;
+    if (beats < BEATS_FOR_SURE) return;
+    while (this.#onTheWay(worker) > 0) this.#slots.increment(worker, CELLS.lost);
+  }
+
+  #onTheWay(worker: number): number {
+    const handed = this.#slots.get(worker, CELLS.handed) - this.#slots.get(worker, CELLS.lost);
+    return (handed - this.#slots.get(worker, CELLS.received)) | 0;
   }
 
   #hold(held: Held): void {
