@@ -97,7 +97,11 @@ class Node implements Health {
     this.#log.flush();
   }
 
-  #take(resources: Resources, discovered: readonly Problem[]): void {
+  #take(resources: Resources | undefined, discovered: readonly Problem[]): void {
+    if (resources === undefined) {
+      this.#tell(discovered);
+      return;
+    }
     const { snapshot, problems } = compile(resources, this.#compiled, this.#settings.clusterDomain);
     this.#tell([...discovered, ...problems]);
     this.#publish(snapshot);

@@ -71,6 +71,9 @@ port.on('message', (message: ToWorker) => {
     case 'drain':
       listener.drain();
       break;
+    case 'cut':
+      listener.cut();
+      break;
     case 'finish':
       server?.close();
       listener.finish(() => {

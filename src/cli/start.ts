@@ -42,7 +42,11 @@ export async function startNode(command: string, { flags, env, errors = [], onSe
     process.stderr.write(`heddle ${command} failed: ${failureText(error)}\n`);
     process.exitCode = EXIT_FAILED;
   }
+  setTimeout(() => process.exit(), EXIT_MS).unref();
 }
+
+/** After the end: a log that cannot be written must not keep the process. */
+const EXIT_MS = 500;
 
 /** What the system refused (a port that is taken) is for the user; anything else is a defect, and its stack is for us. */
 function failureText(error: unknown): string {

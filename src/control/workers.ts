@@ -23,6 +23,7 @@ export interface WorkersEvents {
 /** A worker whose event loop has stood still for so long is ended, and replaced like one that died. */
 const STUCK_MS = 1500;
 const WATCH_MS = 250;
+const CUT_MS = 200;
 /** Loading its code may take a new worker a while on a busy machine. */
 const STARTING_MS = 30_000;
 const RESTART_MS_FIRST = 100;
@@ -136,9 +137,11 @@ export class Workers {
 
   /** Ends the threads; what is still open is cut. */
   async stop(): Promise<void> {
-    this.#stage = 'finishing';
     clearInterval(this.#watch);
-    this.#acceptor?.close();
+    const finished = this.finish();
+    this.#tellAll({ type: 'cut' });
+    // A thread that does not react is ended all the same; then the kernel ends its connections.
+    await Promise.race([finished, new Promise((resolve) => setTimeout(resolve, CUT_MS).unref())]);
     await Promise.all(this.#seats.map(async ({ thread }) => await thread?.terminate()));
   }
 

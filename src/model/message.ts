@@ -21,7 +21,9 @@ export type ToWorker =
   /** Replies end their connections; new ones still come. */
   | { readonly type: 'drain' }
   /** Accept no more, close what is idle, say `finished` when the last connection is gone. */
-  | { readonly type: 'finish' };
+  | { readonly type: 'finish' }
+  /** Cut what is still open, so that no half reply looks like a whole one. */
+  | { readonly type: 'cut' };
 
 /** Worker to main thread. */
 export type FromWorker =

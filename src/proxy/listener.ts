@@ -106,6 +106,11 @@ export class Listener implements Door {
     this.#tellIfEmpty();
   }
 
+  /** The end: what is still under way is cut. */
+  cut(): void {
+    for (const connection of this.#connections) connection.cut();
+  }
+
   #tellIfEmpty(): void {
     if (this.#connections.size > 0) return;
     this.#onEmpty?.();

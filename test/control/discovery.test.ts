@@ -30,8 +30,9 @@ interface Discovered {
 async function discover(...directories: [...string[], root: string]): Promise<Discovered> {
   const root = directories.at(-1) ?? '';
   const [resources, problems] = await new Promise<[Resources, readonly Problem[]]>((resolve) => {
-    discoverFiles(directories, (...discovered) => {
-      resolve(discovered);
+    discoverFiles(directories, (found, told) => {
+      assert.ok(found);
+      resolve([found, told]);
     });
   });
   const names = resources.services.map(({ namespace, name }) => `${namespace}/${name}`);

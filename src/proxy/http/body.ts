@@ -17,6 +17,12 @@ export interface BodyLimits {
   readonly trailers: HeadLimits;
 }
 
+/** What a reader needs of the connection's surroundings. */
+interface BodyContext {
+  readonly heads: HeadPool;
+  readonly bodyLimits: BodyLimits;
+}
+
 const PHASE = { sizeFirst: 0, size: 1, extension: 2, sizeLf: 3, data: 4, dataCr: 5, dataLf: 6, trailers: 7 } as const;
 const LF = 10;
 const CR = 13;
@@ -47,7 +53,7 @@ export class BodyReader {
   }
 
   /** Returns the offset behind what belongs to the body, or PARSE_REFUSED with `failure` and `detail` set. */
-  read(bytes: Buffer, start: number, end: number, sink: BodySink, heads: HeadPool, limits: BodyLimits): number {
+  read(bytes: Buffer, start: number, end: number, sink: BodySink, context: BodyContext): number {
     switch (this.framing) {
       case FRAMING.length: {
         const stop = Math.min(end, start + this.#left);
@@ -60,7 +66,7 @@ export class BodyReader {
         if (end > start) sink.onPayload(bytes, start, end);
         return end;
       case FRAMING.chunked:
-        return this.#readChunks(bytes, start, end, sink, heads, limits);
+        return this.#readChunks(bytes, start, end, sink, context);
       default:
         return start;
     }
@@ -74,7 +80,7 @@ export class BodyReader {
   }
 
   /** RFC 9112 section 7.1, without the leniencies that two parsers could understand in two ways. */
-  #readChunks(bytes: Buffer, start: number, end: number, sink: BodySink, heads: HeadPool, limits: BodyLimits): number {
+  #readChunks(bytes: Buffer, start: number, end: number, sink: BodySink, context: BodyContext): number {
     let at = start;
     while (at < end) {
       switch (this.#phase) {
@@ -87,9 +93,9 @@ export class BodyReader {
           break;
         }
         case PHASE.trailers:
-          return this.#readTrailers(bytes, at, end, heads, limits.trailers);
+          return this.#readTrailers(bytes, at, end, context.heads, context.bodyLimits.trailers);
         default:
-          if (!this.#readFraming(bytes[at]!, limits.chunkExtension)) return PARSE_REFUSED;
+          if (!this.#readFraming(bytes[at]!, context.bodyLimits.chunkExtension)) return PARSE_REFUSED;
           at++;
       }
     }

@@ -48,6 +48,8 @@ export interface Connection {
   readonly source: Source;
   /** No further request is wanted: it closes when it has no exchange under way. */
   closeIdle(): void;
+  /** At once: an exchange under way is cut so that nobody takes it for complete. */
+  cut(): void;
 }
 
 /** The listener, as its connections see it. */

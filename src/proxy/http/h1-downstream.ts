@@ -49,7 +49,6 @@ const GONE_STALLED_MS = 1000;
 const BLANK_LINES_MAX = 4;
 const CR = 13;
 const LF = 10;
-const H2C = /(?:^|,)\s*(?:h2c?|tls|http)(?:$|[\s,/])/i;
 
 /** The server side of an HTTP/1.1 connection: reads requests, writes replies, one exchange after the other. */
 export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, TimerOwner {
@@ -86,6 +85,7 @@ export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, 
   /** Bytes are being read: whoever ends an exchange meanwhile need not look for more. */
   #looping = false;
   #discardedBytes = 0;
+  #bodyBegan = false;
 
   /** @param ageMs after which its next reply ends the connection. */
   constructor(context: HttpContext, door: Door, source: Source, ageMs: number) {
@@ -182,28 +182,24 @@ export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, 
   }
 
   #begin(head: Head): void {
-    const framing = requestFraming(head);
     this.#requests++;
     this.#blankOctets = 0;
     this.#clientCloses = head.minor === 0 ? !head.keepAlive || head.close : head.close;
     this.#close = this.#clientCloses;
-    // RFC 9110 section 7.8: Upgrade counts only if Connection names it, and only from HTTP/1.1; we take no other HTTP.
-    head.upgrade =
-      head.upgrade && head.minor === 1 && head.find(FIELD.upgrade) >= 0 && !H2C.test(head.values(FIELD.upgrade));
-    this.#reader.start(framing, head.contentLength);
+    this.#reader.start(requestFraming(head), head.contentLength);
     this.#requestEnded = this.#reader.done;
     this.#phase = this.#reader.done ? PHASE.reply : PHASE.body;
     this.#replyBegan = false;
     this.#replyEnded = false;
+    this.#bodyBegan = false;
     this.#context.wheel.rest(this.#timer);
     this.#owner = this.#door.ownerFor(this);
     this.#owner.onRequest();
   }
 
   #readBody(bytes: Buffer, start: number, end: number): number {
-    const { heads, bodyLimits } = this.#context;
     const reader = this.#reader;
-    const after = reader.read(bytes, start, end, this, heads, bodyLimits);
+    const after = reader.read(bytes, start, end, this, this.#context);
     if (after === PARSE_REFUSED) return this.#refuse(reader.failure, reader.detail, end);
     if (reader.done && this.#phase === PHASE.body) {
       this.#phase = PHASE.reply;
@@ -215,8 +211,8 @@ export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, 
 
   /** The rest of a body whose reply is out already, so that the next request can be read: within reason. */
   #discard(bytes: Buffer, start: number, end: number): number {
-    const { heads, wheel, timeouts, bodyLimits } = this.#context;
-    const after = this.#reader.read(bytes, start, end, this, heads, bodyLimits);
+    const { heads, wheel, timeouts } = this.#context;
+    const after = this.#reader.read(bytes, start, end, this, this.#context);
     this.#discardedBytes += end - start;
     if (after === PARSE_REFUSED || this.#discardedBytes > DISCARDED_BYTES_MAX) {
       this.#linger();
@@ -242,6 +238,7 @@ export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, 
   }
 
   onPayload(bytes: Buffer, start: number, end: number): void {
+    this.#bodyBegan = true;
     this.#owner?.onData(bytes, start, end);
   }
 
@@ -283,11 +280,7 @@ export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, 
 
   /** Ends a connection without an exchange. A slow client may still be busy with its last reply. */
   #leave(): void {
-    if (!this.#wire.queued) {
-      this.#wire.close();
-      return;
-    }
-    this.#linger();
+    if (!this.#wire.closeIfSent()) this.#linger();
   }
 
   pause(): void {
@@ -316,7 +309,9 @@ export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, 
     if (head.status === 204 || switched) edits.drop |= 1 << FIELD.contentLength;
     if (!switched && (framing === FRAMING.untilClose || framing === FRAMING.chunked))
       framing = request.minor > 0 ? FRAMING.chunked : FRAMING.untilClose;
-    if (framing === FRAMING.untilClose) this.#close = true;
+    // RFC 9110 section 10.1.1: a client that got no 100 may send its body or not; what follows could be either.
+    const unclear = this.#phase === PHASE.body && request.expectContinue && !this.#bodyBegan;
+    if (framing === FRAMING.untilClose || unclear) this.#close = true;
     this.#replyBegan = true;
     this.#replyFraming = framing;
     this.#replyMark = outbox.mark(this.#wire);
@@ -453,7 +448,8 @@ export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, 
         this.#refuse('head-timeout', 'the request head was not complete in time', 0);
         break;
       case PHASE.reply:
-        if (this.#wire.queued && this.#wire.moved()) this.#watchForGone();
+        // What waits to be sent tells by itself whether anybody is there.
+        if (this.#wire.queued) this.#watchForGone();
         else this.#gone();
         break;
       case PHASE.discarding:
@@ -468,10 +464,15 @@ export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, 
     }
   }
 
-  /** One that is on its way on a connection that just came is still answered. */
   closeIdle(): void {
     if (this.#phase === PHASE.idle) this.#leave();
     else if (this.#phase === PHASE.fresh) this.#context.wheel.after(this.#timer, FRESH_MS);
+  }
+
+  /** At once, in the middle of whatever is under way. */
+  cut(): void {
+    if (this.#owner === undefined) this.#wire.close();
+    else this.#gone();
   }
 
   /** The client is gone while an exchange is under way. */

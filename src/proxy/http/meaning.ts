@@ -64,6 +64,7 @@ export function endField(head: Head, bytes: Buffer, base: number, lineEnd: numbe
 
 /** What only the whole head of a request can tell. False: refused, with `failure` and `detail` set. */
 export function requestIsSound(head: Head): boolean {
+  head.upgrade = head.upgrade && upgradeMayPass(head);
   if (head.hosts === 0 && head.minor > 0) return head.refuse('bad-authority', 'no Host');
   return (
     framingIsSound(head) &&
@@ -71,6 +72,13 @@ export function requestIsSound(head: Head): boolean {
       head.contentLength + Number(head.chunked) <= 0 ||
       head.refuse('bad-framing', 'CONNECT with a body'))
   );
+}
+
+const OTHER_HTTP = /(?:^|,)\s*(?:h2c?|tls|http)(?:$|[\s,/])/i;
+
+/** RFC 9110 section 7.8: Upgrade counts only if Connection names it, and only from HTTP/1.1; no other HTTP is spoken here. */
+function upgradeMayPass(head: Head): boolean {
+  return head.minor === 1 && head.find(FIELD.upgrade) >= 0 && !OTHER_HTTP.test(head.values(FIELD.upgrade));
 }
 
 /** RFC 9112 section 6.1: two ways to tell the length of one body are one too many, and HTTP/1.0 does not know the second. */

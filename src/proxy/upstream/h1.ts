@@ -99,8 +99,10 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
 
   end(trailers: Head | undefined): void {
     this.#requestEnded = true;
-    if (this.#phase === PHASE.tunnel) this.#wire.end();
-    else if (this.#requestChunked) writeLastChunk(this.#wire, trailers);
+    if (this.#phase === PHASE.tunnel) {
+      this.#wire.end();
+      this.#settle();
+    } else if (this.#requestChunked) writeLastChunk(this.#wire, trailers);
   }
 
   pause(): void {
@@ -198,9 +200,8 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
   }
 
   #readBody(bytes: Buffer, start: number, end: number): number {
-    const { heads, bodyLimits } = this.#context;
     const reader = this.#reader;
-    const after = reader.read(bytes, start, end, this, heads, bodyLimits);
+    const after = reader.read(bytes, start, end, this, this.#context);
     if (after === PARSE_REFUSED) return this.#refuse(reader.detail, end);
     return reader.done ? this.#complete(after, end) : after;
   }
@@ -251,7 +252,7 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
       case PHASE.tunnel:
         // Each direction of a tunnel ends by itself; the socket closes when both have.
         this.#tunnelEnded = true;
-        this.#owner?.onReplyEnd(undefined);
+        this.#endTunnel();
         break;
       case PHASE.body:
         if (this.#reader.framing === FRAMING.untilClose) {
@@ -268,6 +269,19 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
       default:
         this.#wire.close();
     }
+  }
+
+  #endTunnel(): void {
+    const owner = this.#owner;
+    this.#settle();
+    owner?.onReplyEnd(undefined);
+  }
+
+  /** Both directions of a tunnel have ended: what is still queued gets as long as an idle stream. */
+  #settle(): void {
+    if (!this.#requestEnded || !this.#tunnelEnded) return;
+    this.#owner = undefined;
+    this.#context.wheel.after(this.#timer, this.#context.timeouts.idleMs);
   }
 
   onDrain(): void {

@@ -7,7 +7,6 @@ import {
   type DialOwner,
   feedHead,
   type HttpContext,
-  outbox,
   startReply,
   Wire,
   writePayload,
@@ -69,8 +68,15 @@ export class Tunnel implements Carrier, DialOwner, TimerOwner {
 
   end(): void {
     this.#sentEnd = true;
-    outbox.flush();
     this.#wire.end();
+    this.#settle();
+  }
+
+  /** Both directions have ended: what is still queued gets as long as an idle stream, then the place is free again. */
+  #settle(): void {
+    if (!this.#sentEnd || !this.#gotEnd) return;
+    this.#owner = undefined;
+    this.#context.wheel.after(this.#timer, this.#context.timeouts.idleMs);
   }
 
   pause(): void {
@@ -98,7 +104,9 @@ export class Tunnel implements Carrier, DialOwner, TimerOwner {
 
   onEof(): void {
     this.#gotEnd = true;
-    this.#owner?.onReplyEnd(undefined);
+    const owner = this.#owner;
+    this.#settle();
+    owner?.onReplyEnd(undefined);
   }
 
   onDrain(): void {
