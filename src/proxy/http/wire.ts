@@ -31,7 +31,26 @@ export const READ_BYTES: number = 72 * 1024;
 /** Room for a full read behind a head of the largest size (cli/settings bounds --limit-head to 64 KiB). */
 const OUTBOX_BYTES = READ_BYTES + 8 * 1024;
 
-const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
+/** How many outbox buffers are kept; a worker with more slow readers than that makes further ones, for as long as it needs them. */
+const OUTBOXES = 8;
+/**
+ * The two ends of a copy must not have nearly the same place within their pages: processors then take each load for one that
+ * waits for a store before it, and copying costs three times as much. So both kinds of buffers come from one piece of memory,
+ * half a page apart.
+ */
+const HALF_PAGE = 2048;
+const memory = Buffer.allocUnsafeSlow(READ_BYTES + HALF_PAGE + OUTBOXES * OUTBOX_BYTES);
+const readBuffer = memory.subarray(0, READ_BYTES);
+/** Outbox buffers that are not in use. */
+const spare: Buffer[] = Array.from({ length: OUTBOXES }, (_, index) => {
+  const start = READ_BYTES + HALF_PAGE + index * OUTBOX_BYTES;
+  return memory.subarray(start, start + OUTBOX_BYTES);
+});
+
+function spareOutbox(): Buffer {
+  return spare.pop() ?? Buffer.allocUnsafeSlow(OUTBOX_BYTES);
+}
+
 const DIGITS = '0123456789abcdef';
 const WIRE = Symbol('wire');
 
@@ -77,7 +96,7 @@ export function runTimer(owner: TimerOwner, nowMs: number): void {
  * read from, so that head, body and end of a message meet here and leave together.
  */
 export class Outbox {
-  bytes: Buffer = Buffer.allocUnsafeSlow(OUTBOX_BYTES);
+  bytes: Buffer = spareOutbox();
   at = 0;
   #wire: Wire | undefined = undefined;
 
@@ -87,7 +106,9 @@ export class Outbox {
     this.flush();
     this.#wire = wire;
     // Only for heads near the largest --limit-head; `flush` returns to the usual size.
-    if (room > this.bytes.length) this.bytes = Buffer.allocUnsafeSlow(room);
+    if (room <= this.bytes.length) return;
+    spare.push(this.bytes);
+    this.bytes = Buffer.allocUnsafeSlow(room);
   }
 
   put(bytes: Uint8Array): void {
@@ -118,7 +139,7 @@ export class Outbox {
     this.#wire = undefined;
     this.at = 0;
     const lent = length > 0 && wire.send(this.bytes, length);
-    if (lent || this.bytes.length > OUTBOX_BYTES) this.bytes = spare.pop() ?? Buffer.allocUnsafeSlow(OUTBOX_BYTES);
+    if (lent || this.bytes.length > OUTBOX_BYTES) this.bytes = spareOutbox();
   }
 
   /** Where the next byte for this wire will stand: for `rewind`. */
@@ -141,10 +162,6 @@ export class Outbox {
     this.at = 0;
   }
 }
-
-/** Outbox buffers that the kernel has taken after all. */
-const spare: Buffer[] = [];
-const SPARE_MAX = 8;
 
 export const outbox = new Outbox();
 
@@ -305,7 +322,7 @@ export class Wire {
   /** Takes the lent buffer back. */
   reclaim(): void {
     if (this.#lent === undefined) return;
-    if (spare.length < SPARE_MAX && this.#lent.length === OUTBOX_BYTES) spare.push(this.#lent);
+    if (spare.length < OUTBOXES && this.#lent.length === OUTBOX_BYTES) spare.push(this.#lent);
     this.#lent = undefined;
   }
 }
