@@ -6,8 +6,9 @@ import { idleConnections } from './idle.ts';
 import { overload } from './overload.ts';
 import { slowHeads } from './slow-heads.ts';
 import { slowReaders } from './slow-readers.ts';
+import { soak } from './soak.ts';
 
-// npm run faults [-- --only slow-heads]: exact timings and memory, with the default limits; takes about three minutes.
+// npm run faults [-- --only slow-heads]: exact timings and memory, with the default limits; takes about four minutes.
 
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
   overload,
@@ -16,6 +17,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   descriptors,
   'idle': idleConnections,
   'slow-readers': slowReaders,
+  soak,
 };
 
 const { values } = parseArgs({ options: { only: { type: 'string' } } });
