@@ -8,9 +8,11 @@ import { mebibytes, MIB, type Figure } from './figures.ts';
 const LOOPS = 32;
 const ROUND_MS = 20_000;
 const ROUNDS = 3;
+/** Bytes, not a string that grows: Node 26.10 aborts when it asks such a one for its length ("Lazy deopt after a fast API call"). */
+const BODY = Buffer.alloc(300_000, 'x');
 const HOST = 'Host: orders.test\r\n';
 
-/** A mixed load for a minute, a part of it aborted by either side: memory stays where it was, and no socket is left. */
+/** A mixed load for a minute, three of seven aborted by either side: memory stays where it was, and no socket is left. */
 export async function soak(): Promise<Figure[]> {
   const server = http.createServer(answer).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -44,7 +46,7 @@ export async function soak(): Promise<Figure[]> {
     ok,
   });
   return [
-    figure('requests, a third of them aborted', String(requests), 'over 1000', requests > 1000),
+    figure('requests, three of seven aborted', String(requests), 'over 1000', requests > 1000),
     figure('memory growth over the last third', mebibytes(growth), 'below 10 MiB', growth < 10 * MIB),
     figure('defects', String(defects), '0', defects === 0),
   ];
@@ -61,7 +63,7 @@ function answer(request: http.IncomingMessage, response: http.ServerResponse): v
     setTimeout(() => response.end('late'), 50);
     return;
   }
-  request.resume().on('end', () => response.end('x'.repeat(Number(request.headers['x-bytes'] ?? 10))));
+  request.resume().on('end', () => response.end(BODY.subarray(0, Number(request.headers['x-bytes'] ?? 10))));
 }
 
 async function whole(port: number, text: string): Promise<void> {
