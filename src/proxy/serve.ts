@@ -40,7 +40,7 @@ const STAGE = {
 } as const;
 
 /** A wire that is full is looked at so many times within an idle timeout, to see whether it moves. */
-const LOOKS = 6;
+const LOOKS = 12;
 const RETAINED_BYTES_FIRST = 4096;
 const EVENT_STREAM = Buffer.from('text/event-stream');
 const GRPC = Buffer.from('application/grpc');
