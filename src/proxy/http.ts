@@ -1,6 +1,5 @@
 export { H1Downstream } from './http/h1-downstream.ts';
-export { BodyReader, FRAMING, type BodyLimits, type BodySink } from './http/body.ts';
-export { Authority } from './http/authority.ts';
+export { BodyReader, FRAMING, type BodySink } from './http/body.ts';
 export {
   ASTERISK,
   composeReply,
@@ -11,8 +10,15 @@ export {
   writePayload,
   writeRequest,
 } from './http/encode.ts';
-export * from './http/fields.ts';
-export { framingIsSound, requestIsSound } from './http/meaning.ts';
+export {
+  DROP_FROM_REPLY,
+  DROP_FROM_REQUEST,
+  DROP_FROM_TRUSTED_REQUEST,
+  equalsIgnoringCase,
+  FIELD,
+  hashStep,
+} from './http/fields.ts';
+export { framingIsSound } from './http/meaning.ts';
 export { FORM, Head, HeadPool, METHOD } from './http/head.ts';
 export { feedHead, type HeadLimits, PARSE_MORE, PARSE_REFUSED, startReply, startRequest } from './http/parse.ts';
 export { type DialOwner, onDefect, outbox, runTimer, Wire } from './http/wire.ts';

@@ -236,7 +236,7 @@ export const SETTINGS = {
     group: LIMITS,
     kind: size({ min: 4096, max: 16 * 1024 ** 2 }),
     default: '64KiB',
-    means: 'bytes held per direction before the sender is paused',
+    means: 'bytes held per direction before the sender is paused; one read (up to 80KiB) is always let through',
   }),
   'limit-retry-body': setting({
     group: LIMITS,

@@ -24,9 +24,10 @@ const ON_THE_WAY_MAX = 32;
 const STALE_MS = 250;
 /** Accepted connections for which no worker is free. Beyond it they are closed: waiting longer helps nobody. */
 const HELD_MAX = 1024;
-const BEATS_FOR_SURE = 4;
 const HELD_MS_MAX = 5000;
 const RETRY_MS = 5;
+/** So many heartbeats after a hand-over a worker has taken all its messages. */
+const BEATS_FOR_SURE = 4;
 
 /** An accepted connection that no worker could take yet. */
 interface Held {

@@ -92,10 +92,6 @@ export class Head {
     this.bytes = this.#storage;
   }
 
-  get fieldsMax(): number {
-    return this.fields.length / FIELD_STRIDE;
-  }
-
   /** Ready for the next message. Storage that grew is given up. */
   reset(): void {
     if (this.#storage.length > this.#storageBytes) this.#storage = Buffer.allocUnsafeSlow(this.#storageBytes);

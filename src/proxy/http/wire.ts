@@ -28,7 +28,7 @@ export interface DialOwner extends WireOwner {
  * with its head in one read; without the room for that head it costs two reads and two writes more.
  */
 export const READ_BYTES: number = 72 * 1024;
-/** Room for a full read behind a head of the largest size (cli/settings bounds --limit-head to 64 KiB). */
+/** Room for a full read behind an ordinary head; `open` makes more for a larger one. */
 const OUTBOX_BYTES = READ_BYTES + 8 * 1024;
 
 /** How many outbox buffers are kept; a worker with more slow readers than that makes further ones, for as long as it needs them. */
