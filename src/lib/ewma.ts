@@ -14,10 +14,12 @@ export class PeakEwma {
     this.#decayMs = decayMs;
   }
 
-  add(sample: number, nowMs: number): void {
+  /** @returns the value with this sample. */
+  add(sample: number, nowMs: number): number {
     const weight = Math.exp((this.#updatedMs - nowMs) / this.#decayMs);
     this.#value = sample > this.#value ? sample : this.#value * weight + sample * (1 - weight);
     this.#updatedMs = nowMs;
+    return this.#value;
   }
 
   /** The value now: it fades while nothing is heard, so that whoever was once slow is tried again. */

@@ -8,6 +8,8 @@
  */
 export interface TimerOwner {
   onTimer(nowMs: number): void;
+  /** For whoever fires: `onTimer` threw, and what the timer guards has to end. */
+  onDefect?(): void;
 }
 
 const SLOT_MS = 10;

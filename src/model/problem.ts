@@ -1,14 +1,18 @@
-/**
- * What discovery or compile could not obey, told so that its author can mend it: which object, which field, what was
- * expected, what was got. A problem harms only the thing it names; everything else stays in force.
- */
-export interface Problem {
-  /** `Service shop/orders`, or the file itself when nothing in it could be read. */
-  readonly object: string;
+/** What is wrong in one place. */
+export interface Mismatch {
   /** Path of the field, `metadata.annotations["heddle.dev/enabled"]`; empty when the whole object is meant. */
   readonly field: string;
   readonly expected: string;
   readonly got: string;
+}
+
+/**
+ * What discovery or compile could not obey, told so that its author can mend it: which object, which field, what was
+ * expected, what was got. A problem harms only the thing it names; everything else stays in force.
+ */
+export interface Problem extends Mismatch {
+  /** `Service shop/orders`, or the file itself when nothing in it could be read. */
+  readonly object: string;
   readonly origin?: Origin;
 }
 
@@ -19,6 +23,13 @@ export interface Origin {
   readonly line: number;
   /** Lines of single fields, by the path that problems use; only files know them. */
   readonly fieldLines?: Readonly<Record<string, number>>;
+}
+
+/** The problem of an object that was read at `origin`; its line is that of the field, where that is known. */
+export function problemOf(object: string, { field, expected, got }: Mismatch, origin?: Origin): Problem {
+  if (origin === undefined) return { object, field, expected, got };
+  const { file, line, fieldLines } = origin;
+  return { object, field, expected, got, origin: { file, line: fieldLines?.[field] ?? line } };
 }
 
 /** One line: `shop.yaml:12: Service shop/orders: spec.ports[0].port: expected …, got …`. */

@@ -1,15 +1,24 @@
 import type { Origin } from './problem.ts';
 
+/** What the keys of our annotations begin with. */
+export const ANNOTATION_PREFIX = 'heddle.dev/';
+
 /** The ground state: the few fields that Heddle reads of Kubernetes objects. Everything else is dropped on arrival. */
 export interface Resources {
   readonly services: readonly Service[];
   readonly endpointSlices: readonly EndpointSlice[];
 }
 
-interface Resource {
+/** What every object has; a kind tells those of the same name apart. */
+export interface Resource {
   readonly namespace: string;
   readonly name: string;
   readonly origin?: Origin;
+}
+
+/** How problems call an object: `Service shop/orders`. */
+export function objectName(kind: 'Service' | 'EndpointSlice', { namespace, name }: Resource): string {
+  return `${kind} ${namespace}/${name}`;
 }
 
 export interface Service extends Resource {

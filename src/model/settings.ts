@@ -1,6 +1,6 @@
 /**
  * The process settings of `heddle run`, after parsing and checking (cli/settings does both). Durations are milliseconds,
- * infinite where they are off; sizes are bytes. Each field is the flag of the same name: `limitHead` is `--limit-head`.
+ * infinite where they are off; sizes are bytes. Each field is a flag: `limits.head` is `--limit-head`.
  */
 export interface Settings {
   readonly discovery: 'files';
@@ -15,11 +15,45 @@ export interface Settings {
   readonly trustForwardedFrom: readonly Cidr[];
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
   readonly logFormat: 'json' | 'pretty';
+  /** `errors`: failures of the mesh and statuses from 500 on. A number: these, and one in so many of the others. */
+  readonly accessLog: 'off' | 'errors' | number;
+  readonly accessLogFields: readonly AccessLogField[];
+  /** Where spans are sent; without it nothing is traced. */
+  readonly otlpEndpoint: string | undefined;
+  /** Share of the exchanges whose caller has not decided, from 0 to 1. */
+  readonly traceSample: number;
   readonly drainTimeoutMs: number;
   readonly drainAcceptMs: number;
   readonly limits: Limits;
   readonly timeouts: Timeouts;
 }
+
+/** What a line of the access log may hold. Never a header that authenticates. */
+export const ACCESS_LOG_FIELDS = [
+  'time',
+  'service',
+  'endpoint',
+  'method',
+  'path',
+  'status',
+  'failure',
+  'durationMs',
+  'upstreamMs',
+  'attempts',
+  'requestBytes',
+  'replyBytes',
+  'source',
+  'requestId',
+  'traceId',
+  'generation',
+  'worker',
+  'authority',
+  'query',
+  'detail',
+] as const;
+export type AccessLogField = (typeof ACCESS_LOG_FIELDS)[number];
+/** The last ones are long, or may hold what is nobody else's business. */
+export const ACCESS_LOG_FIELDS_DEFAULT: readonly AccessLogField[] = ACCESS_LOG_FIELDS.slice(0, -4);
 
 /** `undefined` in place of one means `off`. */
 export interface ListenAddress {
@@ -57,6 +91,8 @@ export interface Limits {
   readonly buffer: number;
   /** Request body kept for a second attempt. */
   readonly retryBody: number;
+  /** Of one worker; beyond it the worker ends and another one starts. */
+  readonly workerHeap: number;
 }
 
 export interface Timeouts {

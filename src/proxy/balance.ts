@@ -1,7 +1,7 @@
-import type { Backend, BackendId } from '../model/snapshot.ts';
+import { type Backend, type BackendId, endpointKey, type PlacedBackend } from '../model/snapshot.ts';
+import { ServiceMeter } from '../telemetry.ts';
 import { PowerOfTwoChoices } from './balance/p2c.ts';
-import type { HttpContext } from './http.ts';
-import { LiveEndpoint, type WaitingRoom } from './upstream.ts';
+import { LiveEndpoint, type UpstreamContext, type WaitingRoom } from './upstream.ts';
 
 /** Rebuilt when endpoints change; picking never allocates. */
 export interface Balancer {
@@ -15,22 +15,35 @@ export interface Balancer {
 /** A worker's live form of a backend: its endpoints with their state, and the way to choose among them. */
 export class LiveBackend {
   readonly id: BackendId;
+  backend: Backend;
   endpoints: ReadonlyMap<string, LiveEndpoint>;
   balancer: Balancer;
+  readonly meter: ServiceMeter;
   readonly #room: WaitingRoom = { waiting: 0 };
 
-  constructor(backend: Backend, context: HttpContext) {
+  constructor(placed: PlacedBackend, context: UpstreamContext) {
+    const { backend, row } = placed;
     this.id = backend.id;
-    this.endpoints = this.#adopt(backend, new Map(), context);
+    this.backend = backend;
+    this.meter = new ServiceMeter(context.meters, context.worker, row);
+    this.endpoints = this.#adopt(placed, new Map(), context);
     this.balancer = new PowerOfTwoChoices([...this.endpoints.values()]);
   }
 
-  /** Takes a new generation: endpoints that stay keep their state, the others let go of their connections. */
-  update(backend: Backend, context: HttpContext): void {
+  /**
+   * Takes a new generation: endpoints that stay keep their state, the others let go of their connections.
+   * @returns what puts it in force, and cannot fail.
+   */
+  prepare(placed: PlacedBackend, context: UpstreamContext): () => void {
     const before = this.endpoints;
-    this.endpoints = this.#adopt(backend, before, context);
-    this.balancer = new PowerOfTwoChoices([...this.endpoints.values()]);
-    for (const [key, endpoint] of before) if (!this.endpoints.has(key)) endpoint.close();
+    const after = this.#adopt(placed, before, context);
+    const balancer = new PowerOfTwoChoices([...after.values()]);
+    return () => {
+      this.backend = placed.backend;
+      this.endpoints = after;
+      this.balancer = balancer;
+      for (const [key, endpoint] of before) if (after.get(key) !== endpoint) endpoint.close();
+    };
   }
 
   close(): void {
@@ -38,14 +51,17 @@ export class LiveBackend {
   }
 
   #adopt(
-    backend: Backend,
+    { backend, endpointRows }: PlacedBackend,
     before: ReadonlyMap<string, LiveEndpoint>,
-    context: HttpContext,
+    context: UpstreamContext,
   ): ReadonlyMap<string, LiveEndpoint> {
     return new Map(
-      backend.endpoints.map((endpoint) => {
-        const key = `${endpoint.address} ${endpoint.port}`;
-        return [key, before.get(key) ?? new LiveEndpoint(endpoint, context, this.#room)];
+      backend.endpoints.map((endpoint, index) => {
+        const key = endpointKey(endpoint);
+        const row = endpointRows[index]!;
+        const live = before.get(key);
+        // One that went and came back while this worker kept an older plan counts elsewhere now.
+        return [key, live?.row === row ? live : new LiveEndpoint(endpoint, row, context, this.#room)];
       }),
     );
   }

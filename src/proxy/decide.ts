@@ -1,6 +1,7 @@
 import type { FailureCode } from '../model/failure.ts';
 import type { BackendId, Route, RoutePort } from '../model/snapshot.ts';
 import type { LiveBackend } from './balance.ts';
+import { looped } from './filter.ts';
 import { ASTERISK, FIELD, FORM, type Head, METHOD, PATH_AS_IT_IS, SLASH } from './http.ts';
 import { BRIDGE_AUTHORITY, type RouteTable } from './route.ts';
 
@@ -38,6 +39,7 @@ const QUESTION = 63;
 export function decide(head: Head, routes: RouteTable, listenerPort: number, decision: Decision): Decision {
   decision.failure = undefined;
   if (head.method === METHOD.trace) return fail(decision, 'method-not-allowed', 'TRACE is not carried');
+  if (looped(head)) return fail(decision, 'loop', 'The Via fields name this mesh more than 16 times');
   takePath(head, decision);
   const route = routes.byAuthority(head);
   if (route !== undefined) {

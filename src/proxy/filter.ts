@@ -7,3 +7,5 @@ export {
   requestIdRoom,
   sourceLines,
 } from './filter/forward.ts';
+export { beginTrace } from './filter/trace.ts';
+export { describeHeaders, describeRequest } from './filter/describe.ts';

@@ -10,6 +10,7 @@ import {
   type Source,
   Wire,
 } from './http.ts';
+import { WORKER, type WorkerMeter } from '../telemetry.ts';
 import { type ServeContext, Serving } from './serve.ts';
 
 /** Connections end at their age ± this share, so that clients that came together do not come back together. */
@@ -30,12 +31,14 @@ export class Listener implements Door {
   readonly #trusted: BlockList | undefined;
   readonly #connections = new Set<Connection>();
   readonly #sources = new Map<string, SourceConnections>();
+  readonly #meter: WorkerMeter;
   readonly #onGone: () => void;
   #onEmpty: (() => void) | undefined = undefined;
 
   /** @param onGone a connection that `take` was given is gone. */
-  constructor(context: ServeContext, trusted: readonly Cidr[], onGone: () => void) {
+  constructor(context: ServeContext, trusted: readonly Cidr[], meter: WorkerMeter, onGone: () => void) {
     this.#context = context;
+    this.#meter = meter;
     this.#onGone = onGone;
     if (trusted.length === 0) return;
     this.#trusted = new BlockList();
@@ -62,11 +65,15 @@ export class Listener implements Door {
       lines: sourceLines(address),
     };
     const { trusted, lines } = connections;
-    if (this.#connections.size >= limits.connections || connections.count >= limits.connectionsPerSource) {
+    const full = this.#connections.size >= limits.connections;
+    if (full || connections.count >= limits.connectionsPerSource) {
+      this.#meter.add(full ? WORKER.refusedByLimit : WORKER.refusedBySource, 1);
       socket.destroy();
       this.#onGone();
       return;
     }
+    this.#meter.add(WORKER.connectionsTotal, 1);
+    this.#meter.add(WORKER.connections, 1);
     connections.count++;
     this.#sources.set(address, connections);
     const source: Source = { address, trusted, lines, listenerPort };
@@ -89,6 +96,7 @@ export class Listener implements Door {
     const { address } = connection.source;
     const connections = this.#sources.get(address)!;
     if (--connections.count === 0) this.#sources.delete(address);
+    this.#meter.add(WORKER.connections, -1);
     this.#onGone();
     this.#tellIfEmpty();
   }

@@ -16,16 +16,16 @@ const RETRY_AFTER_S = 1;
 /** Of our own making, so that nobody's settings can be too small for it. */
 const OWN_HEAD: HeadLimits = { head: 8192, headers: 16, url: 0 };
 
-/**
- * A failure becomes a reply: here and nowhere else. The body is a problem document (RFC 9457) that says what was wrong and
- * what to do; `x-heddle-failure` names the failure for programs.
- */
-export function replyFailure(exchange: Exchange, heads: HeadPool, failure: FailureCode, detail: string): void {
+/** What the mesh says where it fails an exchange: a problem document (RFC 9457) that tells what was wrong and what to do. */
+export function failureBody(failure: FailureCode, detail: string): Buffer {
   const { status, advice } = FAILURES[failure];
   const text = detail.slice(0, DETAIL_CHARS_MAX);
-  const body = Buffer.from(
-    `${JSON.stringify({ type: 'about:blank', title: advice, status, detail: text, code: failure })}\n`,
-  );
+  const document = { type: 'about:blank', title: advice, status, detail: text, code: failure };
+  return Buffer.from(`${JSON.stringify(document)}\n`);
+}
+
+/** A failure becomes a reply: here and nowhere else. `x-heddle-failure` names the failure for programs. */
+export function replyFailure(exchange: Exchange, heads: HeadPool, failure: FailureCode, body: Buffer): void {
   const fields: [string, string][] = [
     ['content-type', 'application/problem+json'],
     ['content-length', String(body.length)],
@@ -36,7 +36,7 @@ export function replyFailure(exchange: Exchange, heads: HeadPool, failure: Failu
   if (failure === 'method-not-allowed') fields.push(['allow', 'GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH, CONNECT']);
   if (failure === 'overload') fields.push(['retry-after', String(RETRY_AFTER_S)]);
   const head = heads.take();
-  composeReply(head, status, fields);
+  composeReply(head, FAILURES[failure].status, fields);
   startReply(head);
   feedHead(head, head.bytes, 0, 0, OWN_HEAD);
   NO_EDITS.reset(0);

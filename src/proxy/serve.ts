@@ -1,9 +1,19 @@
 import { Timer, type TimerOwner } from '../lib/timer-wheel.ts';
-import type { FailureCode } from '../model/failure.ts';
 import { isIdempotent, mayRetry } from './attempt.ts';
 import type { LiveBackend } from './balance.ts';
 import { decide, type Decision, type Plan } from './decide.ts';
-import { bringsRequestId, editReply, editRequest, looped, makeRequestId, requestIdRoom } from './filter.ts';
+import { FAILURES, type FailureCode } from '../model/failure.ts';
+import { type ExchangeObserver, ExchangeRecord, type ServiceMeter } from '../telemetry.ts';
+import {
+  beginTrace,
+  bringsRequestId,
+  describeHeaders,
+  describeRequest,
+  editReply,
+  editRequest,
+  makeRequestId,
+  requestIdRoom,
+} from './filter.ts';
 import {
   type Carrier,
   type CarrierOwner,
@@ -15,7 +25,7 @@ import {
   type HttpContext,
   METHOD,
 } from './http.ts';
-import { replyFailure } from './reply.ts';
+import { failureBody, replyFailure } from './reply.ts';
 import type { CarrierWaiter, LiveEndpoint } from './upstream.ts';
 
 /** What all exchanges of a worker share. */
@@ -25,6 +35,11 @@ export interface ServeContext extends HttpContext {
   /** Scratch: used within one call only. */
   readonly decision: Decision;
   readonly edits: Edits;
+  /** Reads what is known of each exchange, when it has ended. */
+  readonly observer: ExchangeObserver;
+  /** Of exchanges that found no backend. */
+  readonly unrouted: ServiceMeter;
+  readonly traceSample: number;
 }
 
 const STAGE = {
@@ -58,13 +73,16 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   #exchange!: Exchange;
   readonly #timer = new Timer(this);
   readonly #requestId = requestIdRoom();
+  readonly #record = new ExchangeRecord();
+  #meter!: ServiceMeter;
   #stage: number = STAGE.idle;
+  /** What came is a request: its head can be read. */
+  #isRequest = false;
   #backend!: LiveBackend;
   #endpoint: LiveEndpoint | undefined = undefined;
   #carrier: Carrier | undefined = undefined;
   #pathStart = 0;
   #pathPrefix!: Buffer;
-  #attempts = 0;
   #attemptMs = 0;
   /** The whole request came with its head. */
   #bodyless = true;
@@ -86,53 +104,63 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   /** For an exchange that begins. An idle connection has none. */
   static of(exchange: Exchange, context: ServeContext): Serving {
     const serving = free.pop() ?? new Serving(context);
-    serving.#exchange = exchange;
+    serving.#begin(exchange);
     return serving;
+  }
+
+  #begin(exchange: Exchange): void {
+    this.#exchange = exchange;
+    this.#meter = this.#context.unrouted;
+    this.#record.startMs = performance.now();
+    this.#record.source = exchange.source.address;
+    this.#record.generation = this.#context.plan.generation;
   }
 
   // 1. Decide.
 
   onRequest(): void {
-    const { plan, decision, wheel, timeouts } = this.#context;
+    const { plan, decision, wheel, timeouts, observer, traceSample } = this.#context;
     const exchange = this.#exchange;
     const { head } = exchange;
+    this.#isRequest = true;
     this.#stage = STAGE.connecting;
-    this.#attempts = 0;
     this.#bodyless = exchange.requestEnded;
     this.#idleMs = timeouts.idleMs;
+    if (!bringsRequestId(head)) makeRequestId(this.#requestId);
+    if (observer.traces) beginTrace(this.#record.trace, head, traceSample);
     decide(head, plan.routes, exchange.source.listenerPort, decision);
     if (decision.failure !== undefined) {
+      this.#meter.begin();
       this.#answer(decision.failure, decision.detail);
       return;
     }
-    if (looped(head)) {
-      this.#answer('loop', 'The Via fields name this mesh more than 16 times');
-      return;
-    }
     this.#backend = plan.backends.get(decision.backend)!;
+    this.#record.backend = this.#backend.backend;
+    this.#meter = this.#backend.meter;
+    this.#meter.begin();
     this.#pathStart = decision.pathStart;
     this.#pathPrefix = decision.pathPrefix;
     this.#replayable = isIdempotent(head.method);
-    if (!bringsRequestId(head)) makeRequestId(this.#requestId);
     wheel.after(this.#timer, timeouts.requestMs);
-    this.#attempt(undefined, false);
+    this.#attempt(undefined, false, this.#record.startMs);
   }
 
   // 2. Attempt: an endpoint, a connection, the request.
 
   /** @param failed the endpoint of the attempt before. @param fresh only a new connection will do. */
-  #attempt(failed: LiveEndpoint | undefined, fresh: boolean): void {
-    const nowMs = performance.now();
+  #attempt(failed: LiveEndpoint | undefined, fresh: boolean, nowMs: number): void {
+    const record = this.#record;
     const endpoint = this.#backend.balancer.pick((Math.random() * 2 ** 32) | 0, nowMs, failed);
     if (endpoint === undefined) {
       this.#answer('no-endpoint', `No endpoint of ${this.#backend.id} is ready`);
       return;
     }
     this.#stage = STAGE.connecting;
-    this.#attempts++;
+    if (++record.attempts > 1) this.#meter.retry();
+    record.endpoint = endpoint.key;
     this.#attemptMs = nowMs;
     this.#endpoint = endpoint;
-    endpoint.active++;
+    endpoint.begin();
     if (this.#exchange.head.method === METHOD.connect) this.#openTunnel(endpoint);
     else endpoint.request(this, fresh);
   }
@@ -146,18 +174,19 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     const failed = this.#endpoint!;
     if (failure !== 'overload') this.#observeFailure(failed);
     this.#detach();
-    if (this.#mayRetry(failure, false, undefined)) this.#attempt(failed, false);
+    this.#recordAttempt(failed, 0, failure);
+    if (this.#mayRetry(failure, false, undefined)) this.#attempt(failed, false, performance.now());
     else this.#answer(failure, detail);
   }
 
   onCarrier(carrier: Carrier): void {
-    const { edits, wheel, timeouts } = this.#context;
+    const { edits, wheel, timeouts, observer } = this.#context;
     const exchange = this.#exchange;
     const { head } = exchange;
     this.#carrier = carrier;
     this.#stage = STAGE.sending;
     this.#requestBlocked = false;
-    editRequest(edits, head, exchange.source, this.#requestId);
+    editRequest(edits, head, exchange.source, this.#requestId, observer.traces ? this.#record.trace : undefined);
     edits.pathStart = this.#pathStart;
     edits.pathPrefix = this.#pathPrefix;
     carrier.start(this, head, edits, this.#bodyless);
@@ -173,6 +202,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   }
 
   onData(bytes: Buffer, start: number, end: number): void {
+    this.#record.requestBytes += end - start;
     if (this.#stage === STAGE.connecting) {
       this.#retain(bytes, start, end);
       this.#exchange.pause();
@@ -214,11 +244,16 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   }
 
   onReply(head: Head): void {
-    const { edits, timeouts } = this.#context;
+    const { edits, timeouts, observer } = this.#context;
+    const record = this.#record;
     const nowMs = performance.now();
-    this.#endpoint!.observe(nowMs - this.#attemptMs, nowMs);
+    record.upstreamMs = nowMs - this.#attemptMs;
+    record.status = head.status;
+    this.#recordAttempt(this.#endpoint!, head.status, undefined);
+    this.#endpoint!.observe(record.upstreamMs, nowMs);
     this.#stage = STAGE.relaying;
     this.#forget();
+    if (observer.watched) record.replyHeaders = describeHeaders(head);
     const streams = head.status === 101 || this.#exchange.head.method === METHOD.connect || isStream(head);
     this.#idleMs = streams ? timeouts.streamIdleMs : timeouts.idleMs;
     this.#touch();
@@ -227,6 +262,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   }
 
   onReplyData(bytes: Buffer, start: number, end: number): void {
+    this.#record.replyBytes += end - start;
     this.#touch();
     if (this.#exchange.data(bytes, start, end)) return;
     this.#replyBlocked = true;
@@ -248,6 +284,8 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   onFinished(): void {
     this.#detach();
     this.#forget();
+    this.#tell();
+    this.#isRequest = false;
     this.#stage = STAGE.idle;
     this.#trailers = undefined;
     this.#requestBlocked = false;
@@ -256,6 +294,28 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
       this.#context.wheel.rest(this.#timer);
       free.push(this);
     } else this.#context.wheel.remove(this.#timer);
+  }
+
+  /** What is known of it, to those who count, log and watch. */
+  #tell(): void {
+    const { observer } = this.#context;
+    const record = this.#record;
+    record.endMs = performance.now();
+    this.#meter.end(record.status, record.failure, record.durationMs);
+    this.#meter.bytes(record.requestBytes, record.replyBytes);
+    if (record.trace.sampled) this.#meter.exemplar(record.durationMs, record.trace.traceId);
+    if (observer.wants(record)) {
+      const text = this.#isRequest ? describeRequest(this.#exchange.head, this.#requestId) : undefined;
+      observer.onExchange(record, text);
+    }
+    record.reset();
+  }
+
+  /** For spans, which say how each attempt went. @param status of its reply; 0: none. */
+  #recordAttempt({ endpoint: { address, port } }: LiveEndpoint, status: number, failure: FailureCode | undefined): void {
+    const { trace, attemptList } = this.#record;
+    if (!trace.sampled) return;
+    attemptList.push({ address, port, startMs: this.#attemptMs, endMs: performance.now(), status, failure });
   }
 
   // What goes wrong.
@@ -267,15 +327,18 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     if (!carrier.reused) this.#observeFailure(failed);
     this.#carrier = undefined;
     this.#detach();
-    if (relaying && !this.#exchange.retract()) this.#exchange.abort();
+    if (relaying && !this.#exchange.retract()) this.#cut(failure, detail);
     else if (relaying) this.#answer(failure, detail);
-    else if (this.#mayRetry(failure, true, carrier)) this.#attempt(failed, carrier.reused);
-    else this.#answer(failure, detail);
+    else {
+      this.#recordAttempt(failed, 0, failure);
+      if (this.#mayRetry(failure, true, carrier)) this.#attempt(failed, carrier.reused, performance.now());
+      else this.#answer(failure, detail);
+    }
   }
 
   #mayRetry(failure: FailureCode, written: boolean, carrier: Carrier | undefined): boolean {
     return mayRetry(failure, {
-      count: this.#attempts,
+      count: this.#record.attempts,
       written,
       idempotent: isIdempotent(this.#exchange.head.method),
       replayable: this.#bodyless || this.#replayable,
@@ -287,18 +350,27 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
 
   /** A failed attempt counts as a slow one, else the endpoint that fails fastest would get the most. */
   #observeFailure(endpoint: LiveEndpoint): void {
+    endpoint.meter.failed();
     endpoint.observe(this.#context.timeouts.connectMs, performance.now());
   }
 
   onRefused(failure: FailureCode, detail: string): void {
     const began = this.#stage === STAGE.relaying;
-    this.#giveUp();
-    if (began) this.#exchange.abort();
+    this.#giveUp(failure);
+    if (!this.#isRequest) this.#meter.begin();
+    if (began) this.#cut(failure, detail);
     else this.#answer(failure, detail);
   }
 
   onGone(): void {
-    this.#giveUp();
+    this.#record.fail('client-gone', 'The client closed the connection');
+    this.#giveUp('client-gone');
+  }
+
+  /** The reply has begun and cannot be completed. */
+  #cut(failure: FailureCode, detail: string): void {
+    this.#record.fail(failure, detail);
+    this.#exchange.abort();
   }
 
   onTimer(nowMs: number): void {
@@ -306,6 +378,11 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
       this.#idle(nowMs);
     else if (this.#stage !== STAGE.done)
       this.#timeOut('reply-timeout', `No answer of ${this.#backend.id} within ${this.#context.timeouts.requestMs} ms`);
+  }
+
+  onDefect(): void {
+    this.#giveUp('internal');
+    this.#cut('internal', 'A defect in Heddle');
   }
 
   /** Nothing was passed on for a while. A receiver that takes little by little is not idle. */
@@ -316,8 +393,9 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     if (blocked && nowMs - this.#movedMs < this.#idleMs) {
       this.#context.wheel.after(this.#timer, this.#idleMs / LOOKS);
     } else if (this.#stage === STAGE.relaying) {
-      this.#giveUp();
-      this.#exchange.abort();
+      this.#giveUp('reply-stalled');
+      if (this.#replyBlocked) this.#cut('client-gone', `The client took nothing of the reply for ${this.#idleMs} ms`);
+      else this.#cut('reply-stalled', `Nothing came of the reply for ${this.#idleMs} ms`);
     } else if (this.#requestBlocked)
       this.#timeOut('reply-stalled', `The endpoint took nothing of the request for ${this.#idleMs} ms`);
     else this.#timeOut('body-timeout', `Nothing came of the request body for ${this.#idleMs} ms`);
@@ -325,7 +403,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
 
   #timeOut(failure: FailureCode, detail: string): void {
     if (failure !== 'body-timeout' && this.#endpoint !== undefined) this.#observeFailure(this.#endpoint);
-    this.#giveUp();
+    this.#giveUp(failure);
     this.#answer(failure, detail);
   }
 
@@ -334,14 +412,21 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     const { heads, wheel } = this.#context;
     this.#stage = STAGE.done;
     this.#forget();
+    this.#record.fail(failure, detail);
+    this.#record.status = FAILURES[failure].status;
     wheel.rest(this.#timer);
     // Behind a CONNECT that is refused may come what was meant for the tunnel.
     if (!this.#exchange.requestEnded || this.#exchange.head.method === METHOD.connect) this.#exchange.closeAfter();
-    replyFailure(this.#exchange, heads, failure, detail);
+    const body = failureBody(failure, detail);
+    // Before the reply, with which the exchange may be over.
+    if (this.#exchange.head.method !== METHOD.head) this.#record.replyBytes = body.length;
+    replyFailure(this.#exchange, heads, failure, body);
   }
 
   /** The attempt under way is not wanted any more. */
-  #giveUp(): void {
+  #giveUp(failure: FailureCode): void {
+    const endpoint = this.#endpoint;
+    if (endpoint !== undefined && this.#stage !== STAGE.relaying) this.#recordAttempt(endpoint, 0, failure);
     this.#carrier?.abort();
     this.#endpoint?.withdraw(this);
     this.#carrier = undefined;
@@ -350,7 +435,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   }
 
   #detach(): void {
-    if (this.#endpoint !== undefined) this.#endpoint.active--;
+    this.#endpoint?.end();
     this.#endpoint = undefined;
     this.#carrier = undefined;
   }

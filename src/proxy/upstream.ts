@@ -1,10 +1,19 @@
 import { PeakEwma } from '../lib/ewma.ts';
-import type { Endpoint } from '../model/snapshot.ts';
+import type { MeterMemory } from '../model/message.ts';
+import { type Endpoint, endpointKey } from '../model/snapshot.ts';
+import { EndpointMeter } from '../telemetry.ts';
 import type { Carrier, HttpContext } from './http.ts';
 import { type CarrierWaiter, Pool, type WaitingRoom } from './upstream/pool.ts';
 import { Tunnel } from './upstream/tunnel.ts';
 
 export type { CarrierWaiter, WaitingRoom };
+
+/** What the endpoints of a worker share. */
+export interface UpstreamContext extends HttpContext {
+  readonly meters: MeterMemory;
+  /** Column of the meters. */
+  readonly worker: number;
+}
 
 /** Before the first answer an endpoint counts as quick, so that a new one is tried soon. */
 const LATENCY_FIRST_MS = 1;
@@ -15,31 +24,49 @@ const LATENCY_DECAY_MS = 10_000;
  * is named again.
  */
 export class LiveEndpoint {
-  readonly address: string;
-  readonly port: number;
+  /** As logs and metrics name it. */
+  readonly key: string;
+  /** Of the meters. */
+  readonly row: number;
+  readonly meter: EndpointMeter;
+  readonly endpoint: Endpoint;
   /** Attempts under way. */
-  active = 0;
+  #active = 0;
   #tunnels = 0;
   readonly #latency: PeakEwma;
   readonly #pool: Pool;
   readonly #context: HttpContext;
 
-  constructor({ address, port }: Endpoint, context: HttpContext, room: WaitingRoom) {
-    this.address = address;
-    this.port = port;
+  constructor(endpoint: Endpoint, row: number, context: UpstreamContext, room: WaitingRoom) {
+    this.key = endpointKey(endpoint);
+    this.row = row;
+    this.meter = new EndpointMeter(context.meters, context.worker, row);
+    this.endpoint = endpoint;
     this.#context = context;
     this.#latency = new PeakEwma(LATENCY_FIRST_MS, LATENCY_DECAY_MS, context.wheel.nowMs);
-    this.#pool = new Pool(address, port, context, room);
+    this.#pool = new Pool(endpoint, context, this.meter, room);
   }
 
   /** What one more attempt would cost here: the smaller, the better. */
   cost(nowMs: number): number {
-    return (this.active + 1) * this.#latency.value(nowMs);
+    return (this.#active + 1) * this.#latency.value(nowMs);
+  }
+
+  /** An attempt begins here. */
+  begin(): void {
+    this.#active++;
+    this.meter.begin();
+  }
+
+  /** It is over, however it ended. */
+  end(): void {
+    this.#active--;
+    this.meter.end();
   }
 
   /** @param latencyMs from the start of an attempt to its reply head; of a failed one, what it should count as. */
   observe(latencyMs: number, nowMs: number): void {
-    this.#latency.add(latencyMs, nowMs);
+    this.meter.latency(this.#latency.add(latencyMs, nowMs));
   }
 
   /** A connection that can carry HTTP exchanges. */
@@ -55,7 +82,7 @@ export class LiveEndpoint {
   tunnel(waiter: CarrierWaiter): Carrier | undefined {
     if (this.#tunnels >= this.#context.limits.upstreamConnections) return undefined;
     this.#tunnels++;
-    return Tunnel.dial(this, this.#context, waiter, () => {
+    return Tunnel.dial(this.endpoint, this.#context, waiter, () => {
       this.#tunnels--;
     });
   }

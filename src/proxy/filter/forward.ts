@@ -1,4 +1,5 @@
 import { ID_LENGTH, writeRandomId } from '../../lib/random.ts';
+import type { TraceContext } from '../../telemetry.ts';
 import {
   DROP_FROM_REPLY,
   DROP_FROM_REQUEST,
@@ -9,6 +10,7 @@ import {
   type Head,
   type Source,
 } from '../http.ts';
+import { editTrace } from './trace.ts';
 
 /** Our name in Via fields (RFC 9110 section 7.6.3). */
 const PSEUDONYM = 'heddle';
@@ -45,8 +47,15 @@ export function sourceLines(address: string): Buffer {
  * What becomes of a request's head on its way to an endpoint: who sent it (x-forwarded-*, in place of whatever the client
  * claimed, unless it is believed), through whom it went (Via), and which one it is (x-request-id).
  * @param requestId bytes of the id, for requests that bring none; filled by `makeRequestId`.
+ * @param trace that the request belongs to; undefined: tracing is off, and what the client sent goes on.
  */
-export function editRequest(edits: Edits, head: Head, source: Source, requestId: Buffer): void {
+export function editRequest(
+  edits: Edits,
+  head: Head,
+  source: Source,
+  requestId: Buffer,
+  trace: TraceContext | undefined,
+): void {
   if (source.trusted) editTrustedRequest(edits, head, source);
   else {
     edits.reset(DROP_FROM_REQUEST);
@@ -68,6 +77,7 @@ export function editRequest(edits: Edits, head: Head, source: Source, requestId:
     edits.put(requestId);
     edits.put(CRLF);
   }
+  if (trace !== undefined) editTrace(edits, trace);
 }
 
 /** Has the request an id that goes on? */

@@ -162,8 +162,8 @@ export function composeReply(
 
 function writeUpgrade(head: Head): void {
   outbox.put(UPGRADE);
-  const at = head.find(FIELD.upgrade) * FIELD_STRIDE;
-  outbox.copy(head.bytes, head.base + head.fields[at + 2]!, head.base + head.fields[at + 3]!);
+  const index = head.find(FIELD.upgrade);
+  outbox.copy(head.bytes, head.base + head.startOf(index), head.base + head.endOf(index));
   outbox.put(CRLF);
 }
 

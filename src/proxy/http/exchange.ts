@@ -83,7 +83,7 @@ export interface Carrier {
   readonly replyBegan: boolean;
   /** Sends the head. `ended`: no body follows, `end` is not called. */
   start(owner: CarrierOwner, head: Head, edits: Edits, ended: boolean): void;
-  /** Payload of the request. False: wait for `onDrain`. */
+  /** Payload of the request. False: wait for `onCarrierDrain`. */
   data(bytes: Buffer, start: number, end: number): boolean;
   end(trailers: Head | undefined): void;
   /** Stop and go on reading the reply. */

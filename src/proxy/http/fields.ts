@@ -1,6 +1,7 @@
 /**
  * Field names that the proxy has to know, and what becomes of them. A name is found by a hash that the parser computes
- * while it checks the characters, so that unknown names cost one table look-up.
+ * while it checks the characters, so that unknown names cost one table look-up. Kinds are bits of sets: at most 31. Those whose
+ * values say something about a message stand from `connection` to `expect` (http/meaning.ts).
  */
 export const FIELD = {
   other: 0,
@@ -33,6 +34,8 @@ export const FIELD = {
   contentType: 23,
   /** Never sensible behind a body: they frame, route, authenticate or steer a message (RFC 9110 section 6.5.1). */
   notInTrailers: 24,
+  traceparent: 25,
+  tracestate: 26,
 } as const;
 
 const NAMES: Readonly<Record<string, number>> = {
@@ -59,6 +62,8 @@ const NAMES: Readonly<Record<string, number>> = {
   'x-heddle-attempt': FIELD.heddleHint,
   'x-heddle-timeout-ms': FIELD.heddleHint,
   'content-type': FIELD.contentType,
+  'traceparent': FIELD.traceparent,
+  'tracestate': FIELD.tracestate,
   ...Object.fromEntries(
     [
       'age',
@@ -218,6 +223,8 @@ export const DROP_FROM_TRAILERS = kinds(
   FIELD.underscore,
   FIELD.contentType,
   FIELD.notInTrailers,
+  FIELD.traceparent,
+  FIELD.tracestate,
 );
 /** Kinds that a Connection field cannot take out of a message: framing and routing survive. */
 export const NOT_NOMINABLE = kinds(FIELD.contentLength, FIELD.transferEncoding, FIELD.host);

@@ -9,43 +9,17 @@ import { replyFraming, requestFraming } from './framing.ts';
 import { type Head, METHOD } from './head.ts';
 import { requestIsSound } from './meaning.ts';
 import { feedHead, PARSE_MORE, PARSE_REFUSED, startRequest } from './parse.ts';
+import {
+  DISCARDED_BYTES_MAX,
+  FRESH_MS,
+  GONE_AFTER_MS,
+  GONE_STALLED_MS,
+  LINGER_MS,
+  PHASE,
+  SURE_BYTES,
+} from './h1-downstream/phase.ts';
 import { outbox, type Wire, type WireOwner } from './wire.ts';
 
-/** In the order of a connection's life: some are compared. */
-const PHASE = {
-  /** Nothing has come yet. */
-  fresh: 0,
-  /** Between two requests. */
-  idle: 1,
-  head: 2,
-  /** A request with a body that is still coming. */
-  body: 3,
-  /** The request is complete, its reply is not. */
-  reply: 4,
-  /** Switched protocols, or CONNECT: bytes without meaning to us. */
-  tunnel: 5,
-  /** The reply is out before the request was complete: the rest of its body is thrown away. */
-  discarding: 6,
-  /** All is said; what still comes is thrown away until the client has read it (RFC 9112 section 9.6). */
-  lingering: 7,
-  closed: 8,
-} as const;
-
-/** How long a client may take to read what was said last. */
-const LINGER_MS = 2000;
-/** How long a connection that just came may take to its first byte, once no more are wanted. */
-const FRESH_MS = 250;
-/** Of an answered request's body: a client that still sends more does not listen. */
-const DISCARDED_BYTES_MAX = 1024 * 1024;
-/** Fits the first window of any client (RFC 6928 section 2). */
-const SURE_BYTES = 8 * 1024;
-/**
- * A FIN behind a complete request is nearly always a client that is gone, seldom one that only closed its sending side. A
- * reply that comes at once serves the second, and the first costs its upstream no more than this.
- */
-const GONE_AFTER_MS = 40;
-/** The same once the reply has begun: as long as it flows, a client that is gone is found by what it refuses. */
-const GONE_STALLED_MS = 1000;
 const BLANK_LINES_MAX = 4;
 const CR = 13;
 const LF = 10;
@@ -462,6 +436,10 @@ export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, 
         else this.#wire.reset();
       }
     }
+  }
+
+  onDefect(): void {
+    this.#wire.reset();
   }
 
   closeIdle(): void {

@@ -164,18 +164,29 @@ export class Head {
     return -1;
   }
 
+  /** The last field of a kind. */
+  last(kind: number): number {
+    for (let index = this.count - 1; index >= 0; index--)
+      if (this.fields[index * FIELD_STRIDE + KIND] === kind) return index;
+    return -1;
+  }
+
   value(index: number): string {
-    const at = index * FIELD_STRIDE;
-    return this.text(this.fields[at + VALUE_START]!, this.fields[at + VALUE_END]!);
+    return this.text(this.startOf(index), this.endOf(index));
+  }
+
+  startOf(index: number): number {
+    return this.fields[index * FIELD_STRIDE + VALUE_START]!;
+  }
+
+  endOf(index: number): number {
+    return this.fields[index * FIELD_STRIDE + VALUE_END]!;
   }
 
   /** Does the value of the field start with this lower-case text, in any case? */
   valueStarts(index: number, lower: Uint8Array): boolean {
-    const at = index * FIELD_STRIDE;
-    const start = this.fields[at + VALUE_START]!;
-    return (
-      start + lower.length <= this.fields[at + VALUE_END]! && startsIgnoringCase(this.bytes, this.base + start, lower)
-    );
+    const start = this.startOf(index);
+    return start + lower.length <= this.endOf(index) && startsIgnoringCase(this.bytes, this.base + start, lower);
   }
 
   /** All values of a kind, as RFC 9110 section 5.3 joins them. For rare paths: it makes strings. */

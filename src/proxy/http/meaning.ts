@@ -1,6 +1,16 @@
 import { Authority } from './authority.ts';
 import { equalsIgnoringCase, FIELD, fieldKind } from './fields.ts';
-import { FIELD_STRIDE, FORM, type Head, METHOD } from './head.ts';
+import {
+  FIELD_STRIDE,
+  FORM,
+  type Head,
+  KIND,
+  LINE_START,
+  METHOD,
+  NAME_END,
+  VALUE_END,
+  VALUE_START,
+} from './head.ts';
 
 /** What the lines of a head mean for framing and routing, read as the parser completes them. */
 
@@ -22,11 +32,11 @@ export function endField(head: Head, bytes: Buffer, base: number, lineEnd: numbe
   const kind = fieldKind(bytes, base + head.lineStart, base + head.nameEnd, head.nameHash);
   const at = head.count * FIELD_STRIDE;
   const { fields } = head;
-  fields[at] = head.lineStart;
-  fields[at + 1] = head.nameEnd;
-  fields[at + 2] = head.valueStart;
-  fields[at + 3] = valueEnd;
-  fields[at + 4] = kind;
+  fields[at + LINE_START] = head.lineStart;
+  fields[at + NAME_END] = head.nameEnd;
+  fields[at + VALUE_START] = head.valueStart;
+  fields[at + VALUE_END] = valueEnd;
+  fields[at + KIND] = kind;
   head.count++;
   head.present |= 1 << kind;
   if (kind < FIELD.connection || kind > FIELD.expect || head.trailers) return true;

@@ -3,8 +3,8 @@ import type { TimerOwner } from '../../lib/timer-wheel.ts';
 
 /**
  * A TCP connection as the codecs want it: bytes come as ranges of one buffer that all connections of the thread share, and
- * what is written in one turn leaves in one write. `net` gives every read a buffer of its own, which costs 15 to 30 % more
- *; the `onread` option avoids that, but accepted sockets do not take it, so their handle is
+ * what is written in one turn leaves in one write. `net` gives every read a buffer of its own, which costs 15 to 30 % more;
+ * the `onread` option avoids that, but accepted sockets do not take it, so their handle is
  * wrapped anew. Where a Node does not let us, reads fall back to 'data' events.
  */
 export interface WireOwner {
@@ -87,6 +87,8 @@ export function runTimer(owner: TimerOwner, nowMs: number): void {
     owner.onTimer(nowMs);
   } catch (error) {
     reportDefect(error);
+    // The wheel has forgotten the timer: without it the connection could hang for ever.
+    owner.onDefect?.();
   }
   outbox.flush();
 }

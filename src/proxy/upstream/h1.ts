@@ -1,5 +1,6 @@
 import { Timer, type TimerOwner } from '../../lib/timer-wheel.ts';
 import type { FailureCode } from '../../model/failure.ts';
+import { endpointKey } from '../../model/snapshot.ts';
 import {
   BodyReader,
   type BodySink,
@@ -60,7 +61,7 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
     const connection = new H1Upstream(pool, context);
     const { wheel, timeouts, limits } = context;
     wheel.after(connection.#timer, timeouts.connectMs);
-    connection.#wire = Wire.dial(pool.address, pool.port, connection, limits.buffer);
+    connection.#wire = Wire.dial(pool.endpoint.address, pool.endpoint.port, connection, limits.buffer);
   }
 
   get alive(): boolean {
@@ -294,6 +295,10 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
     else this.#wire.close();
   }
 
+  onDefect(): void {
+    this.#wire.close();
+  }
+
   onClose(): void {
     const dialing = this.#phase === PHASE.dialing;
     const { heads, wheel } = this.#context;
@@ -311,8 +316,8 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
     else if (this.#timedOut)
       this.#pool.dialFailed(
         'connect-timeout',
-        `No connection to ${this.#pool.address} within ${this.#context.timeouts.connectMs} ms`,
+        `No connection to ${endpointKey(this.#pool.endpoint)} within ${this.#context.timeouts.connectMs} ms`,
       );
-    else this.#pool.dialFailed('connect-failed', `No connection to ${this.#pool.address} port ${this.#pool.port}`);
+    else this.#pool.dialFailed('connect-failed', `No connection to ${endpointKey(this.#pool.endpoint)}`);
   }
 }

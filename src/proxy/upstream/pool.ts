@@ -1,4 +1,6 @@
 import type { FailureCode } from '../../model/failure.ts';
+import type { Endpoint } from '../../model/snapshot.ts';
+import type { EndpointMeter } from '../../telemetry.ts';
 import type { Carrier, HttpContext } from '../http.ts';
 import { H1Upstream } from './h1.ts';
 
@@ -19,9 +21,9 @@ export interface WaitingRoom {
  * and whichever connection is free first is his.
  */
 export class Pool {
-  readonly address: string;
-  readonly port: number;
+  readonly endpoint: Endpoint;
   readonly #context: HttpContext;
+  readonly #meter: EndpointMeter;
   readonly #room: WaitingRoom;
   readonly #idle: H1Upstream[] = [];
   readonly #waiters = new Set<CarrierWaiter>();
@@ -31,10 +33,10 @@ export class Pool {
   #waiting = 0;
   #closed = false;
 
-  constructor(address: string, port: number, context: HttpContext, room: WaitingRoom) {
-    this.address = address;
-    this.port = port;
+  constructor(endpoint: Endpoint, context: HttpContext, meter: EndpointMeter, room: WaitingRoom) {
+    this.endpoint = endpoint;
     this.#context = context;
+    this.#meter = meter;
     this.#room = room;
   }
 
@@ -43,8 +45,12 @@ export class Pool {
     const { limits } = this.#context;
     let kept = fresh ? undefined : this.#idle.pop();
     // One that broke in this turn of the event loop tells so only at its end.
-    while (kept?.alive === false) kept = this.#idle.pop();
+    while (kept?.alive === false) {
+      this.#meter.idle(-1);
+      kept = this.#idle.pop();
+    }
     if (kept !== undefined) {
+      this.#meter.idle(-1);
       waiter.onCarrier(kept);
       return;
     }
@@ -64,6 +70,7 @@ export class Pool {
   /** The endpoint is no longer in the plan: what runs may end, nothing is kept. */
   close(): void {
     this.#closed = true;
+    this.#meter.idle(-this.#idle.length);
     for (const connection of this.#idle.splice(0)) connection.abort();
   }
 
@@ -80,12 +87,16 @@ export class Pool {
     this.#count();
     if (waiter !== undefined) waiter.onCarrier(connection);
     else if (this.#closed) connection.abort();
-    else this.#idle.push(connection);
+    else {
+      this.#idle.push(connection);
+      this.#meter.idle(1);
+    }
   }
 
   dialFailed(failure: FailureCode, detail: string): void {
     this.#dialing--;
     this.#connections--;
+    this.#meter.connection(-1);
     const waiter = this.#first();
     this.#dialForWaiters();
     waiter?.onNoCarrier(failure, detail);
@@ -94,11 +105,14 @@ export class Pool {
   /** The connection is about to close: from now on it is nobody's. */
   retire(connection: H1Upstream): void {
     const index = this.#idle.lastIndexOf(connection);
-    if (index >= 0) this.#idle.splice(index, 1);
+    if (index < 0) return;
+    this.#idle.splice(index, 1);
+    this.#meter.idle(-1);
   }
 
   closed(): void {
     this.#connections--;
+    this.#meter.connection(-1);
     this.#dialForWaiters();
   }
 
@@ -111,6 +125,7 @@ export class Pool {
   #dial(): void {
     this.#connections++;
     this.#dialing++;
+    this.#meter.connection(1);
     H1Upstream.dial(this, this.#context);
   }
 
@@ -122,7 +137,9 @@ export class Pool {
 
   #count(): void {
     const waiting = Math.max(0, this.#waiters.size - this.#dialing);
+    if (waiting === this.#waiting) return;
     this.#room.waiting += waiting - this.#waiting;
+    this.#meter.waiting(waiting - this.#waiting);
     this.#waiting = waiting;
   }
 }

@@ -119,6 +119,10 @@ export class Tunnel implements Carrier, DialOwner, TimerOwner {
     waiter?.onNoCarrier('connect-timeout', `No connection within ${this.#context.timeouts.connectMs} ms`);
   }
 
+  onDefect(): void {
+    this.#wire.close();
+  }
+
   onClose(): void {
     this.#context.wheel.remove(this.#timer);
     this.#onClosed();

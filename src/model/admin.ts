@@ -1,0 +1,234 @@
+import type { FailureCode } from './failure.ts';
+
+/**
+ * What the admin API answers, for those who make it (control/admin) and those who read it (the client commands). Plain JSON.
+ * Times of day are RFC 3339 text in UTC; durations are milliseconds; counters only grow while the node runs.
+ */
+
+/** `GET /services` */
+export interface ServicesAnswer {
+  readonly generation: number;
+  /** By namespace and name. */
+  readonly services: readonly ServiceView[];
+}
+
+export interface ServiceView {
+  readonly namespace: string;
+  readonly name: string;
+  /** Opted in: may be addressed. */
+  readonly enabled: boolean;
+  readonly ports: readonly { readonly port: number; readonly name: string }[];
+  /** Over all ports: those that may get traffic now, and all that are known. */
+  readonly endpointsUsed: number;
+  readonly endpointsKnown: number;
+  /** Number of problems that name it. */
+  readonly problems: number;
+}
+
+/** `GET /endpoints` */
+export interface EndpointsAnswer {
+  readonly generation: number;
+  readonly endpoints: readonly EndpointView[];
+}
+
+export interface EndpointView {
+  readonly namespace: string;
+  /** Of the Service. */
+  readonly name: string;
+  readonly port: number;
+  /** `10.1.2.3:8080`, `[fd00::1]:8080` */
+  readonly address: string;
+  readonly state: 'used' | 'unused';
+  /** Why it gets nothing; empty where it is used. */
+  readonly reason: string;
+  /** Attempts under way. */
+  readonly active: number;
+  /** Peak-sensitive mean of the time to a reply head; 0: none yet. */
+  readonly latencyMs: number;
+  readonly attempts: number;
+  readonly failures: number;
+  readonly connections: number;
+  readonly connectionsIdle: number;
+  /** Exchanges that wait for a connection. */
+  readonly waiting: number;
+}
+
+/** `GET /routes` */
+export interface RoutesAnswer {
+  readonly generation: number;
+  readonly routes: readonly RouteView[];
+}
+
+export interface RouteView {
+  readonly namespace: string;
+  readonly name: string;
+  readonly enabled: boolean;
+  /** Authorities that reach it. */
+  readonly authorities: readonly string[];
+  readonly ports: readonly { readonly port: number; readonly name: string; readonly backend: string }[];
+}
+
+/** `GET /problems` */
+export interface ProblemsAnswer {
+  readonly problems: readonly ProblemView[];
+}
+
+export interface ProblemView {
+  /** `Service shop/orders`, or a file. */
+  readonly object: string;
+  /** Empty where the whole object is meant. */
+  readonly field: string;
+  readonly expected: string;
+  readonly got: string;
+  readonly file: string | null;
+  readonly line: number | null;
+  /** All of it in one line. */
+  readonly text: string;
+}
+
+/** `GET /stats`: counters since the start, from which rates are made by looking twice. */
+export interface StatsAnswer {
+  /** Monotonic clock of the node. */
+  readonly timeMs: number;
+  /** Upper bounds of all but the last entry of `durations`. */
+  readonly boundsMs: readonly number[];
+  /** By namespace, name and port; exchanges without a Service have empty names and port 0. */
+  readonly backends: readonly BackendStats[];
+  readonly workers: readonly WorkerStats[];
+}
+
+export interface BackendStats {
+  readonly namespace: string;
+  readonly name: string;
+  readonly port: number;
+  readonly active: number;
+  /** Exchanges that have ended. */
+  readonly requests: number;
+  /** Of these, those that ended with a mesh failure or a status from 500 on. */
+  readonly failed: number;
+  readonly retries: number;
+  readonly requestBytes: number;
+  readonly replyBytes: number;
+  readonly durationSumMs: number;
+  /** By status, by class for rare ones, and `none` where no reply was given. */
+  readonly statuses: Readonly<Record<string, number>>;
+  readonly failures: Readonly<Partial<Record<FailureCode, number>>>;
+  /** Number of exchanges in each bucket of duration. */
+  readonly durations: readonly number[];
+}
+
+/** How a worker is, as its supervisor sees it. */
+export interface WorkerStatus {
+  readonly worker: number;
+  readonly state: 'starting' | 'ready' | 'stuck' | 'down';
+  /** In force; 0: none. */
+  readonly generation: number;
+  readonly restarts: number;
+  /** Share of the time in which its event loop was busy, since it started. */
+  readonly utilization: number;
+}
+
+export interface WorkerStats extends WorkerStatus {
+  readonly connections: number;
+  readonly loopLagMs: number;
+  readonly heapBytes: number;
+}
+
+/** `GET /config` */
+export interface ConfigAnswer {
+  readonly version: string;
+  readonly settings: readonly EffectiveSetting[];
+}
+
+export interface EffectiveSetting {
+  /** Without the dashes. */
+  readonly name: string;
+  /** As it would be written. */
+  readonly value: string;
+  readonly origin: 'flag' | 'environment' | 'file' | 'default';
+}
+
+/** `GET /generations` */
+export interface GenerationsAnswer {
+  readonly current: number;
+  /** Newest first; the last hundred. */
+  readonly generations: readonly GenerationView[];
+}
+
+export interface GenerationView {
+  readonly generation: number;
+  readonly time: string;
+  /** What changed, as `namespace/name` and `namespace/name:port`; each list is cut at a hundred. */
+  readonly routesChanged: readonly string[];
+  readonly routesGone: readonly string[];
+  readonly backendsChanged: readonly string[];
+  readonly backendsGone: readonly string[];
+  readonly workers: readonly WorkerGeneration[];
+}
+
+export interface WorkerGeneration {
+  readonly worker: number;
+  /** `kept`: it could not apply this generation and keeps the one before. */
+  readonly state: 'pending' | 'applied' | 'kept';
+  /** From publication to the worker's answer. */
+  readonly afterMs: number | null;
+  /** Why it was kept. */
+  readonly reason: string | null;
+}
+
+/** `GET /log-level`, and the body of `PUT /log-level` */
+export interface LogLevelAnswer {
+  readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
+}
+
+/** `POST /trace-probe`: one span sent on its way, and where it came to. */
+export interface TraceProbeAnswer {
+  readonly ok: boolean;
+  readonly traceId: string;
+  readonly steps: readonly { readonly step: string; readonly ok: boolean; readonly text: string }[];
+}
+
+/** What a subscriber of `GET /tap` wants to see; all that is given must hold. */
+export interface TapFilter {
+  /** `namespace/name` */
+  readonly service?: string;
+  readonly method?: string;
+  /** Prefix of the path. */
+  readonly path?: string;
+  /** `404`, or a class such as `5xx`. */
+  readonly status?: string;
+  readonly failedOnly?: boolean;
+  /** Share of what matches, from 0 (exclusive) to 1. */
+  readonly sample?: number;
+}
+
+/** One event of `GET /tap` (text/event-stream): an exchange that has ended. */
+export interface TapRecord {
+  readonly time: string;
+  readonly worker: number;
+  readonly source: string;
+  readonly method: string;
+  readonly authority: string;
+  /** Without the query. */
+  readonly path: string;
+  /** `namespace/name:port`; empty where none was found. */
+  readonly backend: string;
+  readonly endpoint: string;
+  /** 0: no reply was given. */
+  readonly status: number;
+  readonly failure: string;
+  readonly detail: string;
+  readonly attempts: number;
+  readonly durationMs: number;
+  /** From the start of the last attempt to its reply head; 0: none came. */
+  readonly upstreamMs: number;
+  readonly requestBytes: number;
+  readonly replyBytes: number;
+  readonly requestId: string;
+  /** Empty where the exchange is not traced. */
+  readonly traceId: string;
+  readonly generation: number;
+  /** Values of those that carry secrets are replaced by an ellipsis. */
+  readonly requestHeaders: readonly (readonly [name: string, value: string])[];
+  readonly replyHeaders: readonly (readonly [name: string, value: string])[];
+}

@@ -1,0 +1,100 @@
+import type { FailureCode } from '../model/failure.ts';
+import type { Backend } from '../model/snapshot.ts';
+import { type AttemptRecord, TraceContext } from './trace.ts';
+
+/** Header lines, for those who watch. */
+export type HeaderList = readonly (readonly [name: string, value: string])[];
+
+/** Text of a request, as ranges of bytes. */
+export interface RequestText {
+  readonly bytes: Buffer;
+  /** HTTP/1.minor */
+  readonly minor: number;
+  readonly methodStart: number;
+  readonly methodEnd: number;
+  /** Path with query. */
+  readonly pathStart: number;
+  readonly pathEnd: number;
+  readonly authorityStart: number;
+  readonly authorityEnd: number;
+  readonly requestId: string;
+  headers(): HeaderList;
+}
+
+/**
+ * What is known of one exchange: written while it runs, read when it has ended by metrics, access log, spans and taps. There is
+ * one for each exchange under way; it is used again for the next. Times are `performance.now()` milliseconds.
+ */
+export class ExchangeRecord {
+  readonly trace = new TraceContext();
+  startMs = 0;
+  endMs = 0;
+  /** Of the plan that it began under. */
+  generation = 0;
+  source = '';
+  backend: Backend | undefined = undefined;
+  /** The endpoint of the last attempt. */
+  endpoint = '';
+  attempts = 0;
+  /** From the start of the last attempt to its reply head; 0: none came. */
+  upstreamMs = 0;
+  /** 0: no reply was given. */
+  status = 0;
+  failure: FailureCode | '' = '';
+  detail = '';
+  /** Payload only. */
+  requestBytes = 0;
+  replyBytes = 0;
+  /** How each attempt went; filled for traced exchanges. */
+  attemptList: AttemptRecord[] = [];
+  /** Filled while somebody watches. */
+  replyHeaders: HeaderList = [];
+
+  /** Ready for the next exchange: nothing of one client may show in the record of another. */
+  reset(): void {
+    this.startMs = 0;
+    this.endMs = 0;
+    this.generation = 0;
+    this.source = '';
+    this.backend = undefined;
+    this.endpoint = '';
+    this.attempts = 0;
+    this.upstreamMs = 0;
+    this.status = 0;
+    this.failure = '';
+    this.detail = '';
+    this.requestBytes = 0;
+    this.replyBytes = 0;
+    this.trace.clear();
+    if (this.attemptList.length > 0) this.attemptList = [];
+    if (this.replyHeaders.length > 0) this.replyHeaders = [];
+  }
+
+  get durationMs(): number {
+    return this.endMs - this.startMs;
+  }
+
+  /** A mesh failure, or a status from 500 on. */
+  get failed(): boolean {
+    return this.failure !== '' || this.status >= 500;
+  }
+
+  /** The first failure is the one that tells. */
+  fail(failure: FailureCode, detail: string): void {
+    if (this.failure !== '') return;
+    this.failure = failure;
+    this.detail = detail;
+  }
+}
+
+/** Who reads records. */
+export interface ExchangeObserver {
+  /** Traceparent is read and written. */
+  readonly traces: boolean;
+  /** Somebody wants to see heads. */
+  readonly watched: boolean;
+  /** Asked at each end: is the text of the request wanted? */
+  wants(record: ExchangeRecord): boolean;
+  /** @param text undefined where what came was no request. */
+  onExchange(record: ExchangeRecord, text: RequestText | undefined): void;
+}
