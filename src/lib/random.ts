@@ -13,12 +13,7 @@ export const ID_LENGTH = 36;
 
 /** Writes a random UUID (RFC 9562, version 4) as text. Returns the offset behind it. */
 export function writeRandomId(target: Uint8Array, at: number): number {
-  if (used + 16 > pool.length) {
-    randomFillSync(pool);
-    used = 0;
-  }
-  const from = used;
-  used += 16;
+  const from = take(16);
   let to = at;
   for (let index = 0; index < 16; index++) {
     if (index === 4 || index === 6 || index === 8 || index === 10) target[to++] = 45;
@@ -29,4 +24,27 @@ export function writeRandomId(target: Uint8Array, at: number): number {
     target[to++] = HEX[byte & 15]!;
   }
   return to;
+}
+
+/** Writes so many random bytes (at most 8192) as lower-case hexadecimal digits. Returns the offset behind them. */
+export function writeRandomHex(target: Uint8Array, at: number, bytes: number): number {
+  const from = take(bytes);
+  let to = at;
+  for (let index = 0; index < bytes; index++) {
+    const byte = pool[from + index]!;
+    target[to++] = HEX[byte >> 4]!;
+    target[to++] = HEX[byte & 15]!;
+  }
+  return to;
+}
+
+/** @returns where so many bytes start in the pool that nobody has had. */
+function take(bytes: number): number {
+  if (used + bytes > pool.length) {
+    randomFillSync(pool);
+    used = 0;
+  }
+  const from = used;
+  used += bytes;
+  return from;
 }

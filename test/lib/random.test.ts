@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ID_LENGTH, writeRandomId } from '../../src/lib/random.ts';
+import { ID_LENGTH, writeRandomHex, writeRandomId } from '../../src/lib/random.ts';
 
 test('an id is a UUID of version 4', () => {
   const target = Buffer.alloc(ID_LENGTH + 2, '.');
@@ -16,4 +16,13 @@ test('no id comes twice, also when the pool is filled anew', () => {
     ids.add(target.toString('latin1'));
   }
   assert.equal(ids.size, 2000);
+});
+
+test('random digits are lower-case hexadecimal, in the place asked for, and differ from the ids before', () => {
+  const target = Buffer.alloc(36, '.');
+  assert.equal(writeRandomHex(target, 2, 16), 34);
+  const text = target.toString('latin1');
+  assert.match(text, /^\.\.[0-9a-f]{32}\.\.$/);
+  writeRandomHex(target, 2, 16);
+  assert.notEqual(target.toString('latin1'), text);
 });

@@ -1,0 +1,73 @@
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { homedir } from 'node:os';
+import path from 'node:path';
+import type { TestContext } from 'node:test';
+import { promisify } from 'node:util';
+
+/** A real server that tests run against: how to get it. */
+export interface ServerRecipe {
+  readonly name: string;
+  /** All that decides what gets built, as text: versions, contents of sources. A change of it builds anew. */
+  readonly key: string;
+  /** Puts the server into an empty folder. An error means that it cannot be had here. */
+  readonly make: (folder: string) => Promise<void>;
+}
+
+/** The folder with the server, or why there is none. */
+export type Provided = { readonly folder: string } | { readonly missing: string };
+
+const BUILD_MS = 300_000;
+const run = promisify(execFile);
+
+/**
+ * Makes a server once for each machine and content, in a cache outside of the tree. Several processes may do so at the same time:
+ * each builds aside, and the first to be ready gives its folder the name.
+ */
+export async function provide({ name, key, make }: ServerRecipe): Promise<Provided> {
+  const digest = createHash('sha256').update(`${process.platform} ${process.arch}\n${key}`).digest('hex').slice(0, 16);
+  const cache = path.join(process.env['XDG_CACHE_HOME'] || path.join(homedir(), '.cache'), 'heddle-tests');
+  const folder = path.join(cache, `${name}-${digest}`);
+  if (existsSync(folder)) return { folder };
+  let aside: string | undefined;
+  try {
+    mkdirSync(cache, { recursive: true });
+    aside = mkdtempSync(path.join(cache, `.${name}-`));
+    await make(aside);
+    renameSync(aside, folder);
+  } catch (error) {
+    if (aside !== undefined) rmSync(aside, { recursive: true, force: true });
+    if (!existsSync(folder)) return { missing: error instanceof Error ? error.message : String(error) };
+  }
+  return { folder };
+}
+
+/**
+ * The folder of the server, or undefined where it cannot be had, and then the test is skipped with the reason. Under CI (variable
+ * CI) its absence is a failure, so that no test is silently never run.
+ */
+export function orSkip(t: TestContext, name: string, provided: Provided): string | undefined {
+  if ('folder' in provided) return provided.folder;
+  const reason = `No ${name} on this machine: ${provided.missing}`;
+  if (process.env['CI']) throw new Error(reason);
+  t.skip(reason);
+  return undefined;
+}
+
+/** Contents of a folder of sources, for the key of a recipe. */
+export function contents(folder: string): string {
+  return readdirSync(folder)
+    .toSorted()
+    .map((file) => `${file}\n${readFileSync(path.join(folder, file), 'utf8')}`)
+    .join('\n');
+}
+
+/** Builds the Go program of a folder of sources, with its modules as go.sum pins them. */
+export async function goBuild(sources: string, target: string): Promise<void> {
+  await run('go', ['build', '-trimpath', '-buildvcs=false', '-mod=readonly', '-o', target, '.'], {
+    cwd: sources,
+    timeout: BUILD_MS,
+    env: { ...process.env, CGO_ENABLED: '0', GOFLAGS: '' },
+  });
+}
