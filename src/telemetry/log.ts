@@ -2,24 +2,20 @@ import { styleText } from 'node:util';
 import { pino } from 'pino';
 import type { Settings } from '../model/settings.ts';
 
-/** The program's own log: a short sentence, and what it is about as fields. */
+/** The program's own log: a short sentence, and what it is about as fields. `level` may be set while it runs. */
 export type Log = pino.Logger;
 
-/** Lines of JSON for machines, or words and `key=value` for people at a terminal. */
-export function createLog({ logLevel, logFormat }: Pick<Settings, 'logLevel' | 'logFormat'>): Log {
-  const options: pino.LoggerOptions = { level: logLevel, base: null };
-  if (logFormat === 'json') {
-    // A full pipe must not stop the thread that accepts connections, and a broken one must not end it.
-    const destination = pino.destination({ dest: 1, sync: false });
-    destination.on('error', () => {});
-    return pino(options, destination);
-  }
-  process.stdout.on('error', () => {});
-  return pino(options, {
-    write: (line: string) => {
-      process.stdout.write(prettyLine(JSON.parse(line) as LogLine));
-    },
-  });
+/**
+ * Lines of JSON for machines, or words and `key=value` for people at a terminal.
+ * @param write takes each line with its line end: the log writes nothing by itself, because a full pipe must not stop the
+ *   thread that accepts connections.
+ */
+export function createLog(
+  { logLevel, logFormat }: Pick<Settings, 'logLevel' | 'logFormat'>,
+  write: (line: string) => unknown = (line) => process.stdout.write(line),
+): Log {
+  const pretty = (line: string): void => void write(prettyLine(JSON.parse(line) as LogLine));
+  return pino({ level: logLevel, base: null }, { write: logFormat === 'json' ? write : pretty });
 }
 
 interface LogLine {
