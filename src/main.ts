@@ -1,20 +1,45 @@
 import { networkInterfaces } from 'node:os';
-import { type Health, openProbes, type ProbeServer } from './control/admin.ts';
-import { compile } from './control/compile.ts';
+import { type AdminServer, openAdmin } from './control/admin.ts';
+import { Changes } from './control/changes.ts';
 import { discoverFiles, type Discovery } from './control/discovery.ts';
-import { localize } from './control/localize.ts';
+import { Exporter } from './control/exporter.ts';
+import { TapHub } from './control/tap-hub.ts';
 import { canTransfer, Workers } from './control/workers.ts';
-import { type Problem, problemText } from './model/problem.ts';
-import type { Resources } from './model/resource.ts';
+import { adminSource, type Stage } from './main/admin-source.ts';
+import { onSignals } from './main/signals.ts';
+import { TraceProbe } from './main/trace-probe.ts';
+import type { EffectiveSetting } from './model/admin.ts';
+import type { Batch, BatchKind } from './model/message.ts';
 import type { ListenAddress, Settings } from './model/settings.ts';
-import type { Snapshot } from './model/snapshot.ts';
-import { createLog, type Log } from './telemetry.ts';
+import { allocateMeters, createLog, type Log, MeterReader, Writer } from './telemetry.ts';
 
-const SAME_SIGNAL_MS = 300;
+/** Where a listener was opened. */
+export interface Opened {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface NodeOptions {
+  readonly version: string;
+  /** The settings as text, with where each came from. */
+  readonly effective: readonly EffectiveSetting[];
+  /** The mesh port is nobody else's: a port that is taken is noticed, and no new process can take it over. */
+  readonly exclusive?: boolean;
+  /** Takes the lines of the log in place of standard output. */
+  readonly onLog?: (line: string) => void;
+  /** It serves. */
+  readonly onReady?: (addresses: { readonly mesh: Opened | undefined; readonly admin: Opened | undefined }) => void;
+}
+
+/** For what waits to be sent when all is over: the last lines of the log, the last spans. */
+const LAST_WORDS_MS = 400;
+const LAST_SPANS_MS = 1000;
+/** How often rows of the meters are looked for that nobody uses any more. */
+const SETTLE_MS = 1000;
 
 /** A node of the mesh from start to end. Resolves when it has ended in order; rejects when it could not start. */
-export async function runNode(settings: Settings): Promise<void> {
-  const node = new Node(settings);
+export async function runNode(settings: Settings, options: NodeOptions): Promise<void> {
+  const node = new Node(settings, options);
   try {
     // A signal may come while it starts.
     await Promise.race([node.start(), node.ended]);
@@ -24,160 +49,196 @@ export async function runNode(settings: Settings): Promise<void> {
   }
 }
 
-/** The root of the main thread: settings → discovery → compile → workers; probes; signals. */
-class Node implements Health {
+/** The root of the main thread: settings → discovery → changes → workers; admin side; signals. Wires only. */
+class Node {
   readonly ended: Promise<void>;
   readonly #settings: Settings;
+  readonly #options: NodeOptions;
+  readonly #writer = Writer.start();
   readonly #log: Log;
   readonly #workers: Workers;
-  readonly #probes: ProbeServer[] = [];
-  /** Ports of ours that an endpoint must not be. */
-  readonly #ports: number[] = [];
+  readonly #changes: Changes;
+  readonly #taps: TapHub;
+  readonly #exporter: Exporter | undefined;
+  readonly #traceProbe: TraceProbe;
+  readonly #meters: MeterReader;
+  readonly #admins: AdminServer[] = [];
+  readonly #settle: NodeJS.Timeout;
   #discovery: Discovery | undefined = undefined;
-  #compiled: Snapshot | undefined = undefined;
-  #meshOpen = false;
-  #draining = false;
-  #over = false;
+  #stage: Stage = 'starting';
   #onPlan: (() => void) | undefined = undefined;
   #end!: () => void;
 
-  constructor(settings: Settings) {
+  constructor(settings: Settings, options: NodeOptions) {
     this.#settings = settings;
-    this.#log = createLog(settings);
+    this.#options = options;
+    this.#log = createLog(settings, options.onLog ?? ((line) => this.#writer.write(line)));
     this.ended = new Promise((resolve) => {
       this.#end = () => {
-        this.#over = true;
+        this.#stage = 'over';
         resolve();
       };
     });
-    this.#workers = new Workers(settings, {
-      onApplied: (worker, generation) => {
-        this.#log.debug({ worker, generation }, 'Plan in force');
-        this.#onPlan?.();
-      },
-      onDefect: (worker, stack) => {
-        this.#log.error({ worker, stack }, 'Defect: one connection was cut, please report');
-      },
-      onLost: (worker, reason, restartMs) => {
-        this.#log.error({ worker, reason, restartMs }, 'Worker lost');
+    const memory = allocateMeters(settings.workers);
+    this.#meters = new MeterReader(memory);
+    this.#workers = new Workers(settings, memory, () => this.#writer.port(), this);
+    this.#changes = new Changes({
+      clusterDomain: settings.clusterDomain,
+      workers: settings.workers,
+      meters: this.#meters,
+      log: this.#log,
+      publish: (change, whole) => {
+        this.#workers.publish(change, whole);
       },
     });
-  }
-
-  get unready(): string | undefined {
-    if (this.#draining) return 'draining';
-    if (!this.#meshOpen) return 'starting';
-    return this.#workers.ready ? undefined : 'no worker has a plan';
+    this.#taps = new TapHub((taps) => {
+      this.#workers.announce({ type: 'taps', taps });
+    });
+    this.#exporter = this.#openExporter();
+    this.#traceProbe = new TraceProbe(this.#workers, this.#exporter);
+    this.#settle = setInterval(() => {
+      this.#changes.settle(this.#workers.applied);
+    }, SETTLE_MS);
   }
 
   async start(): Promise<void> {
-    const { meshListen, probeListen, adminListen } = this.#settings;
-    this.#handleSignals();
-    await this.#openProbes('probe', probeListen);
-    await this.#openProbes('admin', adminListen);
-    if (meshListen !== undefined && meshListen.port > 0) this.#ports.push(meshListen.port);
+    const { meshListen, probeListen, adminListen, manifests } = this.#settings;
+    onSignals(this.ended, {
+      reread: () => this.#discovery?.reread(),
+      drain: (signal) => void this.#drain(signal),
+      endNow: (signal) => {
+        this.#log.warn({ signal }, 'Second signal: ending now');
+        this.#end();
+      },
+    });
+    await this.#openAdmin('probe', probeListen);
+    const admin = await this.#openAdmin('admin', adminListen);
+    if (meshListen !== undefined && meshListen.port > 0) this.#changes.listens(meshListen.port);
     const plan = new Promise<void>((resolve) => {
       this.#onPlan = resolve;
     });
-    this.#discovery = discoverFiles(this.#settings.manifests, (resources, problems) => {
-      this.#take(resources, problems);
-    });
+    this.#discovery = discoverFiles(manifests, this.#changes);
     // A connection before the first plan would be told that its Service does not exist.
     await plan;
-    if (this.#draining) return;
-    if (meshListen !== undefined) await this.#openMesh(meshListen);
-    this.#meshOpen = true;
+    if (this.#stage !== 'starting') return;
+    const mesh = meshListen && (await this.#openMesh(meshListen));
+    this.#stage = 'serving';
     this.#log.info({ workers: this.#settings.workers }, 'Ready');
+    this.#options.onReady?.({ mesh, admin });
   }
 
   async close(): Promise<void> {
+    clearInterval(this.#settle);
     this.#discovery?.stop();
     await this.#workers.stop();
-    for (const probe of this.#probes) probe.close();
-    this.#log.flush();
+    await Promise.all(this.#admins.map((admin) => admin.close()));
+    await this.#exporter?.close(LAST_SPANS_MS);
+    await this.#writer.close(LAST_WORDS_MS);
   }
 
-  #take(resources: Resources | undefined, discovered: readonly Problem[]): void {
-    if (resources === undefined) {
-      this.#tell(discovered);
+  // What the workers tell.
+
+  onApplied(worker: number, generation: number): void {
+    this.#log.debug({ worker, generation }, 'Plan in force');
+    this.#changes.applied(worker, generation);
+    this.#onPlan?.();
+  }
+
+  onKept(worker: number, generation: number, reason: string): void {
+    this.#log.error({ worker, generation, reason }, 'Defect: a worker cannot apply this generation and keeps its plan');
+    this.#changes.kept(worker, generation, reason);
+  }
+
+  onBatch(kind: BatchKind, batch: Batch): void {
+    if (kind === 'taps') {
+      this.#taps.hear(batch);
       return;
     }
-    const { snapshot, problems } = compile(resources, this.#compiled, this.#settings.clusterDomain);
-    this.#tell([...discovered, ...problems]);
-    this.#publish(snapshot);
+    // The buffer goes back to its worker: spans are kept as a copy.
+    const spans = new Uint8Array(batch.buffer.slice(0, batch.length));
+    this.#traceProbe.see(spans);
+    this.#exporter?.take(spans, batch.lines);
   }
 
-  #publish(compiled: Snapshot): void {
-    this.#compiled = compiled;
-    const { snapshot, problems } = localize(compiled, ownAddresses(this.#ports));
-    this.#tell(problems);
-    const { generation, routes } = snapshot;
-    const services = routes.filter(({ enabled }) => enabled).length;
-    this.#log.info({ generation, services, known: routes.length }, 'Configuration');
-    this.#workers.publish(snapshot);
+  onDefect(worker: number, stack: string): void {
+    this.#log.error({ worker, stack }, 'Defect: one connection was cut, please report');
   }
 
-  #tell(problems: readonly Problem[]): void {
-    for (const problem of problems) this.#log.warn({ problem }, problemText(problem));
+  onLost(worker: number, reason: string, restartMs: number): void {
+    this.#log.error({ worker, reason, restartMs }, 'Worker lost');
   }
 
-  async #openMesh(address: ListenAddress): Promise<void> {
+  async #openMesh(address: ListenAddress): Promise<Opened> {
     const host = address.host ?? anyAddress();
     let handover = this.#settings.accept === 'handover';
     if (handover && !(await canTransfer())) {
       this.#log.warn('This Node cannot hand connections to other threads: each worker accepts by itself');
       handover = false;
     }
-    const port = await named('--mesh-listen', host, address.port, this.#workers.open(host, address.port, handover));
-    // Only now an endpoint can be found to be ourselves.
-    if (port !== address.port) {
-      this.#ports.push(port);
-      this.#publish({ ...this.#compiled!, generation: this.#compiled!.generation + 1 });
-    }
     const accept = handover ? 'handover' : 'reuseport';
+    const exclusive = this.#options.exclusive === true;
+    const opening = this.#workers.open({ host, port: address.port, accept, exclusive });
+    const port = await named('--mesh-listen', host, address.port, opening);
+    // Only now an endpoint can be found to be ourselves.
+    this.#changes.listens(port);
     this.#log.info({ listener: 'mesh', host, port, accept }, 'Listening');
+    return { host, port };
   }
 
-  async #openProbes(listener: 'probe' | 'admin', address: ListenAddress | undefined): Promise<void> {
-    if (address === undefined) return;
+  async #openAdmin(kind: 'probe' | 'admin', address: ListenAddress | undefined): Promise<Opened | undefined> {
+    if (address === undefined) return undefined;
     const host = address.host ?? anyAddress();
-    const probe = await named(`--${listener}-listen`, host, address.port, openProbes(host, address.port, this));
-    this.#probes.push(probe);
-    this.#ports.push(probe.port);
-    this.#log.info({ listener, host, port: probe.port }, 'Listening');
+    const opening = openAdmin({ host, port: address.port, kind, source: this.#source() });
+    const admin = await named(`--${kind}-listen`, host, address.port, opening);
+    this.#admins.push(admin);
+    this.#changes.listens(admin.port);
+    this.#log.info({ listener: kind, host, port: admin.port }, 'Listening');
+    return { host, port: admin.port };
   }
 
-  #handleSignals(): void {
-    let firstMs = 0;
-    const drain = (signal: NodeJS.Signals): void => {
-      // A terminal sends Ctrl-C to the launcher and to us, and the launcher sends it on: that is one signal.
-      if (this.#draining && performance.now() - firstMs < SAME_SIGNAL_MS) return;
-      if (this.#draining) {
-        this.#log.warn({ signal }, 'Second signal: ending now');
-        this.#end();
-        return;
-      }
-      firstMs = performance.now();
-      void this.#drain(signal === 'SIGINT' ? 0 : this.#settings.drainAcceptMs, signal);
-    };
-    process.on('SIGTERM', drain);
-    process.on('SIGINT', drain);
-    void this.ended.then(() => {
-      process.removeListener('SIGTERM', drain);
-      process.removeListener('SIGINT', drain);
+  #source(): ReturnType<typeof adminSource> {
+    return adminSource({
+      version: this.#options.version,
+      settings: this.#settings,
+      effective: this.#options.effective,
+      log: this.#log,
+      writer: this.#writer,
+      workers: this.#workers,
+      changes: this.#changes,
+      taps: this.#taps,
+      exporter: this.#exporter,
+      traceProbe: this.#traceProbe,
+      meters: this.#meters,
+      stage: () => this.#stage,
+    });
+  }
+
+  #openExporter(): Exporter | undefined {
+    const { otlpEndpoint, nodeName } = this.#settings;
+    if (otlpEndpoint === undefined) return undefined;
+    return new Exporter({
+      endpoint: new URL(otlpEndpoint),
+      resource: {
+        'service.name': 'heddle',
+        'service.version': this.#options.version,
+        'service.instance.id': `${nodeName}-${process.pid}`,
+        'host.name': nodeName,
+      },
+      log: this.#log,
     });
   }
 
   /** Unready at once, accepting for a while longer (others learn of it late), then the exchanges under way may end. */
-  async #drain(acceptMs: number, signal: string): Promise<void> {
+  async #drain(signal: NodeJS.Signals): Promise<void> {
+    const acceptMs = signal === 'SIGINT' ? 0 : this.#settings.drainAcceptMs;
     const deadlineMs = performance.now() + this.#settings.drainTimeoutMs;
-    this.#draining = true;
+    this.#stage = 'draining';
     this.#log.info({ signal, acceptMs }, 'Draining');
     this.#workers.drain();
     await this.#wait(acceptMs);
     const finished = this.#workers.finish().then(() => true);
     const inTime = await Promise.race([finished, this.#wait(deadlineMs - performance.now()).then(() => false)]);
-    if (this.#over) return;
+    if (this.#stage !== 'draining') return;
     this.#log.info(inTime ? 'Drained' : 'Drain timeout: what was still open is cut');
     this.#end();
   }
@@ -211,11 +272,4 @@ function anyAddress(): string {
     .some((address) => address?.family === 'IPv6')
     ? '::'
     : '0.0.0.0';
-}
-
-function ownAddresses(ports: readonly number[]): readonly { address: string; port: number }[] {
-  const addresses = Object.values(networkInterfaces())
-    .flat()
-    .flatMap((address) => (address === undefined ? [] : [address.address]));
-  return addresses.flatMap((address) => ports.map((port) => ({ address, port })));
 }

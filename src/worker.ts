@@ -1,30 +1,45 @@
 import net from 'node:net';
+import { getHeapStatistics } from 'node:v8';
 import { parentPort, workerData } from 'node:worker_threads';
 import { CELLS, Slots } from './lib/slots.ts';
 import { TimerWheel } from './lib/timer-wheel.ts';
-import type { FromWorker, ToWorker, WorkerSeed } from './model/message.ts';
-import type { Snapshot } from './model/snapshot.ts';
-import { LiveBackend } from './proxy/balance.ts';
+import type { Batch, BatchKind, FromWorker, ToWorker, WorkerSeed } from './model/message.ts';
+import type { Change } from './model/snapshot.ts';
 import { Decision, type Plan } from './proxy/decide.ts';
-import { DROP_FROM_REQUEST, Edits, HeadPool, type HttpContext, onDefect, runTimer } from './proxy/http.ts';
+import { DROP_FROM_REQUEST, Edits, HeadPool, onDefect, runTimer } from './proxy/http.ts';
 import { Listener } from './proxy/listener.ts';
-import { RouteTable } from './proxy/route.ts';
 import type { ServeContext } from './proxy/serve.ts';
+import type { UpstreamContext } from './proxy/upstream.ts';
+import { AccessLog, Lines, Observer, ROW_NONE, ServiceMeter, Taps, WORKER, WorkerMeter } from './telemetry.ts';
+import { emptyPlan, Planner } from './worker/plan.ts';
 
 /** The root of a worker thread: wires the parts of the data path together and obeys the main thread. */
 const HEARTBEAT_MS = 50;
+/** The heap is looked at so many beats apart. */
+const HEAP_BEATS = 20;
 const BACKLOG = 4096;
+const LINES_BYTES = 64 * 1024;
+const TAP_BYTES = 512 * 1024;
 
 if (parentPort === null) throw new Error('worker.ts runs as a worker thread only');
 const port = parentPort;
-const { worker, settings, slots: buffer } = workerData as WorkerSeed;
+const { worker, settings, slots: buffer, meters, log } = workerData as WorkerSeed;
 const { limits, timeouts } = settings;
 const slots = new Slots(buffer);
+const meter = new WorkerMeter(meters, worker);
 
-const wheel = new TimerWheel(performance.now(), runTimer);
-const http: HttpContext = {
+const accessLines = new Lines((batch) => {
+  log.postMessage(batch, [batch.buffer]);
+}, LINES_BYTES);
+const spans = settings.otlpEndpoint === undefined ? undefined : new Lines(batchTo('spans'), LINES_BYTES);
+const tapLines = new Lines(batchTo('taps'), TAP_BYTES);
+const taps = new Taps(worker, tapLines);
+
+const observer = new Observer(new AccessLog(settings, worker, accessLines), taps, spans);
+
+const upstream: UpstreamContext = {
   heads: new HeadPool(limits.headers),
-  wheel,
+  wheel: new TimerWheel(performance.now(), runTimer),
   limits,
   timeouts,
   headLimits: { head: limits.head, headers: limits.headers, url: limits.url },
@@ -32,29 +47,65 @@ const http: HttpContext = {
     chunkExtension: limits.chunkExtension,
     trailers: { head: limits.trailers, headers: limits.headers, url: 0 },
   },
+  meters,
+  worker,
 };
 const serve: ServeContext & { plan: Plan } = {
-  ...http,
-  plan: {
-    generation: 0,
-    routes: new RouteTable({ routes: [], clusterDomain: settings.clusterDomain }),
-    backends: new Map(),
-  },
+  ...upstream,
+  plan: emptyPlan(settings.clusterDomain),
   decision: new Decision(),
   edits: new Edits(DROP_FROM_REQUEST),
+  observer,
+  unrouted: new ServiceMeter(meters, worker, ROW_NONE),
+  traceSample: settings.traceSample,
 };
-const listener = new Listener(serve, settings.trustForwardedFrom, () => {
+const planner = new Planner(upstream);
+const listener = new Listener(serve, settings.trustForwardedFrom, meter, () => {
   slots.increment(worker, CELLS.closed);
 });
 let server: net.Server | undefined;
 
 onDefect((error) => {
+  meter.add(WORKER.defects, 1);
   tell({ type: 'defect', stack: error instanceof Error ? (error.stack ?? error.message) : String(error) });
 });
-wheel.start();
+upstream.wheel.start();
+let beatMs = performance.now();
+let beats = 0;
 setInterval(() => {
   slots.increment(worker, CELLS.heartbeat);
+  beat();
 }, HEARTBEAT_MS);
+log.on('message', ({ buffer: spent }: { buffer: ArrayBuffer }) => {
+  accessLines.give(spent);
+});
+
+/** What is known so far goes on its way. */
+function flush(): void {
+  for (const lines of [accessLines, tapLines, spans]) lines?.flush();
+}
+
+/** How late it comes tells how busy the event loop is. */
+function beat(): void {
+  const nowMs = performance.now();
+  const lagMs = Math.max(0, nowMs - beatMs - HEARTBEAT_MS);
+  beatMs = nowMs;
+  meter.set(WORKER.loopLagMs, lagMs);
+  meter.add(WORKER.loopLagSumMs, lagMs);
+  meter.add(WORKER.beats, 1);
+  flush();
+  meter.set(WORKER.accessLines, accessLines.written);
+  meter.set(WORKER.accessLinesDropped, accessLines.dropped);
+  meter.set(WORKER.tapDropped, tapLines.dropped);
+  if (spans !== undefined) {
+    meter.set(WORKER.spans, spans.written);
+    meter.set(WORKER.spansDropped, spans.dropped);
+  }
+  if (++beats % HEAP_BEATS !== 0) return;
+  const { used_heap_size: used, heap_size_limit: limit } = getHeapStatistics();
+  meter.set(WORKER.heapBytes, used);
+  meter.set(WORKER.heapLimitBytes, limit);
+}
 
 port.on('message', (message: ToWorker) => {
   switch (message.type) {
@@ -62,8 +113,8 @@ port.on('message', (message: ToWorker) => {
       slots.increment(worker, CELLS.received);
       listener.take(message.socket, message.port);
       break;
-    case 'snapshot':
-      apply(message.snapshot);
+    case 'change':
+      apply(message.change);
       break;
     case 'listen':
       server = listen(message.host, message.port);
@@ -74,28 +125,35 @@ port.on('message', (message: ToWorker) => {
     case 'cut':
       listener.cut();
       break;
+    case 'taps':
+      taps.set(message.taps);
+      break;
+    case 'buffer':
+      (message.kind === 'taps' ? tapLines : spans)?.give(message.buffer);
+      break;
+    case 'probe-trace':
+      observer.probe(message.traceId);
+      break;
     case 'finish':
       server?.close();
       listener.finish(() => {
+        flush();
         tell({ type: 'finished' });
       });
       break;
   }
 });
 
-/** Builds the plan aside, keeps the state of what stays, and swaps one reference. */
-function apply(snapshot: Snapshot): void {
-  const before = serve.plan.backends;
-  const backends = new Map(
-    snapshot.backends.map((backend) => {
-      const live = before.get(backend.id);
-      live?.update(backend, http);
-      return [backend.id, live ?? new LiveBackend(backend, http)];
-    }),
-  );
-  serve.plan = { generation: snapshot.generation, routes: new RouteTable(snapshot), backends };
-  for (const [id, backend] of before) if (!backends.has(id)) backend.close();
-  tell({ type: 'applied', generation: snapshot.generation });
+/** A change that cannot be obeyed is told, and the plan stays as it is. */
+function apply(change: Change): void {
+  const { generation } = change;
+  try {
+    serve.plan = planner.next(serve.plan, change);
+  } catch (error) {
+    tell({ type: 'kept', generation, reason: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    return;
+  }
+  tell({ type: 'applied', generation });
 }
 
 function listen(host: string, listenPort: number): net.Server {
@@ -111,6 +169,12 @@ function listen(host: string, listenPort: number): net.Server {
     tell({ type: 'listening', port: chosen });
   });
   return opened;
+}
+
+function batchTo(kind: BatchKind): (batch: Batch) => void {
+  return (batch) => {
+    port.postMessage({ type: 'batch', kind, batch } satisfies FromWorker, [batch.buffer]);
+  };
 }
 
 function tell(message: FromWorker): void {

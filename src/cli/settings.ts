@@ -1,4 +1,5 @@
 import { nearest } from '../lib/nearest.ts';
+import type { EffectiveSetting } from '../model/admin.ts';
 import type { Settings } from '../model/settings.ts';
 import { readSettingsFile, type FileEntry } from './settings/file.ts';
 import {
@@ -19,16 +20,19 @@ export interface SettingsInput {
   /** Throws when the file cannot be read. */
   readonly readFile: (path: string) => string;
   readonly machine: Machine;
+  /** What a command has in place of the defaults of the table, by name. */
+  readonly defaults?: ReadonlyMap<string, string>;
 }
 
 /** Where the value in force came from. */
-export type SettingOrigin = 'flag' | 'environment' | 'file' | 'default';
+export type SettingOrigin = EffectiveSetting['origin'];
 
 export type SettingsResult =
   | {
       readonly type: 'settings';
       readonly settings: Settings;
-      readonly origins: Readonly<Record<keyof Values, SettingOrigin>>;
+      /** All of them as text, with where each came from. */
+      readonly effective: readonly EffectiveSetting[];
       readonly warnings: readonly string[];
     }
   | { readonly type: 'errors'; readonly errors: readonly string[] };
@@ -44,7 +48,7 @@ interface Given {
 type Source = ReadonlyMap<string, Given>;
 
 /** Flags over environment over file over default. All errors are told at once, each with its place and what is allowed. */
-export function parseSettings({ flags, env, readFile, machine }: SettingsInput): SettingsResult {
+export function parseSettings({ flags, env, readFile, machine, defaults }: SettingsInput): SettingsResult {
   const errors: string[] = [];
   const fromFlags = flagSource(flags);
   const { source: fromEnvironment, warnings } = environmentSource(env);
@@ -53,6 +57,7 @@ export function parseSettings({ flags, env, readFile, machine }: SettingsInput):
   const values: Record<string, unknown> = {};
   const origins: Record<string, SettingOrigin> = {};
   const places: Record<string, string> = {};
+  const texts: Record<string, string> = {};
   for (const [name, setting] of Object.entries<Setting<unknown> | LaterSetting>(SETTINGS)) {
     const given = fromFlags.get(name) ?? fromEnvironment.get(name) ?? fromFile?.get(name);
     if ('later' in setting) {
@@ -61,7 +66,8 @@ export function parseSettings({ flags, env, readFile, machine }: SettingsInput):
       continue;
     }
     const { text, origin, place } = given ?? {
-      text: typeof setting.default === 'string' ? setting.default : setting.default(machine, env),
+      text:
+        defaults?.get(name) ?? (typeof setting.default === 'string' ? setting.default : setting.default(machine, env)),
       origin: 'default' as const,
       place: `--${name}`,
     };
@@ -71,8 +77,9 @@ export function parseSettings({ flags, env, readFile, machine }: SettingsInput):
     values[name] = parsed?.value;
     origins[name] = origin;
     places[name] = place;
+    texts[name] = text;
   }
-  relate(values, { origins, places, errors });
+  relate(values, { origins, places, texts, errors });
   // Where the file could not be read, they may stand in it.
   if (fromFile !== undefined && (values['manifests'] as readonly string[] | undefined)?.length === 0) {
     errors.push(
@@ -83,7 +90,7 @@ export function parseSettings({ flags, env, readFile, machine }: SettingsInput):
   return {
     type: 'settings',
     settings: assemble(values as Values, machine),
-    origins: origins as Record<keyof Values, SettingOrigin>,
+    effective: Object.entries(texts).map(([name, value]) => ({ name, value, origin: origins[name]! })),
     warnings,
   };
 }
@@ -167,18 +174,21 @@ export function didYouMean(word: string, known: Iterable<string>): string {
 interface Checked {
   readonly origins: Readonly<Record<string, SettingOrigin>>;
   readonly places: Readonly<Record<string, string>>;
+  readonly texts: Record<string, string>;
   readonly errors: string[];
 }
 
 /** What one setting says about another. A default gives way to what the user asked for. */
-function relate(values: Record<string, unknown>, { origins, places, errors }: Checked): void {
+function relate(values: Record<string, unknown>, { origins, places, texts, errors }: Checked): void {
   for (const [name, setting] of Object.entries<Setting<unknown> | LaterSetting>(SETTINGS)) {
     if ('later' in setting || setting.atMost === undefined) continue;
     const limit = values[setting.atMost] as number;
     // Also false where one of both did not parse: that has its own error.
     if (!((values[name] as number) > limit)) continue;
-    if (origins[name] === 'default') values[name] = limit;
-    else errors.push(`${places[name]}: Expected no more than --${setting.atMost}, got more`);
+    if (origins[name] === 'default') {
+      values[name] = limit;
+      texts[name] = texts[setting.atMost]!;
+    } else errors.push(`${places[name]}: Expected no more than --${setting.atMost}, got more`);
   }
 }
 
@@ -197,6 +207,10 @@ function assemble(values: Values, machine: Machine): Settings {
     trustForwardedFrom: values['trust-forwarded-from'],
     logLevel: values['log-level'],
     logFormat: values['log-format'] === 'auto' ? automaticFormat : values['log-format'],
+    accessLog: values['access-log'],
+    accessLogFields: values['access-log-fields'],
+    otlpEndpoint: values['otlp-endpoint'],
+    traceSample: values['trace-sample'],
     drainTimeoutMs: values['drain-timeout'],
     drainAcceptMs: values['drain-accept'],
     limits: {
@@ -213,6 +227,7 @@ function assemble(values: Values, machine: Machine): Settings {
       pending: values['limit-pending'],
       buffer: values['limit-buffer'],
       retryBody: values['limit-retry-body'],
+      workerHeap: values['limit-worker-heap'],
     },
     timeouts: {
       headMs: values['timeout-head'],

@@ -1,10 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism, hostname } from 'node:os';
+import type { NodeOptions } from '../main.ts';
 import type { Settings } from '../model/settings.ts';
+import { EXIT_USAGE } from './exit.ts';
 import { parseSettings } from './settings.ts';
 
-/** A command line that cannot be obeyed. */
-export const EXIT_USAGE = 2;
+const { version: VERSION } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
 /** The node could not be started, for example because its port is taken. */
 const EXIT_FAILED = 1;
 
@@ -13,15 +16,20 @@ export interface StartOptions {
   readonly env: NodeJS.ProcessEnv;
   /** What is wrong with the command line beside its settings. */
   readonly errors?: readonly string[];
-  /** Before the node starts. */
-  readonly onSettings?: (settings: Settings) => void;
+  /** What this command has in place of the defaults, by name. */
+  readonly defaults?: ReadonlyMap<string, string>;
+  /** Before the node starts; it may change them. */
+  readonly onSettings?: (settings: Settings) => Promise<Settings>;
+  readonly node?: Pick<NodeOptions, 'exclusive' | 'onLog' | 'onReady'>;
 }
 
 /** Runs a node until it has ended. What stands in its way goes to standard error, all at once, and into the exit code. */
-export async function startNode(command: string, { flags, env, errors = [], onSettings }: StartOptions): Promise<void> {
+export async function startNode(command: string, options: StartOptions): Promise<void> {
+  const { flags, env, defaults = new Map(), errors = [], onSettings, node } = options;
   const result = parseSettings({
     flags,
     env,
+    defaults,
     readFile: (path) => readFileSync(path, 'utf8'),
     machine: { hostName: hostname(), cores: availableParallelism(), terminal: process.stdout.isTTY },
   });
@@ -33,11 +41,11 @@ export async function startNode(command: string, { flags, env, errors = [], onSe
     return;
   }
   for (const warning of result.warnings) process.stderr.write(`heddle ${command}: ${warning}\n`);
-  onSettings?.(result.settings);
   try {
+    const settings = (await onSettings?.(result.settings)) ?? result.settings;
     // Loaded late: help and errors need nothing of the proxy.
     const { runNode } = await import('../main.ts');
-    await runNode(result.settings);
+    await runNode(settings, { ...node, version: VERSION, effective: result.effective });
   } catch (error) {
     process.stderr.write(`heddle ${command} failed: ${failureText(error)}\n`);
     process.exitCode = EXIT_FAILED;

@@ -1,40 +1,61 @@
 import { extname } from 'node:path';
-import { Worker } from 'node:worker_threads';
+import { type MessagePort, Worker } from 'node:worker_threads';
 import { Backoff } from '../lib/backoff.ts';
 import { Slots } from '../lib/slots.ts';
-import type { FromWorker, ToWorker, WorkerSeed } from '../model/message.ts';
+import type { WorkerStatus } from '../model/admin.ts';
+import type { Batch, BatchKind, FromWorker, MeterMemory, ToWorker, WorkerSeed } from '../model/message.ts';
 import type { Settings } from '../model/settings.ts';
-import type { Snapshot } from '../model/snapshot.ts';
+import type { Change } from '../model/snapshot.ts';
+import { MeterReader } from '../telemetry.ts';
 import { type Acceptor, openAcceptor } from './workers/acceptor.ts';
 import { Heartbeats } from './workers/heartbeats.ts';
 import { canTransfer } from './workers/transfer.ts';
 
 export { canTransfer };
 
+export interface MeshListen {
+  readonly host: string;
+  readonly port: number;
+  /** Accept here and hand each connection to the worker with the fewest, or let each worker accept by itself. */
+  readonly accept: Settings['accept'];
+  /** Nobody else may share the port; with `handover` only. */
+  readonly exclusive: boolean;
+}
+
 export interface WorkersEvents {
   /** A worker has this generation in force. */
   onApplied(worker: number, generation: number): void;
+  /** A worker could not apply this generation, and keeps the one that it has. */
+  onKept(worker: number, generation: number, reason: string): void;
+  /** Spans, or exchanges for those who watch. The buffer is lent for the call. */
+  onBatch(kind: BatchKind, batch: Batch): void;
   /** A defect that cost one connection. */
   onDefect(worker: number, stack: string): void;
-  /** A worker ended by itself; another one starts after a while. */
+  /** A worker ended without being told to drain; another one starts after a while. */
   onLost(worker: number, reason: string, restartMs: number): void;
 }
 
 /** A worker whose event loop has stood still for so long is ended, and replaced like one that died. */
 const STUCK_MS = 1500;
-const WATCH_MS = 250;
+const WATCH_MS = 100;
 const CUT_MS = 200;
 /** Loading its code may take a new worker a while on a busy machine. */
 const STARTING_MS = 30_000;
 const RESTART_MS_FIRST = 100;
 const RESTART_MS_MAX = 10_000;
+const MIB = 1024 ** 2;
 
 interface Seat {
   readonly index: number;
   readonly backoff: Backoff;
   thread: Worker | undefined;
+  /** The generation that it was sent last; 0: none, or one that it could not apply. */
+  sent: number;
+  /** The generation that it has in force; 0: none. */
+  applied: number;
   /** Has a plan, so that it may be given connections. */
   ready: boolean;
+  restarts: number;
   finished: boolean;
   /** Ended by us because its event loop stood still. */
   stuck: boolean;
@@ -46,28 +67,39 @@ interface Seat {
 export class Workers {
   readonly #settings: Settings;
   readonly #events: WorkersEvents;
-  readonly #buffer: SharedArrayBuffer;
+  readonly #logPort: () => MessagePort;
   readonly #slots: Slots;
   readonly #seats: readonly Seat[];
   readonly #heartbeats: Heartbeats;
   readonly #watch: NodeJS.Timeout;
-  #snapshot: Snapshot | undefined = undefined;
+  readonly #meters: MeterReader;
+  readonly #seed: Omit<WorkerSeed, 'worker' | 'log'>;
+  /** The last message of its kind, for workers that start later. */
+  readonly #standing = new Map<ToWorker['type'], ToWorker>();
+  #whole: (() => Change) | undefined = undefined;
   #acceptor: Acceptor | undefined = undefined;
   /** With `--accept reuseport`: where each worker listens. */
   #listen: { readonly host: string; readonly port: number } | undefined = undefined;
   #stage: 'serving' | 'draining' | 'finishing' = 'serving';
   #onFinished: (() => void) | undefined = undefined;
 
-  constructor(settings: Settings, events: WorkersEvents) {
+  /** @param logPort makes the way for access log lines of a worker that starts. */
+  constructor(settings: Settings, meters: MeterMemory, logPort: () => MessagePort, events: WorkersEvents) {
     this.#settings = settings;
     this.#events = events;
-    this.#buffer = Slots.allocate(settings.workers);
-    this.#slots = new Slots(this.#buffer);
+    this.#logPort = logPort;
+    this.#meters = new MeterReader(meters);
+    const slots = Slots.allocate(settings.workers);
+    this.#slots = new Slots(slots);
+    this.#seed = { settings, slots, meters };
     this.#seats = Array.from({ length: settings.workers }, (_, index) => ({
       index,
       backoff: new Backoff(RESTART_MS_FIRST, RESTART_MS_MAX),
       thread: undefined,
+      sent: 0,
+      applied: 0,
       ready: false,
+      restarts: 0,
       finished: false,
       stuck: false,
       onListen: undefined,
@@ -84,31 +116,68 @@ export class Workers {
     return this.#seats.some((seat) => seat.ready);
   }
 
-  /** Sends a snapshot to all workers, those that start later included. */
-  publish(snapshot: Snapshot): void {
-    this.#snapshot = snapshot;
-    this.#tellAll({ type: 'snapshot', snapshot });
+  /** The oldest generation that a running worker has in force. */
+  get applied(): number {
+    const running = this.#seats.filter(({ thread }) => thread !== undefined);
+    return Math.min(...running.map(({ applied }) => applied));
+  }
+
+  get statuses(): readonly WorkerStatus[] {
+    const nowMs = performance.now();
+    return this.#seats.map((seat) => ({
+      worker: seat.index,
+      state: this.#stateOf(seat, nowMs),
+      generation: seat.applied,
+      restarts: seat.restarts,
+      utilization: seat.thread?.performance.eventLoopUtilization().utilization ?? 0,
+    }));
+  }
+
+  #stateOf(seat: Seat, nowMs: number): WorkerStatus['state'] {
+    if (seat.thread === undefined) return 'down';
+    if (!seat.ready) return 'starting';
+    return this.#heartbeats.silentMs(seat.index, nowMs) >= STUCK_MS / 2 ? 'stuck' : 'ready';
+  }
+
+  /**
+   * Sends a change to the workers that have what it builds upon, and everything to the others.
+   * @param whole makes the generation in force, for these and for workers that start later.
+   */
+  publish(change: Change, whole: () => Change): void {
+    this.#whole = whole;
+    for (const seat of this.#seats) this.#send(seat, seat.sent === change.from ? change : whole());
+  }
+
+  /** Tells all workers, and those that start later, until the next message of this type. */
+  announce(message: ToWorker): void {
+    this.#standing.set(message.type, message);
+    this.#tellAll(message);
+  }
+
+  /** Tells the first worker that has a plan. False: there is none. */
+  tellOne(message: ToWorker): boolean {
+    const seat = this.#seats.find(({ ready, thread }) => ready && thread !== undefined);
+    seat?.thread?.postMessage(message);
+    return seat !== undefined;
   }
 
   /**
    * Opens the mesh port. Resolves with the port, which the system chooses for 0; rejects when it cannot be had.
-   * @param handover accept here and hand each connection to the worker with the fewest; else each worker accepts by itself.
    */
-  async open(host: string, port: number, handover: boolean): Promise<number> {
-    if (handover) {
+  async open({ host, port, accept, exclusive }: MeshListen): Promise<number> {
+    if (accept === 'handover') {
       this.#acceptor = await openAcceptor(host, port, this.#slots, this.#seats);
       return this.#acceptor.port;
     }
     // One after the other: the first finds the port when the system chooses it.
-    let chosen = port;
-    for (const seat of this.#seats) chosen = await this.#listenOn(seat, host, chosen);
-    this.#listen = { host, port: chosen };
-    return chosen;
+    this.#listen = { host, port };
+    for (const seat of this.#seats) this.#listen = { host, port: await this.#listenOn(seat, this.#listen) };
+    return this.#listen.port;
   }
 
-  /** Rejects when the worker cannot have the port, or dies. */
-  #listenOn(seat: Seat, host: string, port: number): Promise<number> {
-    this.#tell(seat, { type: 'listen', host, port });
+  /** Rejects when the worker cannot have the port, or dies. One that is not there at the moment is told when it starts. */
+  #listenOn(seat: Seat, listen: { readonly host: string; readonly port: number }): Promise<number> {
+    this.#tell(seat, { type: 'listen', ...listen });
     return new Promise((resolve, reject) => {
       seat.onListen = (chosen, refusal) => {
         seat.onListen = undefined;
@@ -148,14 +217,18 @@ export class Workers {
   #start(seat: Seat): void {
     const { index } = seat;
     this.#slots.clear(index);
+    seat.sent = 0;
     seat.finished = false;
     seat.stuck = false;
     this.#heartbeats.restart(index, performance.now());
-    const seed: WorkerSeed = { worker: index, settings: this.#settings, slots: this.#buffer };
+    const seed: WorkerSeed = { ...this.#seed, worker: index, log: this.#logPort() };
     // The same line works from src/*.ts and from dist/*.js: tsc rewrites imports but not URLs.
     const thread = new Worker(new URL(`../worker${extname(import.meta.filename)}`, import.meta.url), {
       workerData: seed,
+      transferList: [seed.log],
       name: `worker ${index}`,
+      // Beyond it the thread ends with an error; without it the process would.
+      resourceLimits: { maxOldGenerationSizeMb: this.#settings.limits.workerHeap / MIB },
     });
     seat.thread = thread;
     thread.on('message', (message: FromWorker) => {
@@ -175,7 +248,8 @@ export class Workers {
             : reason,
       );
     });
-    if (this.#snapshot !== undefined) this.#tell(seat, { type: 'snapshot', snapshot: this.#snapshot });
+    for (const message of this.#standing.values()) this.#tell(seat, message);
+    if (this.#whole !== undefined) this.#send(seat, this.#whole());
     if (this.#listen !== undefined) this.#tell(seat, { type: 'listen', ...this.#listen });
     if (this.#stage === 'draining') this.#tell(seat, { type: 'drain' });
   }
@@ -193,11 +267,14 @@ export class Workers {
   #lost(seat: Seat, reason: string): void {
     seat.thread = undefined;
     seat.ready = false;
+    seat.applied = 0;
     seat.finished = true;
+    this.#meters.retire(seat.index);
     seat.onListen?.(0, `Worker ${seat.index} ended: ${reason}`);
     this.#tellIfFinished();
     if (this.#stage === 'finishing') return;
     const restartMs = seat.backoff.next(performance.now());
+    seat.restarts++;
     this.#events.onLost(seat.index, reason, restartMs);
     setTimeout(() => {
       if (this.#stage !== 'finishing') this.#start(seat);
@@ -208,8 +285,20 @@ export class Workers {
     switch (message.type) {
       case 'applied':
         seat.ready = true;
+        seat.applied = message.generation;
         this.#events.onApplied(seat.index, message.generation);
         break;
+      case 'kept':
+        // What comes next cannot build upon what it does not have.
+        seat.sent = 0;
+        this.#events.onKept(seat.index, message.generation, message.reason);
+        break;
+      case 'batch': {
+        const { kind, batch } = message;
+        this.#events.onBatch(kind, batch);
+        seat.thread?.postMessage({ type: 'buffer', kind, buffer: batch.buffer } satisfies ToWorker, [batch.buffer]);
+        break;
+      }
       case 'defect':
         this.#events.onDefect(seat.index, message.stack);
         break;
@@ -234,6 +323,11 @@ export class Workers {
 
   #tellAll(message: ToWorker): void {
     for (const seat of this.#seats) this.#tell(seat, message);
+  }
+
+  #send(seat: Seat, change: Change): void {
+    seat.sent = change.generation;
+    this.#tell(seat, { type: 'change', change });
   }
 
   #tell(seat: Seat, message: ToWorker): void {

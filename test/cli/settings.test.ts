@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { describeSettings, parseSettings, type SettingsResult } from '../../src/cli/settings.ts';
-import type { Settings } from '../../src/model/settings.ts';
+import { ACCESS_LOG_FIELDS_DEFAULT, type Settings } from '../../src/model/settings.ts';
 
 interface Given {
   /** Texts of a flag; an empty list is a flag that was not given. */
@@ -9,11 +9,12 @@ interface Given {
   readonly env?: NodeJS.ProcessEnv;
   /** Text of the file that `--config heddle.yaml` names. */
   readonly file?: string;
+  readonly defaults?: ReadonlyMap<string, string>;
   readonly machine?: Partial<{ hostName: string; cores: number; terminal: boolean }>;
 }
 
 /** Everything that a start needs and these tests do not ask about is given. */
-function parse({ flags = {}, env = {}, file, machine = {} }: Given): SettingsResult {
+function parse({ flags = {}, env = {}, file, defaults, machine = {} }: Given): SettingsResult {
   const all = { manifests: 'shop', ...(file === undefined ? {} : { config: 'heddle.yaml' }), ...flags };
   return parseSettings({
     flags: new Map(
@@ -28,6 +29,7 @@ function parse({ flags = {}, env = {}, file, machine = {} }: Given): SettingsRes
       return file;
     },
     machine: { hostName: 'loom', cores: 8, terminal: false, ...machine },
+    ...(defaults === undefined ? {} : { defaults }),
   });
 }
 
@@ -58,6 +60,10 @@ describe('defaults', () => {
       trustForwardedFrom: [],
       logLevel: 'info',
       logFormat: 'json',
+      accessLog: 'errors',
+      accessLogFields: ACCESS_LOG_FIELDS_DEFAULT,
+      otlpEndpoint: undefined,
+      traceSample: 0.01,
       drainTimeoutMs: 25_000,
       drainAcceptMs: 5_000,
       limits: {
@@ -74,6 +80,7 @@ describe('defaults', () => {
         pending: 1024,
         buffer: 65_536,
         retryBody: 65_536,
+        workerHeap: 512 * 1024 ** 2,
       },
       timeouts: {
         headMs: 10_000,
@@ -117,7 +124,7 @@ describe('precedence', () => {
   test('the origin of each value is known', () => {
     const origins = [{ flags, env, file }, { env, file }, { file }, {}].map((given) => {
       const result = parse(given);
-      return result.type === 'settings' ? result.origins.workers : result;
+      return result.type === 'settings' ? result.effective.find(({ name }) => name === 'workers')?.origin : result;
     });
     assert.deepEqual(origins, ['flag', 'environment', 'file', 'default']);
   });
@@ -236,12 +243,42 @@ describe('errors', () => {
   });
 
   test('a setting of a later version is known and refused, from each source', () => {
-    const errors = errorsOf({ flags: { kubeconfig: 'x' }, env: { HEDDLE_NATS_URL: 'x' }, file: 'access-log: all' });
+    const errors = errorsOf({ flags: { kubeconfig: 'x' }, env: { HEDDLE_NATS_URL: 'x' }, file: 'zone: a' });
     assert.deepEqual(errors, [
       '--kubeconfig: Is known, but comes with a later version (Kubernetes)',
-      'heddle.yaml:1: access-log: Is known, but comes with a later version (access log)',
+      'heddle.yaml:1: zone: Is known, but comes with a later version (Kubernetes)',
       'HEDDLE_NATS_URL: Is known, but comes with a later version (messages)',
     ]);
+  });
+
+  test('a share is a percentage, and nothing else', () => {
+    assert.equal(settingsOf({ flags: { 'trace-sample': '12.5%' } }).traceSample, 0.125);
+    for (const text of ['0.5', '101%', '1.2345%', '-1%', '%']) {
+      assert.match(
+        errorsOf({ flags: { 'trace-sample': text } })[0]!,
+        /^--trace-sample: Expected a share from 0% to 100%/,
+      );
+    }
+  });
+
+  test('the access log is off, for errors, for all, or for one in so many', () => {
+    const logs = ['off', 'errors', 'all', '1/50'].map(
+      (text) => settingsOf({ flags: { 'access-log': text } }).accessLog,
+    );
+    assert.deepEqual(logs, ['off', 'errors', 1, 50]);
+    assert.match(errorsOf({ flags: { 'access-log': '1/0' } })[0]!, /^--access-log: Expected off, errors, all, or 1\/N/);
+  });
+
+  test('the collector of traces is an HTTP address without secrets', () => {
+    assert.equal(settingsOf({ flags: { 'otlp-endpoint': 'http://otel:4318' } }).otlpEndpoint, 'http://otel:4318/');
+    for (const text of ['otel:4318', 'ftp://otel', 'http://me:secret@otel', 'http://otel/?key=1'])
+      assert.match(errorsOf({ flags: { 'otlp-endpoint': text } })[0]!, /^--otlp-endpoint: Expected an http/);
+  });
+
+  test("a command's own defaults stand below everything that a user says", () => {
+    const defaults = new Map([['mesh-listen', '127.0.0.1:4140']]);
+    assert.equal(settingsOf({ defaults, env: { HEDDLE_MESH_LISTEN: '' } }).meshListen?.host, '127.0.0.1');
+    assert.equal(settingsOf({ defaults, file: 'mesh-listen: 127.0.0.2:1' }).meshListen?.host, '127.0.0.2');
   });
 
   test('discovery from Kubernetes is refused as not yet there', () => {

@@ -1,39 +1,47 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { localize } from '../../src/control/localize.ts';
-import type { BackendId, Endpoint, Snapshot } from '../../src/model/snapshot.ts';
+import type { BackendId, Configuration, Endpoint } from '../../src/model/snapshot.ts';
 
-function snapshotOf(...endpoints: Endpoint[]): Snapshot {
+function configurationOf(...endpoints: Endpoint[]): Configuration {
   const backends = [
-    { id: 'shop/orders:80' as BackendId, endpoints },
-    { id: 'shop/users:80' as BackendId, endpoints: [{ address: '10.0.0.9', port: 80 }] },
+    { id: 'shop/orders:80' as BackendId, namespace: 'shop', name: 'orders', port: 80, endpoints },
+    {
+      id: 'shop/users:80' as BackendId,
+      namespace: 'shop',
+      name: 'users',
+      port: 80,
+      endpoints: [{ address: '10.0.0.9', port: 80 }],
+    },
   ];
-  return { generation: 7, clusterDomain: 'cluster.local', routes: [], backends };
+  return { clusterDomain: 'cluster.local', routes: [], backends };
 }
 
 function left(endpoints: Endpoint[], own: Endpoint[]): readonly Endpoint[] | undefined {
-  return localize(snapshotOf(...endpoints), own).snapshot.backends[0]?.endpoints;
+  return localize(configurationOf(...endpoints), own, undefined).configuration.backends[0]?.endpoints;
 }
 
 test('an endpoint that is a listener of ours is taken out, with a problem that names the Service', () => {
-  const snapshot = snapshotOf({ address: '10.0.0.1', port: 4140 }, { address: '10.0.0.2', port: 4140 });
-  const localized = localize(snapshot, [{ address: '10.0.0.1', port: 4140 }]);
-  assert.deepEqual(localized.snapshot.backends[0]?.endpoints, [{ address: '10.0.0.2', port: 4140 }]);
-  assert.equal(localized.snapshot.generation, 7);
+  const configuration = configurationOf({ address: '10.0.0.1', port: 4140 }, { address: '10.0.0.2', port: 4140 });
+  const localized = localize(configuration, [{ address: '10.0.0.1', port: 4140 }], undefined);
+  assert.deepEqual(localized.configuration.backends[0]?.endpoints, [{ address: '10.0.0.2', port: 4140 }]);
   assert.deepEqual(localized.problems, [
     {
       object: 'Service shop/orders',
       field: '',
       expected: 'endpoints that are no listener of this mesh',
-      got: '"10.0.0.1 port 4140"',
+      got: '"10.0.0.1:4140"',
     },
   ]);
 });
 
-test('a backend without such endpoints stays the same object, and so does a snapshot', () => {
-  const snapshot = snapshotOf({ address: '10.0.0.1', port: 4140 });
-  assert.equal(localize(snapshot, [{ address: '10.0.0.1', port: 4140 }]).snapshot.backends[1], snapshot.backends[1]);
-  assert.equal(localize(snapshot, [{ address: '10.0.0.1', port: 4141 }]).snapshot, snapshot);
+test('a backend without such endpoints stays the same object, and so does a configuration', () => {
+  const configuration = configurationOf({ address: '10.0.0.1', port: 4140 });
+  assert.equal(
+    localize(configuration, [{ address: '10.0.0.1', port: 4140 }], undefined).configuration.backends[1],
+    configuration.backends[1],
+  );
+  assert.equal(localize(configuration, [{ address: '10.0.0.1', port: 4141 }], undefined).configuration, configuration);
 });
 
 test('any loopback address is ours on a port that we listen on', () => {
@@ -64,9 +72,9 @@ test('another spelling of our own address is our own address', () => {
   assert.deepEqual(left([{ address: '10.0.0.1', port: 4140 }], [{ address: '::ffff:10.0.0.1', port: 4140 }]), []);
 });
 
-test('the snapshot that is given is not changed', () => {
-  const snapshot = snapshotOf({ address: '127.0.0.1', port: 4140 });
-  const copy = structuredClone(snapshot);
-  localize(snapshot, [{ address: '127.0.0.1', port: 4140 }]);
-  assert.deepEqual(snapshot, copy);
+test('the configuration that is given is not changed', () => {
+  const configuration = configurationOf({ address: '127.0.0.1', port: 4140 });
+  const copy = structuredClone(configuration);
+  localize(configuration, [{ address: '127.0.0.1', port: 4140 }], undefined);
+  assert.deepEqual(configuration, copy);
 });

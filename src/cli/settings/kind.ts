@@ -75,6 +75,41 @@ export function list<T>(item: Kind<T>): Kind<readonly T[]> {
   };
 }
 
+/** `off`, `errors`, `all`, or one in so many. */
+export const logShare: Kind<'off' | 'errors' | number> = {
+  placeholder: 'off|errors|all|1/N',
+  allowed: 'off, errors, all, or 1/N with N up to 1000000',
+  parse: (text) => {
+    if (text === 'off' || text === 'errors') return { value: text };
+    if (text === 'all') return { value: 1 };
+    const [, digits] = /^1\/([1-9]\d{0,6})$/.exec(text) ?? [];
+    return digits === undefined ? undefined : within(Number(digits), { min: 1, max: 1_000_000 });
+  },
+};
+
+/** A share, from 0 to 1. */
+export const percent: Kind<number> = {
+  placeholder: 'PERCENT',
+  allowed: 'a share from 0% to 100% with at most three decimals',
+  parse: (text) => {
+    const [, digits] = /^(\d{1,3}(?:\.\d{1,3})?)%$/.exec(text) ?? [];
+    const value = within(digits === undefined ? undefined : Number(digits), { min: 0, max: 100 });
+    return value && { value: value.value / 100 };
+  },
+};
+
+/** Without credentials and query: it stands in logs. Empty is the default "none". */
+export const url: Kind<string | undefined> = {
+  placeholder: 'URL',
+  allowed: 'an http:// or https:// URL without user name, query and fragment',
+  parse: (text) => {
+    if (text === '') return { value: undefined };
+    const parsed = URL.parse(text);
+    const plain = parsed !== null && `${parsed.username}${parsed.password}${parsed.search}${parsed.hash}` === '';
+    return plain && /^https?:$/.test(parsed.protocol) ? { value: parsed.href } : undefined;
+  },
+};
+
 /** Empty is the default "none"; a user who gives nothing is told so before any kind is asked. */
 export const file: Kind<string | undefined> = {
   placeholder: 'FILE',

@@ -8,10 +8,14 @@ import {
   folder,
   list,
   listenAddress,
+  logShare,
   name,
+  percent,
   size,
+  url,
   type Kind,
 } from './kind.ts';
+import { ACCESS_LOG_FIELDS, ACCESS_LOG_FIELDS_DEFAULT } from '../../model/settings.ts';
 
 /** The facts of the machine that some defaults depend on. */
 export interface Machine {
@@ -42,7 +46,7 @@ export interface LaterSetting {
 
 const SOURCES = 'Sources';
 const ADDRESSES = 'Addresses and threads';
-const LOGS = 'Logs';
+const LOGS = 'Logs and traces';
 const LIMITS = 'Limits';
 const TIMEOUTS = 'Timeouts';
 const DRAIN = 'Shutdown';
@@ -146,10 +150,31 @@ export const SETTINGS = {
     default: 'auto',
     means: 'auto is pretty on a terminal, else json',
   }),
-  'access-log': { later: 'access log', means: 'which exchanges are logged' },
-  'access-log-fields': { later: 'access log', means: 'fields of an access log line' },
-  'otlp-endpoint': { later: 'tracing', means: 'where traces are sent' },
-  'trace-sample': { later: 'tracing', means: 'share of exchanges that are traced' },
+  'access-log': setting({
+    group: LOGS,
+    kind: logShare,
+    default: 'errors',
+    means: 'which exchanges get a line: failures and statuses from 500 on, those and one in N of the others, or all',
+  }),
+  'access-log-fields': setting({
+    group: LOGS,
+    kind: list(choice(ACCESS_LOG_FIELDS)),
+    default: ACCESS_LOG_FIELDS_DEFAULT.join(','),
+    means: 'what such a line holds, in this order',
+  }),
+  'otlp-endpoint': setting({
+    group: LOGS,
+    kind: url,
+    default: '',
+    defaultShown: 'none',
+    means: 'where spans are sent (OTLP over HTTP, JSON); without it nothing is traced',
+  }),
+  'trace-sample': setting({
+    group: LOGS,
+    kind: percent,
+    default: '1%',
+    means: 'share of the requests that are traced where the caller has not decided',
+  }),
 
   'drain-timeout': setting({
     group: DRAIN,
@@ -243,6 +268,12 @@ export const SETTINGS = {
     kind: size({ min: 0, max: 16 * 1024 ** 2 }),
     default: '64KiB',
     means: 'request bodies up to here can be sent again',
+  }),
+  'limit-worker-heap': setting({
+    group: LIMITS,
+    kind: size({ min: 32 * 1024 ** 2, max: 64 * 1024 ** 3 }),
+    default: '512MiB',
+    means: 'heap of one worker; beyond it that worker ends and another one starts',
   }),
   'limit-mirrors': { later: 'routes', means: 'mirrored requests under way' },
   'limit-heap': { later: 'overload protection', means: 'heap use from which requests are refused' },

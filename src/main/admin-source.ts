@@ -1,0 +1,96 @@
+import type { AdminSource, Check } from '../control/admin.ts';
+import type { Changes } from '../control/changes.ts';
+import type { Exporter } from '../control/exporter.ts';
+import type { TapHub } from '../control/tap-hub.ts';
+import type { Workers } from '../control/workers.ts';
+import type { EffectiveSetting, LogLevelAnswer } from '../model/admin.ts';
+import type { Settings } from '../model/settings.ts';
+import { type Log, type MeterReader, WORKER, type Writer } from '../telemetry.ts';
+import type { TraceProbe } from './trace-probe.ts';
+
+export type Stage = 'starting' | 'serving' | 'draining' | 'over';
+
+/** The parts of a node that its admin side shows. */
+export interface NodeParts {
+  readonly version: string;
+  readonly settings: Settings;
+  readonly effective: readonly EffectiveSetting[];
+  readonly log: Log;
+  readonly writer: Writer;
+  readonly workers: Workers;
+  readonly changes: Changes;
+  readonly taps: TapHub;
+  readonly exporter: Exporter | undefined;
+  readonly traceProbe: TraceProbe;
+  readonly meters: MeterReader;
+  readonly stage: () => Stage;
+}
+
+/** A node as its admin side sees it. */
+export function adminSource(parts: NodeParts): AdminSource {
+  const { version, settings, effective, log, writer, workers, changes, taps, exporter, traceProbe, meters } = parts;
+  return {
+    version,
+    nodeName: settings.nodeName,
+    settings: effective,
+    meters,
+    get checks() {
+      return checksOf(parts);
+    },
+    get snapshot() {
+      return changes.snapshot;
+    },
+    get problems() {
+      return changes.problems;
+    },
+    get generations() {
+      return changes.generations;
+    },
+    get workers() {
+      return workers.statuses;
+    },
+    get logLevel() {
+      return log.level as LogLevelAnswer['level'];
+    },
+    set logLevel(level) {
+      log.level = level;
+    },
+    get logTotals() {
+      const { dropped, failed } = writer.totals;
+      return { dropped: dropped + meters.workers(WORKER.accessLinesDropped), failed };
+    },
+    get traceTotals() {
+      if (exporter === undefined) return undefined;
+      const { exported, dropped, failed } = exporter.totals;
+      return { exported, dropped: dropped + meters.workers(WORKER.spansDropped), failed };
+    },
+    unused: (id) => changes.unused(id),
+    serviceRow: (id) => changes.serviceRow(id),
+    endpointRow: (id, key) => changes.endpointRow(id, key),
+    exemplar: (row, bucket) => meters.exemplar(row, bucket),
+    tap: (filter, onRecord) => taps.add(filter, onRecord),
+    probeTrace: () => traceProbe.run(),
+  };
+}
+
+/** Unready only before the first plan, without a worker, and while it drains: nothing that others do makes a node unready. */
+function checksOf({ stage, workers, changes }: NodeParts): readonly Check[] {
+  const now = stage();
+  const generation = changes.snapshot?.generation;
+  const { statuses } = workers;
+  const ready = statuses.filter(({ state }) => state === 'ready').length;
+  return [
+    {
+      name: 'configuration',
+      ok: generation !== undefined,
+      text: generation === undefined ? 'nothing was read yet' : `generation ${generation}`,
+    },
+    { name: 'workers', ok: workers.ready, text: `${ready} of ${statuses.length} have a plan` },
+    { name: 'listener', ok: now !== 'starting', text: now === 'starting' ? 'not open yet' : 'open' },
+    {
+      name: 'not draining',
+      ok: now !== 'draining' && now !== 'over',
+      text: now === 'draining' || now === 'over' ? 'draining' : 'serving',
+    },
+  ];
+}

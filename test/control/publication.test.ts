@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { Publication } from '../../src/control/publication.ts';
+import type { Backend, BackendId, Configuration, Route } from '../../src/model/snapshot.ts';
+import { allocateMeters, EndpointMeter, MeterReader, ServiceMeter } from '../../src/telemetry.ts';
+
+const ORDERS = backend('orders', ['10.0.0.1', '10.0.0.2']);
+const USERS = backend('users', ['10.0.0.3']);
+
+function backend(name: string, addresses: readonly string[]): Backend {
+  const id = `shop/${name}:80` as BackendId;
+  return { id, namespace: 'shop', name, port: 80, endpoints: addresses.map((address) => ({ address, port: 8080 })) };
+}
+
+function route({ namespace, name, id }: Backend): Route {
+  return { namespace, name, enabled: true, clusterIps: [], ports: [{ port: 80, name: '', backend: id }] };
+}
+
+const ROUTES = [route(ORDERS), route(USERS)];
+
+function configuration(...backends: Backend[]): Configuration {
+  return { clusterDomain: 'cluster.local', routes: ROUTES, backends };
+}
+
+function start(): { publication: Publication; memory: ReturnType<typeof allocateMeters> } {
+  const memory = allocateMeters(1);
+  return { publication: new Publication(new MeterReader(memory)), memory };
+}
+
+describe('what is published', () => {
+  test('the first generation holds everything', () => {
+    const { publication } = start();
+    const change = publication.next(configuration(ORDERS, USERS));
+    assert.deepEqual([change?.from, change?.generation], [0, 1]);
+    assert.equal(change?.routes.put.length, 2);
+    assert.deepEqual(change?.backends.put.map(({ backend: { id } }) => id), [ORDERS.id, USERS.id]);
+  });
+
+  test('even an empty configuration is a first generation', () => {
+    const { publication } = start();
+    assert.equal(publication.next({ clusterDomain: 'cluster.local', routes: [], backends: [] })?.generation, 1);
+  });
+
+  test('what is the same is not published again', () => {
+    const { publication } = start();
+    publication.next(configuration(ORDERS, USERS));
+    assert.equal(publication.next(configuration(ORDERS, USERS)), undefined);
+    assert.equal(publication.snapshot?.generation, 1);
+  });
+
+  test('only the backend that is another object is published', () => {
+    const { publication } = start();
+    publication.next(configuration(ORDERS, USERS));
+    const change = publication.next(configuration(backend('orders', ['10.0.0.1']), USERS));
+    assert.deepEqual(change?.backends.put.map(({ backend: { id } }) => id), [ORDERS.id]);
+    assert.deepEqual([change?.routes.put, change?.routes.gone, change?.backends.gone], [[], [], []]);
+    assert.deepEqual([change?.from, change?.generation], [1, 2]);
+  });
+
+  test('a backend that is gone is named', () => {
+    const { publication } = start();
+    publication.next(configuration(ORDERS, USERS));
+    assert.deepEqual(publication.next(configuration(ORDERS))?.backends.gone, [USERS.id]);
+  });
+
+  test('the whole is what all changes together made', () => {
+    const { publication } = start();
+    publication.next(configuration(ORDERS, USERS));
+    publication.next(configuration(backend('orders', ['10.0.0.9'])));
+    const { from, generation, backends, routes } = publication.whole();
+    assert.deepEqual([from, generation, routes.put.length], [0, 2, 2]);
+    assert.deepEqual(backends.put.map((placed) => placed.backend.endpoints[0]?.address), ['10.0.0.9']);
+  });
+});
+
+describe('rows of the meters', () => {
+  test('an endpoint keeps its row as long as it is named', () => {
+    const { publication } = start();
+    publication.next(configuration(ORDERS));
+    const row = publication.endpointRow(ORDERS.id, '10.0.0.1:8080');
+    publication.next(configuration(backend('orders', ['10.0.0.1', '10.0.0.7'])));
+    assert.equal(publication.endpointRow(ORDERS.id, '10.0.0.1:8080'), row);
+  });
+
+  test('a row is not given to another one before every worker has a plan without it', () => {
+    const { publication } = start();
+    publication.next(configuration(ORDERS));
+    const row = publication.endpointRow(ORDERS.id, '10.0.0.2:8080');
+    publication.next(configuration(backend('orders', ['10.0.0.1'])));
+    publication.settle(1);
+    publication.next(configuration(backend('orders', ['10.0.0.1', '10.0.0.5'])));
+    assert.notEqual(publication.endpointRow(ORDERS.id, '10.0.0.5:8080'), row);
+    publication.settle(3);
+    publication.next(configuration(backend('orders', ['10.0.0.1', '10.0.0.5', '10.0.0.6'])));
+    assert.equal(publication.endpointRow(ORDERS.id, '10.0.0.6:8080'), row);
+  });
+
+  test('a row is not given to another one while something is under way there', () => {
+    const { publication, memory } = start();
+    publication.next(configuration(ORDERS));
+    const row = publication.endpointRow(ORDERS.id, '10.0.0.2:8080');
+    const meter = new EndpointMeter(memory, 0, row);
+    meter.begin();
+    publication.next(configuration(backend('orders', ['10.0.0.1'])));
+    publication.settle(2);
+    publication.next(configuration(backend('orders', ['10.0.0.1', '10.0.0.5'])));
+    assert.notEqual(publication.endpointRow(ORDERS.id, '10.0.0.5:8080'), row);
+    meter.end();
+    publication.settle(3);
+    publication.next(configuration(backend('orders', ['10.0.0.1', '10.0.0.6'])));
+    assert.equal(publication.endpointRow(ORDERS.id, '10.0.0.6:8080'), row);
+  });
+
+  test('whoever gets a row that was used starts at nothing', () => {
+    const { publication, memory } = start();
+    publication.next(configuration(USERS));
+    const row = publication.serviceRow(USERS.id);
+    const meter = new ServiceMeter(memory, 0, row);
+    meter.begin();
+    meter.end(200, '', 1);
+    publication.next(configuration());
+    publication.settle(2);
+    publication.next(configuration(ORDERS));
+    assert.equal(publication.serviceRow(ORDERS.id), row);
+    assert.equal(new MeterReader(memory).service(row).requests, 0);
+  });
+});
