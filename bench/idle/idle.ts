@@ -118,7 +118,13 @@ async function withPeer<T>(
   measure: (running: Running, port: number) => Promise<T>,
 ): Promise<T> {
   const port = await freePort();
-  const command = peer.prepare({ folder: stage.folder(peer.name), port, probePort: await freePort(), upstreams });
+  const command = peer.prepare({
+    folder: stage.folder(peer.name),
+    port,
+    probePort: await freePort(),
+    upstreams,
+    collectorPort: 0,
+  });
   const running = stage.start(peer.name, command, undefined);
   try {
     await untilReady(peer.name, running, { port, content: CONTENTS['1k'] });

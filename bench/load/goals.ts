@@ -10,11 +10,16 @@ export interface Goal {
 }
 
 const isHeddle = (peer: string): boolean => peer.startsWith('heddle');
+/** With every exchange in the access log and 1 % traced. */
+const isAllOn = (peer: string): boolean => peer === 'heddle-all';
+/** As it comes, or with less. */
+const isPlain = (peer: string): boolean => /^heddle(-1worker|-reuseport|-nolog)*$/.test(peer);
 const isReuseport = (peer: string): boolean => isHeddle(peer) && peer.endsWith('reuseport');
 
 /** All goals of the load bench; the one for idle connections is in `bench/idle`. */
 export const GOALS: readonly Goal[] = [
-  cpuGoal({ shape: '1k@64', reference: 'nginx', limit: 1.15 }),
+  cpuGoal({ shape: '1k@64', reference: 'nginx', limit: 1.15 }, isPlain),
+  cpuGoal({ shape: '1k@64', reference: 'nginx', limit: 1.25 }, isAllOn),
   cpuGoal({ shape: '64k@64', reference: 'nginx', limit: 1.3 }),
   cpuGoal({ shape: 'post4k@64', reference: 'nginx', limit: 1.15 }),
   cpuGoal({ shape: 'close@64', reference: 'nginx', limit: 2.8 }, (peer) => isHeddle(peer) && !isReuseport(peer)),

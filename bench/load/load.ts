@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { get } from 'node:http';
+import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { untilReady } from './fetch.ts';
 import {
@@ -34,6 +35,7 @@ const HELP = `Measures what a request costs in Heddle and in other proxies, side
   --warmup S       load on every peer before the rounds of a shape (2)
   --json FILE      keeps the result; for the repository: bench/results/DATE-MACHINE.json
 
+What telemetry costs: npm run bench:telemetry
 How to read the figures: bench/README.md
 `;
 
@@ -74,7 +76,13 @@ async function run(stage: Stage, options: Options): Promise<void> {
   );
 
   const upstreams = await startUpstreams(stage);
-  const { targets, versions } = await startPeers(stage, options.peers, { upstreams, pinning });
+  const collectorPort = await freePort();
+  const collector = {
+    program: process.execPath,
+    args: [join(import.meta.dirname, 'collector.js'), String(collectorPort)],
+  };
+  stage.start('collector', collector, pinning.loadCore);
+  const { targets, versions } = await startPeers(stage, options.peers, { upstreams, pinning, collectorPort });
   const all: Target[] = [{ name: 'direct', port: upstreams[0] ?? 0, pid: undefined }, ...targets];
   const minutes =
     (options.shapes.length * all.length * (options.warmup + options.rounds * (options.seconds + 0.1))) / 60;
@@ -110,7 +118,7 @@ async function run(stage: Stage, options: Options): Promise<void> {
 async function startPeers(
   stage: Stage,
   peers: readonly Peer[],
-  context: { readonly upstreams: readonly number[]; readonly pinning: Pinning },
+  context: { readonly upstreams: readonly number[]; readonly pinning: Pinning; readonly collectorPort: number },
 ): Promise<{ targets: Target[]; versions: Record<string, string> }> {
   const targets: Target[] = [];
   const versions: Record<string, string> = {};
@@ -121,12 +129,9 @@ async function startPeers(
       continue;
     }
     const port = await freePort();
-    const command = peer.prepare({
-      folder: stage.folder(peer.name),
-      port,
-      probePort: await freePort(),
-      upstreams: context.upstreams,
-    });
+    const probePort = await freePort();
+    const { upstreams, collectorPort } = context;
+    const command = peer.prepare({ folder: stage.folder(peer.name), port, probePort, upstreams, collectorPort });
     const running = stage.start(peer.name, command, context.pinning.proxyCore);
     try {
       await untilReady(peer.name, running, { port, content: CONTENTS['1k'] });
@@ -135,11 +140,17 @@ async function startPeers(
       say(`${peer.name}: left out, ${(error as Error).message}`);
       continue;
     }
+    if (peer.watch !== undefined) watch(probePort, peer.watch);
     targets.push({ name: peer.name, port, pid: running.pid });
     versions[peer.name] = found.version;
     say(`${peer.name} ${found.version}: ${peer.says}`);
   }
   return { targets, versions };
+}
+
+/** Reads an answer that does not end, until the process does. */
+function watch(port: number, path: string): void {
+  get({ port, path, host: '127.0.0.1' }, (reply) => reply.resume()).on('error', () => {});
 }
 
 /** Warm-up for all, then rounds A, B, C, A, B, C, … A target that fails is left out of the later rounds. */

@@ -15,6 +15,8 @@ export interface Place {
   /** A second free port, for peers that answer probes elsewhere. */
   readonly probePort: number;
   readonly upstreams: readonly number[];
+  /** Where spans may be sent: something that takes them and throws them away. */
+  readonly collectorPort: number;
 }
 
 /** Found with a version, or absent for a reason. */
@@ -26,6 +28,8 @@ export interface Peer {
   readonly find: () => Found;
   /** Writes its configuration into its folder and says how to start it, in the foreground. */
   readonly prepare: (place: Place) => Command;
+  /** Somebody reads this path of its `probePort` as long as it runs. */
+  readonly watch?: string;
   /** How it differs from its defaults, for the reader of the table. */
   readonly says: string;
 }
@@ -59,10 +63,16 @@ export const PEERS: readonly Peer[] = [
     says: 'GOMAXPROCS=1, no access log',
   },
   { name: 'http-proxy', find: findHttpProxy, prepare: prepareHttpProxy, says: 'one thread, keep-alive agent' },
-  heddle('heddle', { workers: 2, accept: 'handover' }),
-  heddle('heddle-reuseport', { workers: 2, accept: 'reuseport' }),
-  heddle('heddle-1worker', { workers: 1, accept: 'handover' }),
-  heddle('heddle-1worker-reuseport', { workers: 1, accept: 'reuseport' }),
+  heddle('heddle', 'as it comes: metrics, errors in the access log'),
+  heddle('heddle-reuseport', '--accept reuseport', { accept: 'reuseport' }),
+  heddle('heddle-1worker', 'one worker', { workers: '1' }),
+  heddle('heddle-1worker-reuseport', 'one worker, --accept reuseport', { workers: '1', accept: 'reuseport' }),
+  heddle('heddle-nolog', 'no access log', { 'access-log': 'off' }),
+  heddle('heddle-log', 'every exchange in the access log, to a file', { 'access-log': 'all' }),
+  heddle('heddle-trace1', '1 % traced', { 'trace-sample': '1%' }),
+  heddle('heddle-trace100', 'all traced', { 'trace-sample': '100%' }),
+  heddle('heddle-all', 'every exchange in the access log, 1 % traced', { 'access-log': 'all', 'trace-sample': '1%' }),
+  { ...heddle('heddle-tap', 'somebody watches every exchange'), watch: '/tap' },
 ];
 
 /** The peers of a comma list, in the order of the list. */
@@ -240,13 +250,9 @@ function prepareHttpProxy({ port, upstreams }: Place): Command {
   };
 }
 
-function heddle(name: string, options: { readonly workers: number; readonly accept: 'handover' | 'reuseport' }): Peer {
-  return {
-    name,
-    find: findHeddle,
-    prepare: (place) => prepareHeddle(place, options),
-    says: `all features on, ${options.workers} worker${options.workers === 1 ? '' : 's'}, --accept ${options.accept}`,
-  };
+/** @param flags in place of those that all have. */
+function heddle(name: string, says: string, flags: Readonly<Record<string, string>> = {}): Peer {
+  return { name, find: findHeddle, prepare: (place) => prepareHeddle(place, flags), says };
 }
 
 /** The built output is measured: it is what the image runs, and the loader for .ts files takes memory in each thread. */
@@ -266,8 +272,8 @@ function findHeddle(): Found {
 }
 
 function prepareHeddle(
-  { folder, port, probePort, upstreams }: Place,
-  options: { readonly workers: number; readonly accept: string },
+  { folder, port, probePort, upstreams, collectorPort }: Place,
+  own: Readonly<Record<string, string>>,
 ): Command {
   const annotations = {
     'heddle.dev/enabled': 'true',
@@ -284,13 +290,14 @@ function prepareHeddle(
     'discovery': 'files',
     'manifests': folder,
     'mesh-listen': `127.0.0.1:${port}`,
-    'probe-listen': `127.0.0.1:${probePort}`,
-    'admin-listen': 'off',
-    'workers': String(options.workers),
-    'accept': options.accept,
+    'probe-listen': 'off',
+    'admin-listen': `127.0.0.1:${probePort}`,
+    'workers': '2',
     // The defaults bound what one client address may hold; here one address is the whole load.
     'limit-connections': '16384',
     'limit-connections-per-source': '16384',
+    ...('trace-sample' in own ? { 'otlp-endpoint': `http://127.0.0.1:${collectorPort}` } : {}),
+    ...own,
   };
   return {
     program: process.execPath,
