@@ -188,7 +188,16 @@ class Node {
   async #openAdmin(kind: 'probe' | 'admin', address: ListenAddress | undefined): Promise<Opened | undefined> {
     if (address === undefined) return undefined;
     const host = address.host ?? anyAddress();
-    const opening = openAdmin({ host, port: address.port, kind, source: this.#source() });
+    const opening = openAdmin({
+      host,
+      port: address.port,
+      kind,
+      source: this.#source(),
+      exclusive: this.#options.exclusive === true,
+      onDefect: (error) => {
+        this.#log.error({ error: String(error) }, 'Defect: the admin side answered with 500, please report');
+      },
+    });
     const admin = await named(`--${kind}-listen`, host, address.port, opening);
     this.#admins.push(admin);
     this.#changes.listens(admin.port);

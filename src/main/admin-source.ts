@@ -56,8 +56,7 @@ export function adminSource(parts: NodeParts): AdminSource {
       log.level = level;
     },
     get logTotals() {
-      const { dropped, failed } = writer.totals;
-      return { dropped: dropped + meters.workers(WORKER.accessLinesDropped), failed };
+      return writer.totals;
     },
     get traceTotals() {
       if (exporter === undefined) return undefined;

@@ -1,4 +1,7 @@
 import type { FailureCode } from './failure.ts';
+import type { ProblemView } from './problem.ts';
+
+export type { ProblemView };
 
 /**
  * What the admin API answers, for those who make it (control/admin) and those who read it (the client commands). Plain JSON.
@@ -73,19 +76,6 @@ export interface ProblemsAnswer {
   readonly problems: readonly ProblemView[];
 }
 
-export interface ProblemView {
-  /** `Service shop/orders`, or a file. */
-  readonly object: string;
-  /** Empty where the whole object is meant. */
-  readonly field: string;
-  readonly expected: string;
-  readonly got: string;
-  readonly file: string | null;
-  readonly line: number | null;
-  /** All of it in one line. */
-  readonly text: string;
-}
-
 /** `GET /stats`: counters since the start, from which rates are made by looking twice. */
 export interface StatsAnswer {
   /** Monotonic clock of the node. */
@@ -104,7 +94,7 @@ export interface BackendStats {
   readonly active: number;
   /** Exchanges that have ended. */
   readonly requests: number;
-  /** Of these, those that ended with a mesh failure or a status from 500 on. */
+  /** Of these, those that ended with a status from 500 on, or a failure that is not the doing of the client. */
   readonly failed: number;
   readonly retries: number;
   readonly requestBytes: number;

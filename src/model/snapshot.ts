@@ -59,6 +59,19 @@ export function endpointKey({ address, port }: Endpoint): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
+/** The authority of the message bridge. A Service of that name is reached by its longer forms. */
+export const BRIDGE_AUTHORITY = 'nats.mesh';
+
+/** The names by which clients address a Service, besides its ClusterIPs. */
+export function authoritiesOf(
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+  clusterDomain: string,
+): readonly string[] {
+  const service = `${name}.${namespace}`;
+  const names = [service, `${service}.svc`, `${service}.svc.${clusterDomain}`];
+  return service === BRIDGE_AUTHORITY ? names.slice(1) : names;
+}
+
 /** `namespace/name` */
 export function routeKey({ namespace, name }: { readonly namespace: string; readonly name: string }): string {
   return `${namespace}/${name}`;

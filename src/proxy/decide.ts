@@ -1,9 +1,9 @@
 import type { FailureCode } from '../model/failure.ts';
-import type { BackendId, Route, RoutePort } from '../model/snapshot.ts';
+import { type BackendId, BRIDGE_AUTHORITY, type Route, type RoutePort } from '../model/snapshot.ts';
 import type { LiveBackend } from './balance.ts';
 import { looped } from './filter.ts';
 import { ASTERISK, FIELD, FORM, type Head, METHOD, PATH_AS_IT_IS, SLASH } from './http.ts';
-import { BRIDGE_AUTHORITY, type RouteTable } from './route.ts';
+import type { RouteTable } from './route.ts';
 
 /** A worker's live form of a snapshot: swapped as one reference. */
 export interface Plan {

@@ -1,4 +1,4 @@
-import type { Route, Snapshot } from '../model/snapshot.ts';
+import { authoritiesOf, type Route, routeKey, type Snapshot } from '../model/snapshot.ts';
 import { parseIp } from '../lib/ip.ts';
 import { AuthorityTable } from './route/authority-table.ts';
 import type { Head } from './http.ts';
@@ -11,13 +11,8 @@ export class RouteTable {
 
   constructor({ routes, clusterDomain }: Pick<Snapshot, 'routes' | 'clusterDomain'>) {
     for (const route of routes) {
-      const { namespace, name } = route;
-      const service = `${name}.${namespace}`;
-      this.#names.set(`${namespace}/${name}`, route);
-      // `nats.mesh` is the bridge; a Service of that name has its longer forms.
-      if (service !== BRIDGE_AUTHORITY) this.#authorities.add(service, route);
-      this.#authorities.add(`${service}.svc`, route);
-      this.#authorities.add(`${service}.svc.${clusterDomain}`, route);
+      this.#names.set(routeKey(route), route);
+      for (const authority of authoritiesOf(route, clusterDomain)) this.#authorities.add(authority, route);
       for (const address of route.clusterIps) {
         this.#authorities.add(address, route);
         this.#addresses.set(address, route);
@@ -38,5 +33,3 @@ export class RouteTable {
     return this.#names.get(`${namespace}/${name}`);
   }
 }
-
-export const BRIDGE_AUTHORITY = 'nats.mesh';

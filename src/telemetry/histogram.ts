@@ -23,23 +23,3 @@ export function bucketOf(durationMs: number): number {
   const exponent = 31 - Math.clz32(units);
   return 4 * (exponent - 1) + ((units >> (exponent - 2)) & 3);
 }
-
-/**
- * The duration that this share of what was counted does not exceed, in milliseconds; 0 when nothing was counted. Within a
- * bucket it is taken to be evenly spread; beyond the largest bound it is that bound.
- */
-export function quantileMs(counts: readonly number[], share: number): number {
-  const total = counts.reduce((sum, count) => sum + count, 0);
-  if (total === 0) return 0;
-  const wanted = share * total;
-  let before = 0;
-  for (let index = 0; index < BUCKETS - 1; index++) {
-    const count = counts[index] ?? 0;
-    if (count > 0 && before + count >= wanted) {
-      const low = index === 0 ? 0 : BOUNDS_MS[index - 1]!;
-      return low + (BOUNDS_MS[index]! - low) * ((wanted - before) / count);
-    }
-    before += count;
-  }
-  return BOUNDS_MS.at(-1)!;
-}

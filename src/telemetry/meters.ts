@@ -45,6 +45,7 @@ const DURATION_SUM_MS = 1;
 const REQUEST_BYTES = 2;
 const REPLY_BYTES = 3;
 const RETRIES = 4;
+const FAILED = 5;
 const STATUS = 8;
 const FAILURE = STATUS + STATUS_LABELS.length;
 const DURATION = FAILURE + FAILURE_CODES.length;
@@ -136,6 +137,7 @@ export class ServiceMeter {
     cells[base + STATUS + STATUS_INDEX[status]!]! += 1;
     cells[base + DURATION + bucketOf(durationMs)]! += 1;
     if (failure !== '') cells[base + FAILURE + FAILURE_INDEX[failure]!]! += 1;
+    if (status >= 500 || (failure !== '' && FAILURES[failure].source !== 'downstream')) cells[base + FAILED]! += 1;
   }
 
   bytes(request: number, reply: number): void {
@@ -154,7 +156,10 @@ export class ServiceMeter {
     // A reader takes it only when the time is the same before and after.
     cells[at] = 0;
     for (let part = 0; part < TRACE_PARTS; part++)
-      cells[at + 2 + part] = Number.parseInt(traceId.slice(part * TRACE_PART_DIGITS, (part + 1) * TRACE_PART_DIGITS), 16);
+      cells[at + 2 + part] = Number.parseInt(
+        traceId.slice(part * TRACE_PART_DIGITS, (part + 1) * TRACE_PART_DIGITS),
+        16,
+      );
     cells[at + 1] = durationMs;
     cells[at] = Date.now();
   }
@@ -224,6 +229,8 @@ export class WorkerMeter {
 export interface ServiceTotals {
   readonly active: number;
   readonly requests: number;
+  /** Of these: a status from 500 on, or a failure that is not the client's doing. */
+  readonly failed: number;
   readonly retries: number;
   readonly requestBytes: number;
   readonly replyBytes: number;
@@ -283,6 +290,7 @@ export class MeterReader {
     return {
       active: Math.max(0, cells[ACTIVE]!),
       requests: statuses.reduce((sum, [, count]) => sum + count, 0),
+      failed: cells[FAILED]!,
       retries: cells[RETRIES]!,
       requestBytes: cells[REQUEST_BYTES]!,
       replyBytes: cells[REPLY_BYTES]!,

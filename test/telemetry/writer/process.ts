@@ -62,15 +62,16 @@ async function obey(command: Command): Promise<Partial<Answer>> {
     }
     case 'end-producers':
       await Promise.all(threads.splice(0).map(async (thread) => await thread.terminate()));
-      return {};
+      break;
     case 'close':
       await writer.close(command.deadlineMs);
       clearInterval(beat);
       process.stdin.destroy();
-      return {};
+      break;
     case 'totals':
-      return {};
+      break;
   }
+  return {};
 }
 
 async function send(index: number, command: Send): Promise<Sent> {

@@ -40,7 +40,7 @@ async function send({ lines, bytes, whenFull }: Send): Promise<Sent> {
     if (turn % 100 === 0) await new Promise(setImmediate);
     const startMs = performance.now();
     const line = Buffer.from(`${JSON.stringify({ producer, index: index++, pad: 'x'.repeat(bytes) })}\n`);
-    while (whenFull === 'wait' && !hasRoom(line.length)) await once(port, 'message');
+    if (whenFull === 'wait') while (!hasRoom(line.length)) await once(port, 'message');
     if (hasRoom(line.length)) {
       append(line);
       sent++;

@@ -1,0 +1,242 @@
+import type {
+  ConfigAnswer,
+  EndpointsAnswer,
+  GenerationsAnswer,
+  LogLevelAnswer,
+  ProblemsAnswer,
+  RoutesAnswer,
+  ServicesAnswer,
+  StatsAnswer,
+  TapRecord,
+  TraceProbeAnswer,
+} from '../../model/admin.ts';
+import { boolean, choice, counts, integer, list, number, object, orNull, pair, type Schema, text } from './schema.ts';
+
+// Each is what `GET /…` of the same name answers, except where said otherwise.
+
+const generation = integer('Generation of the configuration in force; 0: none yet');
+const namespace = text('Namespace of the Service');
+const name = text('Name of the Service');
+const servicePort = integer('Port of the Service');
+const worker = integer('Number of the worker thread, from 0');
+const time = text('Time of day in UTC (RFC 3339)', { format: 'date-time' });
+const names = (description: string): Schema<readonly string[]> => list(`${description}; at most 100`, text('Name'));
+
+export const servicesAnswer: Schema<ServicesAnswer> = object('All Services that are known', {
+  generation,
+  services: list(
+    'By namespace and name',
+    object('A Service', {
+      namespace,
+      name,
+      enabled: boolean('Opted in: may be addressed'),
+      ports: list(
+        'Its TCP ports; empty where it is not enabled',
+        object('A port', { port: servicePort, name: text('Name of the port; empty where it has none') }),
+      ),
+      endpointsUsed: integer('Endpoints that may get traffic now, over all ports'),
+      endpointsKnown: integer('All endpoints that are known, over all ports'),
+      problems: integer('Number of problems that name it'),
+    }),
+  ),
+});
+
+export const endpointsAnswer: Schema<EndpointsAnswer> = object('All endpoints that are known', {
+  generation,
+  endpoints: list(
+    'By namespace, name, port and address',
+    object('An endpoint', {
+      namespace,
+      name,
+      port: servicePort,
+      address: text('Address and port: 10.1.2.3:8080, [fd00::1]:8080'),
+      state: choice('Whether it may get traffic', ['used', 'unused']),
+      reason: text('Why it gets nothing; empty where it is used'),
+      active: integer('Attempts under way'),
+      latencyMs: number('Peak-sensitive mean of the time to a reply head, in milliseconds; 0: none yet'),
+      attempts: integer('Attempts since the start'),
+      failures: integer('Attempts that failed since the start'),
+      connections: integer('Open connections'),
+      connectionsIdle: integer('Open connections without an attempt'),
+      waiting: integer('Exchanges that wait for a connection'),
+    }),
+  ),
+});
+
+export const routesAnswer: Schema<RoutesAnswer> = object('What a client may address', {
+  generation,
+  routes: list(
+    'By namespace and name',
+    object('A route', {
+      namespace,
+      name,
+      enabled: boolean('Opted in; else it answers 404'),
+      authorities: list('Names and addresses that reach it', text('Authority, without a port')),
+      ports: list(
+        'Its TCP ports',
+        object('A port', {
+          port: servicePort,
+          name: text('Name of the port; empty where it has none'),
+          backend: text('The endpoints behind it: namespace/name:port'),
+        }),
+      ),
+    }),
+  ),
+});
+
+export const problemsAnswer: Schema<ProblemsAnswer> = object('What could not be obeyed', {
+  problems: list(
+    'In the order of the manifests',
+    object('A problem; it harms only the object that it names', {
+      object: text('The object, such as "Service shop/orders", or a file'),
+      field: text('Path of the field; empty where the whole object is meant'),
+      expected: text('What was expected'),
+      got: text('What was got'),
+      file: orNull(text('File in which it stands')),
+      line: orNull(integer('Line of the field, from 1')),
+      text: text('All of it in one line'),
+    }),
+  ),
+});
+
+export const statsAnswer: Schema<StatsAnswer> = object('Counters since the start: rates are made by looking twice', {
+  timeMs: number('Monotonic clock of the node, in milliseconds'),
+  boundsMs: list('Upper bounds of all but the last entry of "durations"', number('Milliseconds')),
+  backends: list(
+    'By namespace, name and port',
+    object('One port of a Service; exchanges without a Service have empty names and port 0', {
+      namespace,
+      name,
+      port: servicePort,
+      active: integer('Exchanges under way'),
+      requests: integer('Exchanges that have ended'),
+      failed: integer(
+        'Of these, those that ended with a status from 500 on, or a failure that is not the doing of the client',
+      ),
+      retries: integer('Attempts after the first one'),
+      requestBytes: integer('Payload from clients'),
+      replyBytes: integer('Payload to clients'),
+      durationSumMs: number('Sum of all durations, in milliseconds'),
+      statuses: counts('Exchanges by status, by class for rare ones, and "none" where no reply was given'),
+      failures: counts('Exchanges by code of the mesh failure'),
+      durations: list('Exchanges in each bucket of duration', integer('Exchanges')),
+    }),
+  ),
+  workers: list(
+    'By number',
+    object('A worker thread', {
+      worker,
+      state: choice('What it does', ['starting', 'ready', 'stuck', 'down']),
+      generation: integer('Generation of its plan; 0: none yet'),
+      restarts: integer('How often it was replaced'),
+      connections: integer('Open connections of clients'),
+      loopLagMs: number('How late its event loop is, in milliseconds'),
+      heapBytes: integer('Its heap in use'),
+      utilization: number('Share of time in which its event loop had work, from 0 to 1'),
+    }),
+  ),
+});
+
+export const configAnswer: Schema<ConfigAnswer> = object('The settings in effect', {
+  version: text('Version of Heddle'),
+  settings: list(
+    'By name',
+    object('A setting', {
+      name: text('Name of the flag, without the dashes'),
+      value: text('Its value, as it would be written'),
+      origin: choice('Where the value comes from', ['flag', 'environment', 'file', 'default']),
+    }),
+  ),
+});
+
+export const generationsAnswer: Schema<GenerationsAnswer> = object('What was published to the workers', {
+  current: generation,
+  generations: list(
+    'Newest first; the last hundred',
+    object('A generation', {
+      generation: integer('Its number'),
+      time,
+      routesChanged: names('Services that are new or have changed, as namespace/name'),
+      routesGone: names('Services that are gone, as namespace/name'),
+      backendsChanged: names('Ports of Services whose endpoints have changed, as namespace/name:port'),
+      backendsGone: names('Ports of Services that are gone, as namespace/name:port'),
+      workers: list(
+        'Which worker has it',
+        object('A worker', {
+          worker,
+          state: choice('"kept": it could not apply this generation and keeps the one before', [
+            'pending',
+            'applied',
+            'kept',
+          ]),
+          afterMs: orNull(number('From publication to its answer, in milliseconds')),
+          reason: orNull(text('Why it kept the one before')),
+        }),
+      ),
+    }),
+  ),
+});
+
+/** From the least severe to the most. */
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
+
+export const logLevelAnswer: Schema<LogLevelAnswer> = object('Level of the program log', {
+  level: choice('The least severe level that is written', LOG_LEVELS),
+});
+
+export const traceProbeAnswer: Schema<TraceProbeAnswer> = object('One span sent on its way, and where it came to', {
+  ok: boolean('It arrived'),
+  traceId: text('Its trace id, to look for at the other end'),
+  steps: list(
+    'In order',
+    object('A step', {
+      step: text('What was tried'),
+      ok: boolean('It worked'),
+      text: text('What came of it'),
+    }),
+  ),
+});
+
+const header = (description: string): Schema<readonly (readonly [string, string])[]> =>
+  list(
+    `${description}; values that are secrets are replaced by an ellipsis`,
+    pair('A header line', text('Name'), text('Value')),
+  );
+
+/** One event of `GET /tap`. */
+export const tapRecord: Schema<TapRecord> = object('An exchange that has ended', {
+  time,
+  worker,
+  source: text('Address and port of the client'),
+  method: text('Method'),
+  authority: text('Host header, or authority of the target'),
+  path: text('Path, without the query'),
+  backend: text('namespace/name:port; empty where none was found'),
+  endpoint: text('Address and port of the last attempt; empty where there was none'),
+  status: integer('Status of the reply; 0: none was given'),
+  failure: text('Code of the mesh failure; empty where nothing failed'),
+  detail: text('What failed, for a person'),
+  attempts: integer('Number of attempts'),
+  durationMs: number('Whole exchange, in milliseconds'),
+  upstreamMs: number('From the start of the last attempt to its reply head, in milliseconds; 0: none came'),
+  requestBytes: integer('Payload from the client'),
+  replyBytes: integer('Payload to the client'),
+  requestId: text('Value of x-request-id'),
+  traceId: text('Trace id; empty where the exchange is not traced'),
+  generation: integer('Generation of the plan that it began under'),
+  requestHeaders: header('Header of the request'),
+  replyHeaders: header('Header of the reply'),
+});
+
+/** Any refusal. */
+export const problemSchema: Schema<{
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+}> = object('Problem document (RFC 9457)', {
+  type: text('Always about:blank'),
+  title: text('The status in words'),
+  status: integer('The status'),
+  detail: text('What was expected and what was got'),
+});

@@ -1,0 +1,98 @@
+import { type Content, ContentWriter, Slices } from './content.ts';
+import {
+  ENDPOINT_FAMILIES,
+  type EndpointFigures,
+  NODE_FAMILIES,
+  SERVICE_FAMILIES,
+  type ServiceFigures,
+  WORKER_FAMILIES,
+} from './metrics/families.ts';
+import { Exposition, type Format, label } from './metrics/format.ts';
+import { PROCESS_FAMILIES, processFigures } from './metrics/process.ts';
+import { endpointSeries, type EndpointSeries, serviceSeries, type ServiceSeries } from './series.ts';
+import type { AdminSource } from './source.ts';
+
+export { type Format, formatFor, MEDIA_TYPES } from './metrics/format.ts';
+
+/** Of all time, what writing metrics may take of the main thread, however often it is asked. */
+const SHARE_MAX = 0.2;
+
+/**
+ * The exposition of all metrics. Those who ask while it is made get the same one, and it is given out a little longer, in
+ * proportion to what it took (about 4 ms for a small mesh): asking more often does not cost more.
+ */
+export class Metrics {
+  readonly #source: AdminSource;
+  readonly #shared: Record<Format, Promise<Content> | undefined> = { text: undefined, openmetrics: undefined };
+
+  constructor(source: AdminSource) {
+    this.#source = source;
+  }
+
+  content(format: Format): Promise<Content> {
+    return (this.#shared[format] ??= this.#share(format));
+  }
+
+  async #share(format: Format): Promise<Content> {
+    let busyMs = 0;
+    try {
+      const made = await this.#make(format);
+      busyMs = made.busyMs;
+      return made.content;
+    } finally {
+      const forget = (): void => {
+        this.#shared[format] = undefined;
+      };
+      setTimeout(forget, busyMs * (1 / SHARE_MAX - 1)).unref();
+    }
+  }
+
+  async #make(format: Format): Promise<{ readonly content: Content; readonly busyMs: number }> {
+    const source = this.#source;
+    const own = await processFigures();
+    const slices = new Slices();
+    const writer = new ContentWriter();
+    const exposition = new Exposition(format, writer, slices);
+    const services = await this.#services(slices);
+    const endpoints = await this.#endpoints(slices);
+    const workers = source.workers.map((status) => ({ ...status, source }));
+    await exposition.write(SERVICE_FAMILIES, services, serviceLabels);
+    await exposition.write(ENDPOINT_FAMILIES, endpoints, endpointLabels);
+    await exposition.write(WORKER_FAMILIES, workers, ({ worker }) => label('worker', worker));
+    await exposition.write(NODE_FAMILIES, [source], () => '');
+    await exposition.write(PROCESS_FAMILIES, [own], () => '');
+    exposition.end();
+    slices.stop();
+    return { content: writer.finish(), busyMs: slices.busyMs };
+  }
+
+  /** Read once, because each family shows a part of it. */
+  async #services(slices: Slices): Promise<readonly ServiceFigures[]> {
+    const source = this.#source;
+    const figures: ServiceFigures[] = [];
+    for (const series of serviceSeries(source)) {
+      const { row } = series;
+      const exemplar: ServiceFigures['exemplar'] = (bucket) => source.exemplar?.(row, bucket);
+      figures.push({ ...series, totals: source.meters.service(row), exemplar });
+      if (slices.over) await slices.next();
+    }
+    return figures;
+  }
+
+  async #endpoints(slices: Slices): Promise<readonly EndpointFigures[]> {
+    const figures: EndpointFigures[] = [];
+    for (const series of endpointSeries(this.#source)) {
+      figures.push({ ...series, totals: this.#source.meters.endpoint(series.row) });
+      if (slices.over) await slices.next();
+    }
+    return figures;
+  }
+}
+
+function serviceLabels({ namespace, name, port }: ServiceSeries): string {
+  return [label('namespace', namespace), label('service', name), label('port', port === 0 ? '' : port)].join();
+}
+
+function endpointLabels(series: EndpointSeries): string {
+  return `${serviceLabels(series)},${label('endpoint', series.endpoint)}`;
+}

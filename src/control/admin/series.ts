@@ -1,0 +1,63 @@
+import { type Backend, endpointKey } from '../../model/snapshot.ts';
+import { type MeterReader, ROW_NONE, ROW_OTHER } from '../../telemetry.ts';
+import type { AdminSource } from './source.ts';
+
+export type ServiceTotals = ReturnType<MeterReader['service']>;
+export type EndpointTotals = ReturnType<MeterReader['endpoint']>;
+
+/** Name of all those together for which no row of the meters was left. */
+export const OTHER = '_other';
+
+/** What counts for itself: one port of a Service, or what stands in for one. */
+export interface ServiceSeries {
+  readonly namespace: string;
+  readonly name: string;
+  /** 0: of exchanges without a Service, and of the others. */
+  readonly port: number;
+  readonly row: number;
+}
+
+/** The same for an endpoint. */
+export interface EndpointSeries {
+  readonly namespace: string;
+  readonly name: string;
+  readonly port: number;
+  readonly endpoint: string;
+  readonly row: number;
+}
+
+/** First the exchanges that found no Service, then by namespace, name and port, last those that share a row. */
+export function* serviceSeries(source: AdminSource): Generator<ServiceSeries> {
+  let shared = false;
+  yield { namespace: '', name: '', port: 0, row: ROW_NONE };
+  for (const { id, namespace, name, port } of inOrder(source.snapshot?.backends ?? [])) {
+    const row = source.serviceRow(id);
+    if (row === ROW_OTHER) shared = true;
+    else yield { namespace, name, port, row };
+  }
+  if (shared) yield { namespace: '', name: OTHER, port: 0, row: ROW_OTHER };
+}
+
+/** By namespace, name and port, last those that share a row. */
+export function* endpointSeries(source: AdminSource): Generator<EndpointSeries> {
+  let shared = false;
+  for (const { id, namespace, name, port, endpoints } of inOrder(source.snapshot?.backends ?? [])) {
+    for (const one of endpoints) {
+      const endpoint = endpointKey(one);
+      const row = source.endpointRow(id, endpoint);
+      if (row === ROW_OTHER) shared = true;
+      else yield { namespace, name, port, endpoint, row };
+    }
+  }
+  if (shared) yield { namespace: '', name: OTHER, port: 0, endpoint: OTHER, row: ROW_OTHER };
+}
+
+/** By namespace, name and port. */
+export function inOrder(backends: readonly Backend[]): readonly Backend[] {
+  return backends.toSorted((a, b) => compare(a.namespace, b.namespace) || compare(a.name, b.name) || a.port - b.port);
+}
+
+/** By code units, the same on every machine. */
+export function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,192 @@
+import type {
+  BackendStats,
+  ConfigAnswer,
+  EndpointsAnswer,
+  EndpointView,
+  GenerationsAnswer,
+  ProblemsAnswer,
+  RoutesAnswer,
+  RouteView,
+  ServicesAnswer,
+  ServiceView,
+  StatsAnswer,
+  WorkerStats,
+  WorkerStatus,
+} from '../../model/admin.ts';
+import { problemView } from '../../model/problem.ts';
+import { authoritiesOf, type Backend, endpointKey, type Route, routeKey } from '../../model/snapshot.ts';
+import { BOUNDS_MS, ROW_FIRST, WORKER } from '../../telemetry.ts';
+import type { Lazily } from './content.ts';
+import {
+  compare,
+  type EndpointTotals,
+  inOrder,
+  serviceSeries,
+  type ServiceSeries,
+  type ServiceTotals,
+} from './series.ts';
+import type { AdminSource } from './source.ts';
+
+// What the routes of the same names answer; lists are made while they are written.
+
+/** Which Services are asked for; all that is given must hold. */
+export interface Selection {
+  /** `namespace/name` */
+  readonly service?: string;
+  readonly namespace?: string;
+}
+
+interface Named {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** A row that it shares with others tells nothing about this one. */
+const NOTHING: EndpointTotals = {
+  active: 0,
+  connections: 0,
+  idle: 0,
+  waiting: 0,
+  latencyMs: 0,
+  attempts: 0,
+  failures: 0,
+};
+
+export function servicesView(source: AdminSource, selection: Selection): Lazily<ServicesAnswer> {
+  return { generation: generationOf(source), services: eachService(source, selection) };
+}
+
+function* eachService(source: AdminSource, selection: Selection): Generator<ServiceView> {
+  const backends = Map.groupBy(source.snapshot?.backends ?? [], routeKey);
+  const problems = Map.groupBy(source.problems, ({ object }) => object);
+  for (const route of routesInOrder(source, selection)) {
+    const own = backends.get(routeKey(route)) ?? [];
+    const endpointsUsed = own.reduce((sum, { endpoints }) => sum + endpoints.length, 0);
+    yield {
+      namespace: route.namespace,
+      name: route.name,
+      enabled: route.enabled,
+      ports: route.ports.map(({ port, name }) => ({ port, name })),
+      endpointsUsed,
+      endpointsKnown: own.reduce((sum, { id }) => sum + source.unused(id).length, endpointsUsed),
+      problems: problems.get(`Service ${routeKey(route)}`)?.length ?? 0,
+    };
+  }
+}
+
+export function endpointsView(source: AdminSource, selection: Selection): Lazily<EndpointsAnswer> {
+  return { generation: generationOf(source), endpoints: eachEndpoint(source, selection) };
+}
+
+function* eachEndpoint(source: AdminSource, selection: Selection): Generator<EndpointView> {
+  for (const backend of inOrder(source.snapshot?.backends ?? [])) {
+    if (!isSelected(backend, selection)) continue;
+    const used = backend.endpoints.map((endpoint) => ({ address: endpointKey(endpoint), reason: '' }));
+    const all = [...used, ...source.unused(backend.id)];
+    for (const { address, reason } of all.toSorted((a, b) => compare(a.address, b.address)))
+      yield endpointView(source, backend, address, reason);
+  }
+}
+
+/** @param reason why it gets nothing; empty where it is used. */
+function endpointView(source: AdminSource, backend: Backend, address: string, reason: string): EndpointView {
+  const row = source.endpointRow(backend.id, address);
+  const totals = row < ROW_FIRST ? NOTHING : source.meters.endpoint(row);
+  return {
+    namespace: backend.namespace,
+    name: backend.name,
+    port: backend.port,
+    address,
+    state: reason === '' ? 'used' : 'unused',
+    reason,
+    active: totals.active,
+    latencyMs: totals.latencyMs,
+    attempts: totals.attempts,
+    failures: totals.failures,
+    connections: totals.connections,
+    connectionsIdle: totals.idle,
+    waiting: totals.waiting,
+  };
+}
+
+export function routesView(source: AdminSource, selection: Selection): Lazily<RoutesAnswer> {
+  return { generation: generationOf(source), routes: eachRoute(source, selection) };
+}
+
+function* eachRoute(source: AdminSource, selection: Selection): Generator<RouteView> {
+  const clusterDomain = source.snapshot?.clusterDomain ?? '';
+  for (const route of routesInOrder(source, selection)) {
+    const { namespace, name, enabled, ports, clusterIps } = route;
+    yield { namespace, name, enabled, authorities: [...authoritiesOf(route, clusterDomain), ...clusterIps], ports };
+  }
+}
+
+export function problemsView({ problems }: AdminSource): Lazily<ProblemsAnswer> {
+  return { problems: problems.map(problemView) };
+}
+
+export function statsView(source: AdminSource): Lazily<StatsAnswer> {
+  return {
+    timeMs: performance.now(),
+    boundsMs: BOUNDS_MS,
+    backends: eachBackendStats(source),
+    workers: source.workers.map((status) => workerStats(source, status)),
+  };
+}
+
+function* eachBackendStats(source: AdminSource): Generator<BackendStats> {
+  for (const series of serviceSeries(source)) yield backendStats(series, source.meters.service(series.row));
+}
+
+function backendStats({ namespace, name, port }: ServiceSeries, totals: ServiceTotals): BackendStats {
+  const { active, requests, failed, retries, requestBytes, replyBytes, durationSumMs, durations } = totals;
+  return {
+    namespace,
+    name,
+    port,
+    active,
+    requests,
+    failed,
+    retries,
+    requestBytes,
+    replyBytes,
+    durationSumMs,
+    statuses: Object.fromEntries(totals.statuses),
+    failures: Object.fromEntries(totals.failures),
+    durations,
+  };
+}
+
+function workerStats({ meters }: AdminSource, status: WorkerStatus): WorkerStats {
+  const { worker } = status;
+  return {
+    ...status,
+    connections: meters.worker(worker, WORKER.connections),
+    loopLagMs: meters.worker(worker, WORKER.loopLagMs),
+    heapBytes: meters.worker(worker, WORKER.heapBytes),
+  };
+}
+
+export function configView({ version, settings }: AdminSource): Lazily<ConfigAnswer> {
+  return { version, settings };
+}
+
+export function generationsView(source: AdminSource): Lazily<GenerationsAnswer> {
+  return { current: generationOf(source), generations: source.generations };
+}
+
+function generationOf({ snapshot }: AdminSource): number {
+  return snapshot?.generation ?? 0;
+}
+
+function routesInOrder({ snapshot }: AdminSource, selection: Selection): readonly Route[] {
+  return (snapshot?.routes ?? [])
+    .filter((route) => isSelected(route, selection))
+    .toSorted((a, b) => compare(a.namespace, b.namespace) || compare(a.name, b.name));
+}
+
+function isSelected(one: Named, { service, namespace }: Selection): boolean {
+  return (
+    (service === undefined || service === routeKey(one)) && (namespace === undefined || namespace === one.namespace)
+  );
+}

@@ -1,0 +1,197 @@
+import type { AdminSource, Check } from '../../../src/control/admin.ts';
+import { openAdmin, type AdminServer } from '../../../src/control/admin.ts';
+import type { TapFilter, WorkerStatus } from '../../../src/model/admin.ts';
+import type { Problem } from '../../../src/model/problem.ts';
+import { type Backend, type BackendId, type Route, type Snapshot } from '../../../src/model/snapshot.ts';
+import {
+  allocateMeters,
+  EndpointMeter,
+  MeterReader,
+  ROW_FIRST,
+  ROW_NONE,
+  ROW_OTHER,
+  ServiceMeter,
+  WORKER,
+  WorkerMeter,
+} from '../../../src/telemetry.ts';
+
+export const WORKERS = 2;
+
+/** A node without a mesh: real meters, and everything else as a test says. */
+export class StandIn implements AdminSource {
+  readonly version = '1.2.3';
+  readonly nodeName = 'node-1';
+  readonly memory = allocateMeters(WORKERS);
+  readonly meters = new MeterReader(this.memory);
+  checks: Check[] = [{ name: 'workers', ok: true, text: 'all have a plan' }];
+  snapshot: Snapshot | undefined;
+  problems: Problem[] = [];
+  workers: WorkerStatus[] = Array.from({ length: WORKERS }, (_, worker) => {
+    return { worker, state: 'ready' as const, generation: 7, restarts: worker, utilization: 0.25 };
+  });
+  generations: AdminSource['generations'] = [
+    {
+      generation: 7,
+      time: new Date(Date.now() - 60_000).toISOString(),
+      routesChanged: ['shop/orders'],
+      routesGone: [],
+      backendsChanged: ['shop/orders:80'],
+      backendsGone: ['shop/old:80'],
+      workers: [
+        { worker: 0, state: 'applied', afterMs: 12, reason: null },
+        { worker: 1, state: 'kept', afterMs: 34, reason: 'out of rows' },
+      ],
+    },
+  ];
+  settings: AdminSource['settings'] = [{ name: 'workers', value: '2', origin: 'default' }];
+  logLevel: AdminSource['logLevel'] = 'info';
+  logTotals = { dropped: 3, failed: 1 };
+  traceTotals: AdminSource['traceTotals'] = { exported: 10, dropped: 2, failed: 1 };
+  /** Those who watch. */
+  readonly taps = new Set<{ readonly filter: TapFilter; readonly onRecord: (json: string) => void }>();
+  tapsMax = 4;
+  /** Rows that the meters have; those beyond share one. */
+  rowsMax = Infinity;
+  exemplar?: NonNullable<AdminSource['exemplar']>;
+  readonly #rows = new Map<string, number>();
+
+  constructor(services: readonly ServiceSpec[] = [{ name: 'orders', endpoints: ['10.0.0.1', '10.0.0.2'] }]) {
+    this.snapshot = snapshotOf(services);
+  }
+
+  unused(backend: BackendId): readonly { readonly address: string; readonly reason: string }[] {
+    return backend === 'shop/orders:80' ? [{ address: '10.0.0.9:80', reason: 'not ready' }] : [];
+  }
+
+  serviceRow(backend: BackendId): number {
+    return this.#row(backend);
+  }
+
+  endpointRow(backend: BackendId, key: string): number {
+    return this.#row(`${backend} ${key}`);
+  }
+
+  tap(filter: TapFilter, onRecord: (json: string) => void): () => void {
+    if (this.taps.size >= this.tapsMax) throw new Error(`Expected at most ${this.tapsMax} taps, got one more`);
+    const one = { filter, onRecord };
+    this.taps.add(one);
+    return () => this.taps.delete(one);
+  }
+
+  probeTrace(): ReturnType<AdminSource['probeTrace']> {
+    return Promise.resolve({ ok: true, traceId: 'ab'.repeat(16), steps: [{ step: 'sampled', ok: true, text: 'yes' }] });
+  }
+
+  /** Shows a record to all who watch. */
+  show(record: object): void {
+    for (const { onRecord } of this.taps) onRecord(JSON.stringify(record));
+  }
+
+  /** The row of what the test counts for. */
+  serviceMeter(worker: number, row: number): ServiceMeter {
+    return new ServiceMeter(this.memory, worker, row);
+  }
+
+  endpointMeter(worker: number, row: number): EndpointMeter {
+    return new EndpointMeter(this.memory, worker, row);
+  }
+
+  workerMeter(worker: number): WorkerMeter {
+    return new WorkerMeter(this.memory, worker);
+  }
+
+  #row(key: string): number {
+    const known = this.#rows.get(key);
+    if (known !== undefined) return known;
+    const row = this.#rows.size < this.rowsMax ? ROW_FIRST + this.#rows.size : ROW_OTHER;
+    this.#rows.set(key, row);
+    return row;
+  }
+}
+
+export interface ServiceSpec {
+  readonly name: string;
+  readonly namespace?: string;
+  readonly enabled?: boolean;
+  readonly endpoints: readonly string[];
+}
+
+export function snapshotOf(services: readonly ServiceSpec[]): Snapshot {
+  const backends: Backend[] = services
+    .filter(({ enabled }) => enabled !== false)
+    .map(({ name, namespace = 'shop', endpoints }) => {
+      const id = `${namespace}/${name}:80` as BackendId;
+      return { id, namespace, name, port: 80, endpoints: endpoints.map((address) => ({ address, port: 80 })) };
+    });
+  const routes: Route[] = services.map(({ name, namespace = 'shop', enabled = true }) => {
+    const backend = `${namespace}/${name}:80` as BackendId;
+    const ports = enabled ? [{ port: 80, name: 'http', backend }] : [];
+    return { namespace, name, enabled, clusterIps: ['10.96.0.1'], ports };
+  });
+  return { generation: 7, clusterDomain: 'cluster.local', routes, backends };
+}
+
+const ORDERS = 'shop/orders:80' as BackendId;
+
+/** A node on which one thing of each kind has happened. */
+export function busyStandIn(): StandIn {
+  const source = new StandIn();
+  const own = source.serviceRow(ORDERS);
+  const row = source.endpointRow(ORDERS, '10.0.0.1:80');
+  const [service, second, endpoint] = [
+    source.serviceMeter(0, own),
+    source.serviceMeter(1, own),
+    source.endpointMeter(0, row),
+  ];
+  for (const meter of [service, service, second]) meter.begin();
+  service.end(200, '', 3);
+  second.end(503, 'connect-failed', 100_000_000);
+  service.bytes(10, 20);
+  service.retry();
+  endpoint.begin();
+  endpoint.failed();
+  endpoint.latency(5);
+  endpoint.connection(1);
+  endpoint.connection(1);
+  endpoint.idle(1);
+  source.serviceMeter(0, ROW_NONE).begin();
+  source.serviceMeter(0, ROW_NONE).end(404, 'no-route', 0.1);
+  source.workerMeter(0).set(WORKER.connections, 4);
+  source.workerMeter(1).set(WORKER.loopLagMs, 250);
+  source.workerMeter(1).add(WORKER.refusedBySource, 6);
+  return source;
+}
+
+/** An open port for the length of a test. */
+export async function withAdmin(
+  source: StandIn,
+  kind: 'admin' | 'probe',
+  run: (port: number, defects: readonly unknown[]) => Promise<void>,
+): Promise<void> {
+  const defects: unknown[] = [];
+  const server: AdminServer = await openAdmin({
+    host: '127.0.0.1',
+    port: 0,
+    kind,
+    source,
+    onDefect: (error) => defects.push(error),
+  });
+  try {
+    await run(server.port, defects);
+  } finally {
+    await server.close();
+  }
+}
+
+export interface Reply {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+}
+
+/** With a connection of its own, so that none is left. */
+export async function ask(port: number, path: string, init: RequestInit = {}): Promise<Reply> {
+  const headers = { connection: 'close', ...(init.headers as Record<string, string> | undefined) };
+  const reply = await fetch(`http://127.0.0.1:${port}${path}`, { ...init, headers });
+  return { status: reply.status, headers: reply.headers, text: await reply.text() };
+}
