@@ -1,88 +1,185 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
 import { Command } from 'commander';
+import { harmless } from '../lib/shown.ts';
+import type { ListenAddress, Settings } from '../model/settings.ts';
+import { AdminClient } from './client.ts';
+import { writeManifests } from './demo/folder.ts';
+import { type Others, startOthers } from './demo/others.ts';
+import type { Look } from './demo/picture.ts';
+import { freeAddress } from './demo/ports.ts';
+import { farewellText, guideText } from './demo/texts.ts';
+import { Watch } from './demo/watch.ts';
 import { startNode } from './start.ts';
 
-/** `heddle demo`, which `npm start` calls: a mesh on this machine, with two Services of its own. */
+const EXAMPLES = `
+Three small Services run on loopback ports, and a mesh in front of them on port 4140: two of them are in the mesh,
+one has not opted in. Their manifests are copied to a folder where you edit them; the mesh obeys what you save.
+
+Examples:
+  heddle demo
+  heddle demo --folder ./shop                  the manifests in ./shop, which stays there
+  HEDDLE_MESH_LISTEN=127.0.0.1:8080 heddle demo
+  heddle demo --no-traffic | cat               without a terminal: lines about what changes
+
+HEDDLE_ variables apply as for heddle run; a port that is taken gives way to the next free one.
+heddle services, endpoints, problems, stat and top show the same node in another terminal.
+`;
+
+/** `heddle demo`, which `npm start` calls: a mesh on this machine, with Services of its own. */
 export function demoCommand(): Command {
   return new Command('demo')
     .description('Try it: a mesh on this machine with Services of its own, until Ctrl-C')
-    .addHelpText(
-      'after',
-      `\nStarts small HTTP servers and a mesh in front of them on port 4140, and prints requests to try.
-HEDDLE_ variables apply as for heddle run, for example HEDDLE_MESH_LISTEN=127.0.0.1:8080.\n`,
+    .option(
+      '--folder <DIR>',
+      'put the manifests here (empty or new), and leave them there (default: a temporary folder)',
     )
+    .option('--no-traffic', 'send no requests, so that only yours are seen')
+    .addHelpText('after', EXAMPLES)
     .action(demo);
 }
 
-async function demo(): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'heddle-demo-'));
-  const servers = await Promise.all(['orders, copy 1', 'orders, copy 2', 'users'].map(serve));
+interface DemoOptions {
+  readonly folder?: string;
+  readonly traffic: boolean;
+}
+
+const LOOPBACK = '127.0.0.1';
+const MESH_PORT = 4140;
+
+/** Below environment and settings file: the try-out stays on this machine, and ends at once. */
+const DEFAULTS: ReadonlyMap<string, string> = new Map([
+  ['mesh-listen', `127.0.0.1:${MESH_PORT}`],
+  ['admin-listen', '127.0.0.1:4190'],
+  ['probe-listen', 'off'],
+  ['workers', '2'],
+  ['drain-accept', '0s'],
+  ['drain-timeout', '1s'],
+]);
+/** Standard output is the table's, and the log is read here. */
+const FORCED: ReadonlyMap<string, readonly string[]> = new Map([
+  ['access-log', ['off']],
+  ['log-format', ['json']],
+]);
+/** Levels of the log. */
+const WARNING = 40;
+const ERROR = 50;
+
+async function demo({ folder, traffic }: DemoOptions): Promise<void> {
+  const ended = endOfVisit();
+  const others = await startOthers();
   try {
-    const [first = 0, second = 0, users = 0] = servers.map((server) => (server.address() as AddressInfo).port);
-    writeFileSync(
-      join(folder, 'shop.yaml'),
-      `${manifest('orders', 'true', [first, second])}---\n${manifest('users', 'false', [users])}`,
-    );
-    await startNode('demo', {
-      flags: new Map([['manifests', [folder]]]),
-      env: { ...DEMO_ENVIRONMENT, ...process.env },
-      onSettings: ({ meshListen }) => {
-        process.stdout.write(guide(folder, `http://127.0.0.1:${meshListen?.port ?? 0}`));
-      },
-    });
+    const manifests = writeManifests(folder, others.ports);
+    const removeManifests = (): void => {
+      if (folder === undefined) rmSync(manifests, { recursive: true, force: true });
+    };
+    // However it ends.
+    process.on('exit', removeManifests);
+    await runMesh(others, { folder: manifests, traffic, ended });
+    removeManifests();
   } finally {
-    for (const server of servers) server.close().closeAllConnections();
-    rmSync(folder, { recursive: true });
+    await others.stop();
   }
 }
 
-/** The try-out stays on this machine, unless somebody says otherwise. */
-const DEMO_ENVIRONMENT = {
-  HEDDLE_MESH_LISTEN: '127.0.0.1:4140',
-  HEDDLE_PROBE_LISTEN: 'off',
-  HEDDLE_ADMIN_LISTEN: 'off',
-  HEDDLE_DRAIN_ACCEPT: '0s',
-};
-
-function serve(name: string): Promise<Server> {
-  const server = createServer((request, response) => {
-    response.end(`${name} got ${request.method} ${request.url} from ${String(request.headers['x-forwarded-for'])}\n`);
-  });
-  return new Promise((resolve) => {
-    server.listen(0, '127.0.0.1', () => {
-      resolve(server);
-    });
-  });
+interface Visit {
+  readonly folder: string;
+  readonly traffic: boolean;
+  /** Aborted when the visitor goes. */
+  readonly ended: AbortSignal;
 }
 
-function manifest(name: string, enabled: string, ports: readonly number[]): string {
-  return `apiVersion: v1
-kind: Service
-metadata:
-  name: ${name}
-  namespace: shop
-  annotations:
-    heddle.dev/enabled: "${enabled}"
-    heddle.dev/endpoints: "${ports.map((port) => `127.0.0.1:${port}`).join(',')}"
-spec:
-  ports:
-    - port: 80
-`;
+async function runMesh(others: Others, { folder, traffic, ended }: Visit): Promise<void> {
+  const { stdout } = process;
+  const startMs = performance.now();
+  const notes: string[] = [];
+  let watch: Watch | undefined;
+  ended.addEventListener('abort', () => watch?.end());
+  const flags = new Map([...FORCED, ['manifests', [folder]]] as const);
+  await startNode('demo', {
+    flags,
+    env: process.env,
+    defaults: DEFAULTS,
+    onSettings: (settings) => withFreePorts(settings, notes),
+    node: {
+      exclusive: true,
+      onLog: (line) => tell(line, watch),
+      onReady: ({ mesh, admin }) => {
+        if (mesh === undefined) return;
+        if (admin === undefined) notes.push('The admin side is off (HEDDLE_ADMIN_LISTEN): there is no table.');
+        stdout.write(guideText({ mesh: urlOf(mesh), notes, folder, traffic }));
+        if (traffic) others.startTraffic(mesh);
+        if (admin === undefined) return;
+        watch = new Watch(lookAt(new AdminClient(urlOf(admin))), { folder, ports: others.ports }, stdout);
+        void watch.run();
+      },
+    },
+  });
+  watch?.end();
+  if (watch === undefined) return;
+  // A terminal shows ^C at the beginning of the line.
+  stdout.write(`${stdout.isTTY ? '\n' : ''}${farewellText(watch.totals, performance.now() - startMs)}`);
 }
 
-function guide(folder: string, mesh: string): string {
-  return `A mesh with two Services is starting; their manifests are in ${folder}.
-Try, in another terminal:
+/** A line of the node's log: errors are for the visitor, and warnings (problems above all) where no table has them. */
+function tell(line: string, watch: Watch | undefined): void {
+  const { level, time: _, msg, ...about } = JSON.parse(line) as { level: number; time: number; msg: string };
+  if (watch === undefined && level >= WARNING) process.stdout.write(`${harmless(msg)}\n`);
+  else if (level >= ERROR) watch?.print(`${msg} ${JSON.stringify(about)}`);
+}
 
-  curl -H 'Host: orders.shop' ${mesh}/hello      Service orders in namespace shop: two copies take turns
-  curl --proxy ${mesh} http://orders.shop/hello  the same through HTTP_PROXY
-  curl -H 'Host: users.shop' ${mesh}/hello       a Service that did not opt in: the answer says how it would
+function lookAt(client: AdminClient): () => Promise<Look> {
+  return async () => {
+    const [services, endpoints, problems, stats] = await Promise.all([
+      client.services(),
+      client.endpoints(),
+      client.problems(),
+      client.stats(),
+    ]);
+    return { services, endpoints, problems, stats };
+  };
+}
 
-Ctrl-C ends it.
+/** Ports that are free, on this machine alone where nothing else was asked for. */
+async function withFreePorts(settings: Settings, notes: string[]): Promise<Settings> {
+  const { meshListen, adminListen } = settings;
+  if (meshListen === undefined)
+    notes.push('The mesh entry cannot be off here (HEDDLE_MESH_LISTEN): it is where it would be by default.');
+  return {
+    ...settings,
+    meshListen: await nextFree('mesh', meshListen ?? { host: undefined, port: MESH_PORT }, notes),
+    adminListen: adminListen && (await nextFree('admin', adminListen, notes)),
+  };
+}
 
-`;
+async function nextFree(
+  name: string,
+  { host = LOOPBACK, port }: ListenAddress,
+  notes: string[],
+): Promise<ListenAddress> {
+  const address = await freeAddress({ host, port });
+  if (address.port !== port) notes.push(`Port ${port} is taken: the ${name} side is on ${address.port}.`);
+  return address;
+}
+
+/** Aborted at the first signal to end; such a signal ends the process where nobody else listens for it. */
+function endOfVisit(): AbortSignal {
+  const ended = new AbortController();
+  const end = (signal: NodeJS.Signals): void => {
+    ended.abort();
+    // To the node a hang-up means to read again; here the terminal is gone.
+    if (signal === 'SIGHUP') process.kill(process.pid, 'SIGTERM');
+    // Before the node listens, and after.
+    else if (process.listenerCount(signal) === 1) process.exit();
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, end);
+  process.stdout.on('error', () => {
+    end('SIGHUP');
+  });
+  return ended.signal;
+}
+
+/** As clients on this machine write it. */
+function urlOf({ host, port }: { readonly host: string; readonly port: number }): string {
+  if (host === '::' || host === '0.0.0.0') return `http://${LOOPBACK}:${port}`;
+  return host.includes(':') ? `http://[${host}]:${port}` : `http://${host}:${port}`;
 }

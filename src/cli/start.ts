@@ -1,13 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism, hostname } from 'node:os';
+import { isatty } from 'node:tty';
 import type { NodeOptions } from '../main.ts';
 import type { Settings } from '../model/settings.ts';
 import { EXIT_USAGE } from './exit.ts';
 import { parseSettings } from './settings.ts';
+import { VERSION } from './version.ts';
 
-const { version: VERSION } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
 /** The node could not be started, for example because its port is taken. */
 const EXIT_FAILED = 1;
 
@@ -31,7 +30,7 @@ export async function startNode(command: string, options: StartOptions): Promise
     env,
     defaults,
     readFile: (path) => readFileSync(path, 'utf8'),
-    machine: { hostName: hostname(), cores: availableParallelism(), terminal: process.stdout.isTTY },
+    machine: { hostName: hostname(), cores: availableParallelism(), terminal: isatty(1) },
   });
   const all = result.type === 'errors' ? [...errors, ...result.errors] : errors;
   if (result.type === 'errors' || all.length > 0) {

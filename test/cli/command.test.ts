@@ -1,9 +1,6 @@
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import http from 'node:http';
-import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -46,42 +43,6 @@ test('an unknown command is refused with the near miss, exit 2', async () => {
   assert.equal(code, 2);
   assert.match(err, /unknown command 'rnu'\n\(Did you mean run\?\)/);
 });
-
-test('the demo carries requests to Services of its own until it is told to end', async (t) => {
-  const port = await freePort();
-  const env = { ...process.env, HEDDLE_MESH_LISTEN: `127.0.0.1:${port}`, HEDDLE_LOG_FORMAT: 'json' };
-  const child = spawn(process.execPath, ['bin/heddle.js', 'demo'], { env, stdio: ['ignore', 'pipe', 'inherit'] });
-  t.after(() => child.kill('SIGKILL'));
-  let out = '';
-  for await (const part of child.stdout) {
-    out += String(part);
-    if (out.includes('"Ready"')) break;
-  }
-  assert.match(out, new RegExp(`curl -H 'Host: orders.shop' http://127.0.0.1:${port}/hello`));
-  assert.match(await get(port, 'orders.shop'), /^200 orders, copy [12] got GET \/hello from 127\.0\.0\.1/);
-  assert.match(await get(port, 'users.shop'), /^404 .*annotate it with heddle\.dev\/enabled/);
-  child.kill('SIGTERM');
-  assert.deepEqual(await once(child, 'exit'), [0, null]);
-});
-
-function get(port: number, host: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const options = { host: '127.0.0.1', port, path: '/hello', headers: { host }, agent: false };
-    http
-      .get(options, (response) => {
-        response.toArray().then((parts) => resolve(`${response.statusCode} ${parts.join('')}`), reject);
-      })
-      .on('error', reject);
-  });
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  return port;
-}
 
 test('run --help shows settings with their defaults, and those of later versions apart', async () => {
   const { code, out } = await heddle(['run', '--help']);

@@ -1,0 +1,65 @@
+import { Option, type Command } from 'commander';
+import { formatDuration, parseDuration } from '../lib/duration.ts';
+import { shown } from '../lib/shown.ts';
+import { adminOption, outputOption, parsed, tellingCommand, withExamples, type AskOptions } from './command.ts';
+import { CHECK_GROUP } from './groups.ts';
+import { CommandEnd, EXIT_USAGE } from './exit.ts';
+
+const WAIT_MS_MAX = 3_600_000;
+
+interface CheckOptions extends AskOptions {
+  readonly file?: readonly string[];
+  readonly trace?: boolean;
+  readonly wait: number;
+}
+
+/** `heddle check` */
+export function checkCommand(): Command {
+  const command = tellingCommand('check', {
+    summary: 'Say what is wrong, and what to do about it: with manifests, or with a running node',
+    group: CHECK_GROUP,
+  })
+    .addOption(
+      new Option('-f, --file <PATH...>', 'folders or files of manifests; - reads standard input; asks no node'),
+    )
+    .addOption(adminOption())
+    .option('--trace', 'send one span on its way and tell where it got lost')
+    .addOption(waitOption())
+    .addOption(outputOption())
+    .action(async ({ file, admin, output, trace = false, wait }: CheckOptions) => {
+      if (file === undefined) {
+        const { checkNode } = await import('./check/node.ts');
+        process.exitCode = await checkNode(admin, { output, trace, waitMs: wait });
+        return;
+      }
+      if (trace || wait > 0)
+        throw new CommandEnd('Expected --trace and --wait without --file: they are about a node', EXIT_USAGE);
+      const { checkManifests } = await import('./check/manifests.ts');
+      process.exitCode = await checkManifests(file, output);
+    });
+  return withExamples(
+    command,
+    [
+      ['heddle check -f ./shop', 'manifests of a folder, before anybody uses them'],
+      ['kustomize build . | heddle check -f -', 'what another program makes'],
+      ['heddle check', 'the node on this machine'],
+      ['heddle check --wait 30s', 'the same, once it has come up'],
+      ['heddle check --trace', 'and whether spans reach their collector'],
+    ],
+    {
+      0: 'nothing is wrong',
+      1: 'problems were found',
+      3: 'manifests could not be read at all, or no node answers',
+    },
+  );
+}
+
+function waitOption(): Option {
+  return new Option('--wait <DURATION>', 'how long it may take until nothing is wrong').default(0, '0s').argParser(
+    parsed((text) => {
+      const durationMs = parseDuration(text);
+      if (durationMs !== undefined && durationMs <= WAIT_MS_MAX) return durationMs;
+      throw new Error(`Expected a duration up to ${formatDuration(WAIT_MS_MAX)}, got ${shown(text)}`);
+    }),
+  );
+}

@@ -1,0 +1,175 @@
+import type {
+  ConfigAnswer,
+  EffectiveSetting,
+  EndpointsAnswer,
+  EndpointView,
+  GenerationsAnswer,
+  GenerationView,
+  LogLevelAnswer,
+  ProblemsAnswer,
+  ProblemView,
+  RoutesAnswer,
+  ServicesAnswer,
+  ServiceView,
+  StatsAnswer,
+  TapRecord,
+  TraceProbeAnswer,
+  WorkerGeneration,
+  WorkerStats,
+} from '../../model/admin.ts';
+import { flag, list, nullable, number, object, pair, record, text, word, type Shape } from './shape.ts';
+
+const texts = list(text);
+const counts: Shape<Readonly<Record<string, number>>> = record(number);
+const headers = list(pair(text, text));
+
+const serviceView: Shape<ServiceView> = object({
+  namespace: text,
+  name: text,
+  enabled: flag,
+  ports: list(object({ port: number, name: text })),
+  endpointsUsed: number,
+  endpointsKnown: number,
+  problems: number,
+});
+
+export const servicesAnswer: Shape<ServicesAnswer> = object({ generation: number, services: list(serviceView) });
+
+const endpointView: Shape<EndpointView> = object({
+  namespace: text,
+  name: text,
+  port: number,
+  address: text,
+  state: word<EndpointView['state']>(),
+  reason: text,
+  active: number,
+  latencyMs: number,
+  attempts: number,
+  failures: number,
+  connections: number,
+  connectionsIdle: number,
+  waiting: number,
+});
+
+export const endpointsAnswer: Shape<EndpointsAnswer> = object({ generation: number, endpoints: list(endpointView) });
+
+export const routesAnswer: Shape<RoutesAnswer> = object({
+  generation: number,
+  routes: list(
+    object({
+      namespace: text,
+      name: text,
+      enabled: flag,
+      authorities: texts,
+      ports: list(object({ port: number, name: text, backend: text })),
+    }),
+  ),
+});
+
+const problemView: Shape<ProblemView> = object({
+  object: text,
+  field: text,
+  expected: text,
+  got: text,
+  file: nullable(text),
+  line: nullable(number),
+  text,
+});
+
+export const problemsAnswer: Shape<ProblemsAnswer> = object({ problems: list(problemView) });
+
+export const statsAnswer: Shape<StatsAnswer> = object({
+  timeMs: number,
+  boundsMs: list(number),
+  backends: list(
+    object({
+      namespace: text,
+      name: text,
+      port: number,
+      active: number,
+      requests: number,
+      failed: number,
+      retries: number,
+      requestBytes: number,
+      replyBytes: number,
+      durationSumMs: number,
+      statuses: counts,
+      failures: counts,
+      durations: list(number),
+    }),
+  ),
+  workers: list(
+    object({
+      worker: number,
+      state: word<WorkerStats['state']>(),
+      generation: number,
+      restarts: number,
+      utilization: number,
+      connections: number,
+      loopLagMs: number,
+      heapBytes: number,
+    }),
+  ),
+});
+
+export const configAnswer: Shape<ConfigAnswer> = object({
+  version: text,
+  settings: list(object({ name: text, value: text, origin: word<EffectiveSetting['origin']>() })),
+});
+
+const generationView: Shape<GenerationView> = object({
+  generation: number,
+  time: text,
+  routesChanged: texts,
+  routesGone: texts,
+  backendsChanged: texts,
+  backendsGone: texts,
+  workers: list(
+    object({
+      worker: number,
+      state: word<WorkerGeneration['state']>(),
+      afterMs: nullable(number),
+      reason: nullable(text),
+    }),
+  ),
+});
+
+export const generationsAnswer: Shape<GenerationsAnswer> = object({
+  current: number,
+  generations: list(generationView),
+});
+
+export const logLevelAnswer: Shape<LogLevelAnswer> = object({ level: word<LogLevelAnswer['level']>() });
+
+export const traceProbeAnswer: Shape<TraceProbeAnswer> = object({
+  ok: flag,
+  traceId: text,
+  steps: list(object({ step: text, ok: flag, text })),
+});
+
+export const tapRecord: Shape<TapRecord> = object({
+  time: text,
+  worker: number,
+  source: text,
+  method: text,
+  authority: text,
+  path: text,
+  backend: text,
+  endpoint: text,
+  status: number,
+  failure: text,
+  detail: text,
+  attempts: number,
+  durationMs: number,
+  upstreamMs: number,
+  requestBytes: number,
+  replyBytes: number,
+  requestId: text,
+  traceId: text,
+  generation: number,
+  requestHeaders: headers,
+  replyHeaders: headers,
+});
+
+/** Records that a subscriber was too slow for. */
+export const droppedEvent: Shape<{ readonly count: number }> = object({ count: number });

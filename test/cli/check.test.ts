@@ -1,0 +1,262 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { describe, test, type TestContext } from 'node:test';
+import { FakeAdmin, problem, service, stats, worker, type FakeAnswer } from './fake-admin.ts';
+import { heddle } from './heddle.ts';
+
+const GOOD = `apiVersion: v1
+kind: Service
+metadata:
+  name: orders
+  namespace: shop
+  annotations:
+    heddle.dev/enabled: "true"
+    heddle.dev/endpoints: "127.0.0.1:9001,127.0.0.1:9002"
+spec:
+  ports:
+    - port: 80
+`;
+const BAD = GOOD.replace('"true"', '"yes"').replace('orders', 'users');
+
+function folderOf(context: TestContext, files: Readonly<Record<string, string>>): string {
+  const folder = mkdtempSync(path.join(tmpdir(), 'heddle-check-'));
+  context.after(() => rmSync(folder, { recursive: true }));
+  for (const [name, text] of Object.entries(files)) writeFileSync(path.join(folder, name), text);
+  return folder;
+}
+
+describe('heddle check -f', () => {
+  test('of good manifests says what they hold, exit 0', async (context) => {
+    const folder = folderOf(context, { 'shop.yaml': GOOD });
+    assert.deepEqual(await heddle(['check', '-f', folder]), {
+      code: 0,
+      out: '√ 0 problems in 1 file: 1 of 1 Services enabled, 2 endpoints\n',
+      err: '',
+    });
+  });
+
+  test('names file, line, object, field, expected and got of each problem, exit 1', async (context) => {
+    const folder = folderOf(context, { 'a.yaml': GOOD, 'b.yaml': BAD, 'c.yaml': '{' });
+    const { code, out, err } = await heddle(['check', '-f', folder]);
+    assert.deepEqual([code, err], [1, '']);
+    const lines = out.split('\n');
+    assert.match(lines[1]!, new RegExp(`^${folder}/c\\.yaml:\\d+: .*expected YAML or JSON, got `));
+    assert.match(
+      lines[0]!,
+      new RegExp(
+        `^${folder}/b\\.yaml:7: Service shop/users: metadata\\.annotations\\["heddle\\.dev/enabled"\\]: expected .*, got "yes"$`,
+      ),
+    );
+    assert.equal(lines[2], '× 2 problems in 3 files: 1 of 2 Services enabled, 2 endpoints');
+  });
+
+  test('takes several files and folders, and finds what one says twice', async (context) => {
+    const folder = folderOf(context, { 'a.yaml': GOOD });
+    const other = path.join(folderOf(context, { 'b.yaml': GOOD }), 'b.yaml');
+    const { code, out } = await heddle(['check', '-f', folder, other]);
+    assert.equal(code, 1);
+    assert.match(out, /b\.yaml:1: Service shop\/orders: metadata\.name: expected each object once .*, got another one/);
+    assert.equal((await heddle(['check', '-f', folder, '-f', other])).out, out);
+  });
+
+  test('- reads standard input', async () => {
+    const { code, out } = await heddle(['check', '-f', '-'], {}, BAD);
+    assert.equal(code, 1);
+    assert.match(out, /^standard input:7: Service shop\/users: /);
+  });
+
+  test('as JSON has each problem in its parts', async (context) => {
+    const folder = folderOf(context, { 'b.yaml': BAD });
+    const { code, out } = await heddle(['check', '-f', folder, '-o', 'json']);
+    const { problems, ...summary } = JSON.parse(out) as { problems: Record<string, unknown>[] };
+    assert.equal(code, 1);
+    assert.deepEqual(summary, { files: 1, servicesKnown: 1, servicesEnabled: 0, endpoints: 0 });
+    assert.equal(problems.length, 1);
+    const { object, field, got, file, line } = problems[0]!;
+    assert.deepEqual(
+      [object, field, got, file, line],
+      ['Service shop/users', 'metadata.annotations["heddle.dev/enabled"]', '"yes"', path.join(folder, 'b.yaml'), 7],
+    );
+  });
+
+  test('what cannot be read at all: exit 3, told on standard error', async (context) => {
+    const missing = path.join(folderOf(context, {}), 'missing');
+    const { code, out, err } = await heddle(['check', '-f', missing]);
+    assert.deepEqual([code, out], [3, '']);
+    assert.match(err, /^heddle: Expected a folder or file that can be read, got ENOENT: ".*missing"\n$/);
+  });
+
+  test('a file whose name or text is an escape sequence does nothing to the terminal', async (context) => {
+    const evil = '\u001b[2J\u009b31m\u202e';
+    const folder = folderOf(context, {
+      [`${evil}.yaml`]: BAD.replace('"yes"', '"\\e[2J\\u202e"'),
+      [`${evil}-name.yaml`]: BAD.replace('users', `"${JSON.stringify(evil).slice(1, -1)}"`),
+    });
+    for (const format of ['table', 'json']) {
+      const { code, out, err } = await heddle(['check', '-f', folder, '-o', format]);
+      assert.deepEqual([code, err], [1, '']);
+      assert.doesNotMatch(out, /[^\P{C}\n]/u, JSON.stringify(out));
+    }
+  });
+
+  test('and what is about a node do not go together, exit 2', async () => {
+    const { code, err } = await heddle(['check', '-f', '.', '--wait', '5s']);
+    assert.deepEqual([code, err], [2, 'heddle: Expected --trace and --wait without --file: they are about a node\n']);
+  });
+});
+
+const FINE: Readonly<Record<string, FakeAnswer>> = {
+  '/config': { version: '0.1.0', settings: [] },
+  '/readyz': 'ok',
+  '/stats': { ...stats(1000), workers: [worker(0), worker(1)] },
+  '/generations': {
+    current: 7,
+    generations: [
+      {
+        generation: 7,
+        time: '2026-11-21T12:00:00.000Z',
+        routesChanged: [],
+        routesGone: [],
+        backendsChanged: [],
+        backendsGone: [],
+        workers: [
+          { worker: 0, state: 'applied', afterMs: 1, reason: null },
+          { worker: 1, state: 'applied', afterMs: 1, reason: null },
+        ],
+      },
+    ],
+  },
+  '/services': { generation: 7, services: [service('orders'), service('users', { enabled: false })] },
+  '/problems': { problems: [] },
+  '/metrics': '# TYPE heddle_log_dropped counter\nheddle_log_dropped_total{log="program"} 0\n',
+  '/trace-probe': {
+    ok: true,
+    traceId: 'abc',
+    steps: [{ step: 'exporter', ok: true, text: 'the collector took it' }],
+  },
+};
+
+async function check(
+  context: TestContext,
+  answers: Readonly<Record<string, FakeAnswer>>,
+  ...args: readonly string[]
+): ReturnType<typeof heddle> {
+  const admin = await FakeAdmin.start({ ...FINE, ...answers });
+  context.after(() => admin.stop());
+  const { out, ...rest } = await heddle(['check', ...args, '--admin', admin.url]);
+  return { ...rest, out: out.replaceAll(admin.url, 'URL') };
+}
+
+describe('heddle check of a node', () => {
+  test('with which nothing is wrong: exit 0', async (context) => {
+    const { code, out, err } = await check(context, {}, '--trace');
+    assert.deepEqual({ code, err }, { code: 0, err: '' });
+    assert.deepEqual(out.split('\n'), [
+      'node',
+      '√ answers at URL, version 0.1.0',
+      '√ is ready',
+      '',
+      'workers',
+      '√ 2 ready, with generation 7',
+      '',
+      'configuration',
+      '√ no problems; 1 of 2 Services enabled',
+      '',
+      'telemetry',
+      '√ no log line and no span was lost',
+      '√ exporter: the collector took it',
+      '√ trace abc has arrived',
+      '',
+      'Nothing is wrong',
+      '',
+    ]);
+  });
+
+  for (const [what, answers, expected] of [
+    ['that is not ready', { '/readyz': refuse(503, 'no worker') }, /\n× is not ready: no worker\n {4}Until then/],
+    ['with problems', { '/problems': { problems: [problem('x.yaml:1: bad')] } }, /\n× x\.yaml:1: bad\n/],
+    [
+      'with a worker that is down',
+      { '/stats': { ...stats(1), workers: [worker(0), worker(1, { state: 'down' })] } },
+      /\n× worker 1 is down\n {4}It has ended and is started again/,
+    ],
+    [
+      'whose trace gets lost',
+      {
+        '/trace-probe': { ok: false, traceId: 'abc', steps: [{ step: 'send', ok: false, text: 'ECONNREFUSED' }] },
+      },
+      /\n× send: ECONNREFUSED\n× trace abc was lost\n {4}The first step that failed says where/,
+    ],
+  ] as const) {
+    test(`${what}: exit 1, and what to do`, async (context) => {
+      const { code, out } = await check(context, answers, '--trace');
+      assert.equal(code, 1);
+      assert.match(out, expected);
+      assert.match(out, /\n\nWrong: \d+\n$/);
+    });
+  }
+
+  test('warns of what may be meant so: exit 0', async (context) => {
+    const { code, out } = await check(context, {
+      '/services': { generation: 7, services: [service('orders', { endpointsUsed: 0 })] },
+      '/metrics': 'heddle_log_dropped_total{log="program"} 2\nheddle_log_dropped_total{log="access"} 3\n',
+    });
+    assert.equal(code, 0);
+    assert.match(
+      out,
+      /\n‼ Service shop\/orders has no endpoint that may get traffic\n {4}heddle endpoints shop\/orders says why/,
+    );
+    assert.match(out, /\n‼ 5 log lines were dropped\n/);
+  });
+
+  test('that is not there: exit 3', async () => {
+    const gone = await FakeAdmin.start();
+    const { url } = gone;
+    gone.stop();
+    const { code, out } = await heddle(['check', '--admin', url]);
+    assert.equal(code, 3);
+    assert.match(out, /^node\n× Nothing answers at .*\n {4}In a cluster: kubectl exec/);
+  });
+
+  test('that comes up within --wait: exit 0', async (context) => {
+    let asked = 0;
+    const { code, out } = await check(
+      context,
+      {
+        '/readyz': (request, response) =>
+          asked++ === 0 ? refuse(503, 'starting')(request, response) : response.end('ok'),
+      },
+      '--wait',
+      '30s',
+    );
+    assert.deepEqual([code, asked], [0, 2]);
+    assert.match(out, /Nothing is wrong\n$/);
+  });
+
+  test('as JSON lists what was found', async (context) => {
+    const { code, out } = await check(context, { '/readyz': refuse(503, 'draining') }, '-o', 'json');
+    const { ok, findings } = JSON.parse(out) as { ok: boolean; findings: { section: string; verdict: string }[] };
+    assert.deepEqual([code, ok], [1, false]);
+    assert.deepEqual(
+      findings.map(({ section, verdict }) => `${section} ${verdict}`),
+      ['node ok', 'node wrong', 'workers ok', 'configuration ok', 'telemetry ok'],
+    );
+  });
+
+  test('without UTF-8 has marks of ASCII', async (context) => {
+    const admin = await FakeAdmin.start({ ...FINE, '/readyz': refuse(503, 'x') });
+    context.after(() => admin.stop());
+    const { out } = await heddle(['check', '--admin', admin.url], { LANG: 'C' });
+    assert.match(out, /^node\nok answers at .*\nXX is not ready: x\n/);
+    assert.doesNotMatch(out, /[^\x20-\x7e\n]/);
+  });
+});
+
+function refuse(
+  status: number,
+  text: string,
+): (request: unknown, response: { writeHead(status: number): { end(text: string): void } }) => void {
+  return (_request, response) => response.writeHead(status).end(text);
+}

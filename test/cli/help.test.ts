@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { heddle } from './heddle.ts';
+
+const CLIENT_COMMANDS = 'services endpoints routes problems stat top tap generations config check log-level completion';
+
+describe('help', () => {
+  test('names the commands in groups', async () => {
+    const { out } = await heddle(['--help']);
+    const groups = [...out.matchAll(/^(\w[\w ]*):\n((?: {2}\S.*\n)+)/gm)].map(([, head, lines]) => {
+      return [head, lines!.split('\n').map((line) => line.trim().split(' ')[0]!)].flat().filter((word) => word !== '');
+    });
+    assert.deepEqual(groups.slice(1, 4), [
+      ['Run', 'demo', 'run'],
+      ['See a running node', ...'services endpoints routes problems stat top tap generations config'.split(' ')],
+      ['Check and steer', 'check', 'log-level', 'completion', 'help'],
+    ]);
+  });
+
+  for (const name of CLIENT_COMMANDS.split(' ')) {
+    test(`of ${name} has examples and every exit code`, async () => {
+      const { code, out, err } = await heddle([name, '--help']);
+      assert.deepEqual([code, err], [0, '']);
+      assert.match(out, /\nExamples:\n {2}.*heddle /);
+      assert.match(out, /\nExit codes:\n {2}0 {2}\S.*\n {2}1 {2}\S.*\n {2}2 {2}\S.*\n {2}3 {2}\S/);
+    });
+  }
+
+  test('of a command is also had by heddle help COMMAND', async () => {
+    assert.deepEqual(await heddle(['help', 'tap']), await heddle(['tap', '--help']));
+  });
+});
+
+test('an unknown command is refused without doing anything to the terminal', async () => {
+  const { code, err } = await heddle(['\u001b[2J\u009b']);
+  assert.equal(code, 2);
+  assert.doesNotMatch(err, /[^\P{C}\n]/u);
+});

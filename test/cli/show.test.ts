@@ -1,0 +1,226 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { endpoint, FakeAdmin, problem, service } from './fake-admin.ts';
+import { heddle, type Ended } from './heddle.ts';
+
+let admin: FakeAdmin;
+
+const HOSTILE = '\u001b]0;owned\u0007\u001b[2J\u009b31m\r\n\u202e';
+
+before(async () => {
+  admin = await FakeAdmin.start({
+    '/services': {
+      generation: 7,
+      services: [
+        service('orders'),
+        service('users', { enabled: false, endpointsUsed: 0, endpointsKnown: 3, problems: 2 }),
+        service('orders', { namespace: 'test', ports: [{ port: 8080, name: '' }] }),
+      ],
+    },
+    '/endpoints': {
+      generation: 7,
+      endpoints: [
+        endpoint('10.0.0.1:8080', { active: 2, latencyMs: 3.25, attempts: 1200, connections: 8, connectionsIdle: 6 }),
+        endpoint('[fd00::1]:8080', { state: 'unused', reason: 'not ready', failures: 4 }),
+      ],
+    },
+    '/routes': {
+      generation: 7,
+      routes: [
+        {
+          namespace: 'shop',
+          name: 'orders',
+          enabled: true,
+          authorities: ['orders.shop', 'orders.shop.svc'],
+          ports: [{ port: 80, name: 'http', backend: 'shop/orders:80' }],
+        },
+      ],
+    },
+    '/problems': {
+      problems: [
+        problem('shop.yaml:4: Service shop/orders: expected a, got b'),
+        problem('x.yaml: expected YAML, got nothing', { object: 'x.yaml' }),
+      ],
+    },
+    '/config': { version: '0.1.0', settings: [{ name: 'workers', value: '2', origin: 'flag' }] },
+    '/generations': {
+      current: 7,
+      generations: [
+        {
+          generation: 7,
+          time: '2026-11-21T12:00:00.000Z',
+          routesChanged: ['shop/orders'],
+          routesGone: [],
+          backendsChanged: ['shop/orders:80', 'shop/users:80', 'shop/a:80', 'shop/b:80'],
+          backendsGone: ['shop/old:80'],
+          workers: [
+            { worker: 0, state: 'applied', afterMs: 1.25, reason: null },
+            { worker: 1, state: 'kept', afterMs: 3, reason: 'out of memory' },
+          ],
+        },
+      ],
+    },
+    '/log-level': { level: 'info' },
+  });
+});
+after(() => admin.stop());
+
+function ask(...args: readonly string[]): Promise<Ended> {
+  return heddle(args, { HEDDLE_ADMIN: admin.url });
+}
+
+const GOLDEN: Readonly<Record<string, string>> = {
+  'services': `
+NAMESPACE  NAME    ENABLED  ENDPOINTS  PROBLEMS  PORTS
+shop       orders  yes            2/2         0  http:80
+shop       users   no             0/3         2  http:80
+test       orders  yes            2/2         0  8080
+`,
+  'services orders -n shop': `
+NAMESPACE  NAME    ENABLED  ENDPOINTS  PROBLEMS  PORTS
+shop       orders  yes            2/2         0  http:80
+`,
+  'endpoints shop/orders': `
+SERVICE         ADDRESS         STATE   ACTIVE  LATENCY MS  ATTEMPTS  FAILURES  CONNECTIONS  WAITING  REASON
+shop/orders:80  10.0.0.1:8080   used         2         3.3      1200         0   8 (6 idle)        0
+shop/orders:80  [fd00::1]:8080  unused       0           -         0         4   0 (0 idle)        0  not ready
+`,
+  'routes': `
+NAMESPACE  NAME    ENABLED  LEADS TO        AUTHORITIES
+shop       orders  yes      shop/orders:80  orders.shop,orders.shop.svc
+`,
+  'problems': `
+PROBLEM
+shop.yaml:4: Service shop/orders: expected a, got b
+x.yaml: expected YAML, got nothing
+`,
+  'problems shop/orders': `
+PROBLEM
+shop.yaml:4: Service shop/orders: expected a, got b
+`,
+  'config': `
+SETTING  VALUE  ORIGIN
+workers  2      flag
+`,
+  'generations': `
+GENERATION  TIME                      WORKERS      SLOWEST MS  CHANGED                                              GONE         NOT APPLIED
+         7  2026-11-21T12:00:00.000Z  1/2 have it         3.0  shop/orders shop/orders:80 shop/users:80 and 2 more  shop/old:80  worker 1: out of memory
+`,
+  'log-level': '\ninfo\n',
+};
+
+for (const [line, golden] of Object.entries(GOLDEN)) {
+  test(`heddle ${line} prints its table, and nothing else`, async () => {
+    assert.deepEqual(await ask(...line.split(' ')), { code: 0, out: golden.slice(1), err: '' });
+  });
+}
+
+test('JSON is the answer of the node with the rows that are meant', async () => {
+  const { out } = await ask('services', 'users', '-o', 'json');
+  const users = service('users', { enabled: false, endpointsUsed: 0, endpointsKnown: 3, problems: 2 });
+  assert.deepEqual(JSON.parse(out), { generation: 7, services: [users] });
+});
+
+describe('a name that is not known', () => {
+  for (const [args, message] of [
+    [['services', 'ordrs'], 'No Service "ordrs"; did you mean orders?'],
+    [['endpoints', 'prod/orders'], 'No Service "orders" in namespace "prod"; did you mean shop/orders?'],
+    [['routes', '-n', 'shpo'], 'No Service in namespace "shpo"; did you mean shop?'],
+    [['problems', 'zzz'], 'No Service "zzz"'],
+  ] as const) {
+    test(`heddle ${args.join(' ')}: exit 1 with the nearest`, async () => {
+      assert.deepEqual(await ask(...args), { code: 1, out: '', err: `heddle: ${message}\n` });
+    });
+  }
+});
+
+test('two namespaces at once are a misuse, exit 2', async () => {
+  const { code, err } = await ask('services', 'shop/orders', '-n', 'test');
+  assert.deepEqual([code, err], [2, 'heddle: Expected one namespace, got "shop" and "test"\n']);
+});
+
+test('setting the log level sends it', async () => {
+  admin.asked.length = 0;
+  await ask('log-level', 'debug');
+  assert.deepEqual(admin.asked, ['PUT /log-level {"level":"debug"}']);
+});
+
+test('a level, format or option that there is not is refused with the near miss, exit 2', async () => {
+  assert.deepEqual((await ask('log-level', 'loud')).code, 2);
+  assert.deepEqual((await ask('services', '-o', 'yaml')).code, 2);
+  const { code, err } = await ask('services', '--outptu', 'json');
+  assert.equal(code, 2);
+  assert.match(err, /unknown option '--outptu'\n\(Did you mean --output\?\)\nSee heddle services --help/);
+});
+
+test('where no node answers: exit 3, told on standard error what to do', async () => {
+  const gone = await FakeAdmin.start();
+  const { url } = gone;
+  gone.stop();
+  const { code, out, err } = await heddle(['services', '--admin', url]);
+  assert.deepEqual([code, out], [3, '']);
+  assert.match(err, /^heddle: Nothing answers at .*: is a node running here\?\nIn a cluster: kubectl exec -n heddle/);
+});
+
+test('--admin wins over HEDDLE_ADMIN', async () => {
+  const { code } = await heddle(['services', '--admin', admin.url], { HEDDLE_ADMIN: 'http://127.0.0.1:1' });
+  assert.equal(code, 0);
+});
+
+describe('text from outside', () => {
+  const hostile = {
+    '/services': { generation: 7, services: [service(HOSTILE, { namespace: HOSTILE })] },
+    '/endpoints': { generation: 7, endpoints: [endpoint(HOSTILE, { reason: HOSTILE, state: HOSTILE as 'used' })] },
+    '/routes': {
+      generation: 7,
+      routes: [{ namespace: HOSTILE, name: HOSTILE, enabled: true, authorities: [HOSTILE], ports: [] }],
+    },
+    '/problems': { problems: [problem(HOSTILE, { object: HOSTILE })] },
+    '/config': { version: HOSTILE, settings: [{ name: HOSTILE, value: HOSTILE, origin: HOSTILE }] },
+    '/generations': {
+      current: 7,
+      generations: [
+        {
+          generation: 7,
+          time: HOSTILE,
+          routesChanged: [HOSTILE],
+          routesGone: [HOSTILE],
+          backendsChanged: [],
+          backendsGone: [],
+          workers: [{ worker: 0, state: 'kept', afterMs: null, reason: HOSTILE }],
+        },
+      ],
+    },
+    '/log-level': { level: HOSTILE },
+    '/readyz': HOSTILE,
+    '/metrics': HOSTILE,
+    '/stats': HOSTILE,
+    '/tap': `data: {"time": ${JSON.stringify(HOSTILE)}}\n\n`,
+  };
+
+  for (const name of [
+    'services',
+    'endpoints',
+    'routes',
+    'problems',
+    'config',
+    'generations',
+    'log-level',
+    'check',
+    'stat',
+    'tap',
+  ]) {
+    for (const format of name === 'log-level' ? [[]] : [[], ['-o', 'json']]) {
+      test(`never reaches the terminal as a command from heddle ${[name, ...format].join(' ')}`, async (context) => {
+        const evil = await FakeAdmin.start(hostile);
+        context.after(() => evil.stop());
+        const { out, err } = await heddle([name, ...format], { HEDDLE_ADMIN: evil.url, FORCE_COLOR: '1' });
+        assert.notEqual(out + err, '');
+        // oxlint-disable-next-line no-control-regex -- our own styles are all that is allowed
+        const text = (out + err).replaceAll(/\u001b\[\d+m/g, '');
+        assert.doesNotMatch(text, /[^\P{C}\n]/u, JSON.stringify(text));
+        assert.doesNotMatch(text, /\n\u202e/);
+      });
+    }
+  }
+});
