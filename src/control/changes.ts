@@ -2,9 +2,16 @@ import { networkInterfaces } from 'node:os';
 import type { GenerationView } from '../model/admin.ts';
 import { type Problem, problemText } from '../model/problem.ts';
 import type { Resources } from '../model/resource.ts';
-import { type BackendId, type Change, type Endpoint, endpointKey, type Snapshot } from '../model/snapshot.ts';
+import {
+  type Backend,
+  type BackendId,
+  type Change,
+  type Endpoint,
+  endpointKey,
+  type Snapshot,
+} from '../model/snapshot.ts';
 import type { Log, MeterReader } from '../telemetry.ts';
-import { type Compilation, compile } from './compile.ts';
+import { type Compilation, compile, type Unused, unusedEndpoints } from './compile.ts';
 import { Generations } from './generations.ts';
 import { localize } from './localize.ts';
 import { Publication } from './publication.ts';
@@ -16,12 +23,6 @@ export interface ChangesOptions {
   readonly log: Log;
   /** @param whole makes all that is in force, for a worker that has not what the change builds upon. */
   readonly publish: (change: Change, whole: () => Change) => void;
-}
-
-export interface Unused {
-  /** As `endpointKey` makes it. */
-  readonly address: string;
-  readonly reason: string;
 }
 
 /** Where a problem was found; each stage tells all of its own at a time. */
@@ -39,6 +40,9 @@ export class Changes {
   /** Ports of ours that an endpoint must not be. */
   readonly #ports: number[] = [];
   #compilation: Compilation | undefined = undefined;
+  /** Before and after `localize`. */
+  #compiled: ReadonlyMap<BackendId, Backend> = new Map();
+  #used: ReadonlyMap<BackendId, Backend> = new Map();
 
   constructor(options: ChangesOptions) {
     this.#options = options;
@@ -87,10 +91,14 @@ export class Changes {
 
   /** Endpoints of a backend that are known and get nothing, with the reason. */
   unused(id: BackendId): readonly Unused[] {
-    const all = this.#compilation?.configuration.backends.find((backend) => backend.id === id)?.endpoints ?? [];
-    const used = this.snapshot?.backends.find((backend) => backend.id === id)?.endpoints ?? [];
-    const keys = new Set(used.map(endpointKey));
-    return all.map(endpointKey).flatMap((address) => (keys.has(address) ? [] : [{ address, reason: 'A listener of this mesh' }]));
+    const compiled = this.#compiled.get(id);
+    if (compiled === undefined || this.#compilation === undefined) return [];
+    const used = new Set(this.#used.get(id)?.endpoints.map(endpointKey));
+    const own = compiled.endpoints.map(endpointKey).filter((address) => !used.has(address));
+    return [
+      ...unusedEndpoints(this.#compilation, compiled),
+      ...own.map((address) => ({ address, reason: 'a listener of this mesh' })),
+    ];
   }
 
   /** Newest first. */
@@ -114,6 +122,8 @@ export class Changes {
       this.#publication.snapshot,
     );
     this.#setProblems('localize', problems);
+    this.#compiled = byId(this.#compilation!.configuration.backends);
+    this.#used = byId(configuration.backends);
     const change = this.#publication.next(configuration);
     if (change === undefined) return;
     this.#generations.published(change, performance.now());
@@ -134,6 +144,10 @@ export class Changes {
     }
     for (const text of before) log.info(`Solved: ${text}`);
   }
+}
+
+function byId(backends: readonly Backend[]): ReadonlyMap<BackendId, Backend> {
+  return new Map(backends.map((backend) => [backend.id, backend]));
 }
 
 /** Each address of this machine with each of these ports. */

@@ -1,7 +1,11 @@
 const LENGTH_MAX = 80;
 
-/** Control and direction characters that JSON leaves as they are; in a terminal they could disguise the rest of the line. */
-const DECEPTIVE = /[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+/**
+ * What is not seen but does something, in a terminal or in a reader's mind: control characters (escape sequences begin with
+ * one), format characters (those that turn the direction of text, those of no width), halves of surrogate pairs, separators of
+ * lines, and code points that nobody has assigned.
+ */
+const UNSEEN = /[\p{C}\p{Zl}\p{Zp}]/gu;
 
 /** A foreign value for a message: one short line, text in quotes, collections only named. */
 export function shown(value: unknown): string {
@@ -15,8 +19,16 @@ export function shown(value: unknown): string {
 
 /** Text in quotes, whole, with every character that could do something to a terminal escaped. */
 export function quoted(text: string): string {
-  return JSON.stringify(text).replace(
-    DECEPTIVE,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  return harmless(JSON.stringify(text));
+}
+
+/** Text of one line in which every character that could do something to a terminal is an escape of JSON: `\u001b`. */
+export function harmless(text: string): string {
+  return text.replace(UNSEEN, (character) =>
+    Array.from({ length: character.length }, (_, index) => unitEscape(character.charCodeAt(index))).join(''),
   );
+}
+
+function unitEscape(unit: number): string {
+  return `\\u${unit.toString(16).padStart(4, '0')}`;
 }

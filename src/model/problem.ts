@@ -16,6 +16,26 @@ export interface Problem extends Mismatch {
   readonly origin?: Origin;
 }
 
+/** A problem as commands and the admin side show it: plain JSON. */
+export interface ProblemView {
+  /** `Service shop/orders`, or a file. */
+  readonly object: string;
+  /** Empty where the whole object is meant. */
+  readonly field: string;
+  readonly expected: string;
+  readonly got: string;
+  readonly file: string | null;
+  readonly line: number | null;
+  /** All of it in one line. */
+  readonly text: string;
+}
+
+export function problemView(problem: Problem): ProblemView {
+  const { object, field, expected, got, origin } = problem;
+  const line = origin === undefined ? null : (origin.fieldLines?.[field] ?? origin.line);
+  return { object, field, expected, got, file: origin?.file ?? null, line, text: problemText(problem) };
+}
+
 /** Where an object was read. */
 export interface Origin {
   readonly file: string;

@@ -33,7 +33,10 @@ describe('what is published', () => {
     const change = publication.next(configuration(ORDERS, USERS));
     assert.deepEqual([change?.from, change?.generation], [0, 1]);
     assert.equal(change?.routes.put.length, 2);
-    assert.deepEqual(change?.backends.put.map(({ backend: { id } }) => id), [ORDERS.id, USERS.id]);
+    assert.deepEqual(
+      change?.backends.put.map(({ backend: { id } }) => id),
+      [ORDERS.id, USERS.id],
+    );
   });
 
   test('even an empty configuration is a first generation', () => {
@@ -52,7 +55,10 @@ describe('what is published', () => {
     const { publication } = start();
     publication.next(configuration(ORDERS, USERS));
     const change = publication.next(configuration(backend('orders', ['10.0.0.1']), USERS));
-    assert.deepEqual(change?.backends.put.map(({ backend: { id } }) => id), [ORDERS.id]);
+    assert.deepEqual(
+      change?.backends.put.map(({ backend: { id } }) => id),
+      [ORDERS.id],
+    );
     assert.deepEqual([change?.routes.put, change?.routes.gone, change?.backends.gone], [[], [], []]);
     assert.deepEqual([change?.from, change?.generation], [1, 2]);
   });
@@ -69,7 +75,10 @@ describe('what is published', () => {
     publication.next(configuration(backend('orders', ['10.0.0.9'])));
     const { from, generation, backends, routes } = publication.whole();
     assert.deepEqual([from, generation, routes.put.length], [0, 2, 2]);
-    assert.deepEqual(backends.put.map((placed) => placed.backend.endpoints[0]?.address), ['10.0.0.9']);
+    assert.deepEqual(
+      backends.put.map((placed) => placed.backend.endpoints[0]?.address),
+      ['10.0.0.9'],
+    );
   });
 });
 

@@ -1,13 +1,10 @@
 import { parseIp } from '../../lib/ip.ts';
 import { nearest } from '../../lib/nearest.ts';
 import { shown } from '../../lib/shown.ts';
-import type { Problem } from '../../model/problem.ts';
-import type { Service } from '../../model/resource.ts';
+import type { Mismatch } from '../../model/problem.ts';
+import { ANNOTATION_PREFIX, type Service } from '../../model/resource.ts';
 import type { Endpoint } from '../../model/snapshot.ts';
 import { refusal } from './address.ts';
-
-/** What one annotation, or one entry of its list, has wrong. */
-type Fault = Omit<Problem, 'object' | 'origin'>;
 
 /** The wishes of a Service's owner. */
 export interface Wishes {
@@ -16,10 +13,10 @@ export interface Wishes {
   readonly ports: ReadonlySet<string> | undefined;
   /** In place of those of EndpointSlices. */
   readonly endpoints: readonly Endpoint[] | undefined;
-  readonly faults: readonly Fault[];
+  /** What annotations, or entries of their lists, have wrong. */
+  readonly mismatches: readonly Mismatch[];
 }
 
-const PREFIX = 'heddle.dev/';
 const LIST_MAX = 1000;
 
 /** Keys that this version obeys. */
@@ -100,21 +97,21 @@ const NOT_YET_KEYS: ReadonlySet<string> = new Set(Object.values(NOT_YET).flat())
 const KEYS: ReadonlySet<string> = new Set([...OBEYED_KEYS, ...NOT_YET_KEYS]);
 
 /**
- * Reads the annotations of a Service. One that is unknown or cannot be obeyed is a fault and counts as absent. Of a Service
+ * Reads the annotations of a Service. One that is unknown or cannot be obeyed is a mismatch and counts as absent. Of a Service
  * that is not enabled only `enabled` and unknown keys are looked at: the rest has no effect, so that it can do no harm.
  */
 export function readWishes(service: Service): Wishes {
   const reading = new AnnotationReading(service);
   const enabled = reading.choice('enabled', ['true', 'false']) === 'true';
   reading.checkKeys(enabled);
-  if (!enabled) return { enabled, ports: undefined, endpoints: undefined, faults: reading.faults };
+  if (!enabled) return { enabled, ports: undefined, endpoints: undefined, mismatches: reading.mismatches };
   reading.choice('traffic-type', ['http']);
   reading.choice('scheme', ['http']);
-  return { enabled, ports: reading.ports(), endpoints: reading.endpoints(), faults: reading.faults };
+  return { enabled, ports: reading.ports(), endpoints: reading.endpoints(), mismatches: reading.mismatches };
 }
 
 class AnnotationReading {
-  readonly faults: Fault[] = [];
+  readonly mismatches: Mismatch[] = [];
   readonly #service: Service;
 
   constructor(service: Service) {
@@ -123,16 +120,16 @@ class AnnotationReading {
 
   checkKeys(enabled: boolean): void {
     for (const [key, value] of Object.entries(this.#service.annotations)) {
-      const name = key.slice(PREFIX.length);
+      const name = key.slice(ANNOTATION_PREFIX.length);
       if (!KEYS.has(name)) {
         const near = nearest(name, KEYS);
-        this.#fault(name, {
-          expected: near === undefined ? 'a known key' : `a known key (the nearest is ${PREFIX}${near})`,
+        this.#mismatch(name, {
+          expected: near === undefined ? 'a known key' : `a known key (the nearest is ${ANNOTATION_PREFIX}${near})`,
           got: shown(key),
         });
       } else if (enabled && NOT_YET_KEYS.has(name)) {
-        this.#fault(name, {
-          expected: `a key that this version obeys (${PREFIX}${name} is known, but not yet obeyed)`,
+        this.#mismatch(name, {
+          expected: `a key that this version obeys (${ANNOTATION_PREFIX}${name} is known, but not yet obeyed)`,
           got: shown(value),
         });
       }
@@ -144,7 +141,7 @@ class AnnotationReading {
     if (value === undefined) return undefined;
     const chosen = allowed.find((one) => one === value);
     if (chosen === undefined)
-      this.#fault(key, { expected: allowed.map((one) => `"${one}"`).join(' or '), got: shown(value) });
+      this.#mismatch(key, { expected: allowed.map((one) => `"${one}"`).join(' or '), got: shown(value) });
     return chosen;
   }
 
@@ -168,24 +165,24 @@ class AnnotationReading {
   #list<T>(key: Key, expected: string, read: (item: string) => { value: T } | { got: string }): T[] | undefined {
     const items = this.#value(key)?.split(',', LIST_MAX + 1) ?? [];
     if (items.length > LIST_MAX) {
-      this.#fault(key, { expected: `at most ${LIST_MAX} entries`, got: 'more' });
+      this.#mismatch(key, { expected: `at most ${LIST_MAX} entries`, got: 'more' });
       return undefined;
     }
     const values: T[] = [];
     for (const item of items) {
       const entry = read(item.trim());
       if ('value' in entry) values.push(entry.value);
-      else this.#fault(key, { expected, got: entry.got });
+      else this.#mismatch(key, { expected, got: entry.got });
     }
     return values.length === 0 ? undefined : values;
   }
 
   #value(key: Key): string | undefined {
-    return this.#service.annotations[`${PREFIX}${key}`];
+    return this.#service.annotations[`${ANNOTATION_PREFIX}${key}`];
   }
 
-  #fault(key: string, { expected, got }: { expected: string; got: string }): void {
-    this.faults.push({ field: `metadata.annotations[${JSON.stringify(PREFIX + key)}]`, expected, got });
+  #mismatch(key: string, { expected, got }: { expected: string; got: string }): void {
+    this.mismatches.push({ field: `metadata.annotations[${JSON.stringify(ANNOTATION_PREFIX + key)}]`, expected, got });
   }
 }
 

@@ -1,9 +1,8 @@
 import { shown } from '../../lib/shown.ts';
-import type { Problem } from '../../model/problem.ts';
-import type { EndpointSlice, SliceEndpoint } from '../../model/resource.ts';
-import type { Endpoint } from '../../model/snapshot.ts';
+import { problemOf, type Problem } from '../../model/problem.ts';
+import { objectName, type EndpointSlice, type SliceEndpoint } from '../../model/resource.ts';
+import { type Endpoint, endpointKey } from '../../model/snapshot.ts';
 import { refusal } from './address.ts';
-import { problemOf } from './problem.ts';
 
 /** How fit an address is for traffic; greater is better. Only those of the best grade present are used, and never UNFIT. */
 const UNFIT = 0;
@@ -37,7 +36,8 @@ export function gradeSlices(
         if (refused === undefined) return [{ address, grade }];
         const field = `endpoints[${index}].addresses[${position}]`;
         const got = `${shown(address)}, ${refused}`;
-        problems.push(problemOf('EndpointSlice', slice, { field, expected: 'an address that traffic may go to', got }));
+        const mismatch = { field, expected: 'an address that traffic may go to', got };
+        problems.push(problemOf(objectName('EndpointSlice', slice), mismatch, slice.origin));
         return [];
       });
     }),
@@ -58,9 +58,10 @@ export function endpointsOfPort({ slices }: SliceSet, portName: string): readonl
     for (const { name, port, protocol } of ports) {
       if (name !== portName || protocol !== 'TCP') continue;
       for (const { address, grade } of addresses) {
+        const key = endpointKey({ address, port });
         // An address may stand in two slices while it moves from one to the other.
-        const known = found.get(`${address} ${port}`);
-        if (known === undefined || known.grade < grade) found.set(`${address} ${port}`, { address, port, grade });
+        const known = found.get(key);
+        if (known === undefined || known.grade < grade) found.set(key, { address, port, grade });
         if (grade > best) best = grade;
       }
     }
@@ -68,9 +69,44 @@ export function endpointsOfPort({ slices }: SliceSet, portName: string): readonl
   return inOrder([...found.values()].filter(({ grade }) => grade === best));
 }
 
+/** An endpoint that is known and gets nothing. */
+export interface Unused {
+  /** As `endpointKey` makes it. */
+  readonly address: string;
+  readonly reason: string;
+}
+
+/** What stands in the slices for the port of this name, and is not used. */
+export function unusedOfPort(
+  slices: readonly EndpointSlice[],
+  portName: string,
+  used: readonly Endpoint[],
+): readonly Unused[] {
+  const known = new Set(used.map(endpointKey));
+  const unused: Unused[] = [];
+  for (const { ports, endpoints } of slices) {
+    for (const { name, port, protocol } of ports) {
+      if (name !== portName || protocol !== 'TCP') continue;
+      for (const endpoint of endpoints) {
+        for (const address of endpoint.addresses) {
+          const key = endpointKey({ address, port });
+          if (!known.has(key)) unused.push({ address: key, reason: refusal(address) ?? reasonOf(endpoint) });
+          known.add(key);
+        }
+      }
+    }
+  }
+  return unused;
+}
+
+function reasonOf({ serving, terminating }: SliceEndpoint): string {
+  if (!terminating) return 'not ready';
+  return serving ? 'terminating, and others are ready' : 'terminating';
+}
+
 /** Endpoints sorted and each only once, so that equal sets compile to equal backends. */
 export function inOrder(endpoints: readonly Endpoint[]): readonly Endpoint[] {
-  const distinct = new Map(endpoints.map(({ address, port }) => [`${address} ${port}`, { address, port }]));
+  const distinct = new Map(endpoints.map(({ address, port }) => [endpointKey({ address, port }), { address, port }]));
   return [...distinct.values()].toSorted((a, b) =>
     a.address < b.address ? -1 : a.address > b.address ? 1 : a.port - b.port,
   );

@@ -1,101 +1,297 @@
-import { readdirSync, readFileSync, statSync, type Dirent } from 'node:fs';
-import { join } from 'node:path';
-import type { Problem } from '../../model/problem.ts';
-import type { EndpointSlice, Service } from '../../model/resource.ts';
-import { readManifests, type Reading } from './manifest.ts';
+import { join, normalize, relative, sep } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
+import { Backoff } from '../../lib/backoff.ts';
+import { sameItems } from '../../lib/same-items.ts';
+import { problemOf, type Problem } from '../../model/problem.ts';
+import type { Resources } from '../../model/resource.ts';
+import type { Discovery, DiscoveryEvents } from '../discovery.ts';
+import { Changes } from './files/changes.ts';
+import { LastGood } from './last-good.ts';
+import {
+  ABSENT,
+  FILES_MAX,
+  isDirectory,
+  isManifestName,
+  lookAtRoot,
+  lookBelow,
+  nothingFound,
+  stampOf,
+  type Found,
+} from './look.ts';
+import { Loop } from './files/loop.ts';
+import { READER_LIMITS, ReaderProcess, ReaderUnavailable } from './files/reader-process.ts';
+import { Watches } from './files/watches.ts';
 
-const FILE_BYTES_MAX = 8 * 1024 * 1024;
+/** How often everything is looked at, for what no watch tells. */
+const LOOK_MS = 2000;
+/** A look may take one part in so many of a processor. */
+const LOOK_SHARE = 50;
+/** More places than this, and everything is looked at instead. */
+const PLACES_MAX = 1000;
+/** More changed files than this wait for the next look. */
+const CHANGES_MAX = 100_000;
+/** Files read before what they hold is handed over. */
+const READ_MAX = 1000;
+const PROBLEMS_MAX = 10_000;
+/** A file that ends its reader is tried again: it may have been the machine that was short of memory. */
+const UNREADABLE_RETRY_MS = 30_000;
+const READER_RETRY_MS_FIRST = 1000;
+const READER_RETRY_MS_MAX = 30_000;
 
-/** A file of manifests: its text, or why there is none. */
-export type ManifestFile =
-  | { readonly file: string; readonly text: string }
-  | { readonly file: string; readonly expected: string; readonly got: string };
-
-/** Reads all manifests in and below some directories. What cannot be read is a problem, never an exception. */
-export function readDirectories(directories: readonly string[]): Reading {
-  return readFiles(filesOf(directories));
-}
-
-function* filesOf(directories: readonly string[]): Generator<ManifestFile> {
-  for (const directory of directories) yield* manifestFiles(directory);
-}
-
-/** Brings files together: where two hold the same object, the first one stays. */
-export function readFiles(files: Iterable<ManifestFile>): Reading {
-  const problems: Problem[] = [];
-  const services = new Map<string, Service>();
-  const endpointSlices = new Map<string, EndpointSlice>();
-  for (const file of files) {
-    if (!('text' in file)) {
-      problems.push({ object: file.file, field: '', expected: file.expected, got: file.got });
-      continue;
-    }
-    const reading = readManifests(file);
-    problems.push(...reading.problems);
-    for (const service of reading.resources.services) addOnce(services, 'Service', service, problems);
-    for (const slice of reading.resources.endpointSlices) addOnce(endpointSlices, 'EndpointSlice', slice, problems);
-  }
-  return { resources: { services: [...services.values()], endpointSlices: [...endpointSlices.values()] }, problems };
-}
-
-function addOnce<T extends Service | EndpointSlice>(
-  known: Map<string, T>,
-  kind: string,
-  resource: T,
-  problems: Problem[],
-): void {
-  const { namespace, name, origin } = resource;
-  const first = known.get(`${namespace}/${name}`);
-  if (first === undefined) {
-    known.set(`${namespace}/${name}`, resource);
-    return;
-  }
-  const place =
-    first.origin === undefined ? '' : ` (the first one, which stays, is at ${first.origin.file}:${first.origin.line})`;
-  const problem = {
-    object: `${kind} ${namespace}/${name}`,
-    field: 'metadata.name',
-    expected: `each object once${place}`,
-    got: 'another one',
-  };
-  problems.push(origin === undefined ? problem : { ...problem, origin: { file: origin.file, line: origin.line } });
+/** A changed file that is read now: its stamp, and whether it had come to rest. */
+interface Taken {
+  readonly id: string;
+  readonly settled: boolean;
 }
 
 /**
- * The manifest files below a directory, by name. Entries that begin with a dot are left out (a mounted ConfigMap keeps its
- * files a second time below `..data`), links to files are followed, links to directories are not: they could lead in circles.
+ * Follows the manifests of some directories. The main thread watches and looks, asynchronously; only files that changed are
+ * read, by a process of their own. Two loops: looks find files that changed, and passes see which of these may be believed,
+ * read them and hand over what is in force.
  */
-function* manifestFiles(directory: string): Generator<ManifestFile> {
-  let entries: Dirent[];
-  try {
-    entries = readdirSync(directory, { withFileTypes: true });
-  } catch (error) {
-    yield { file: directory, expected: 'a directory that can be read', got: reason(error) };
-    return;
+export class FilesDiscovery implements Discovery {
+  readonly #directories: readonly string[];
+  readonly #events: DiscoveryEvents;
+  readonly #watches = new Watches((directory, event, name) => {
+    this.#hint(directory, event, name);
+  });
+  readonly #reader: ReaderProcess;
+  readonly #backoff = new Backoff(READER_RETRY_MS_FIRST, READER_RETRY_MS_MAX);
+  readonly #lastGood: LastGood;
+  readonly #changes = new Changes();
+  /** Stamps of files as they were read. */
+  readonly #stamps = new Map<string, string>();
+  /** Paths that came or went and may be directories. */
+  readonly #places = new Set<string>();
+  readonly #stop = new AbortController();
+  #found: Found | undefined;
+  #lookMs = 0;
+  /** Why there is no process to read with, and when the next try is. */
+  #unavailable: string | undefined;
+  #retryMs = 0;
+  #resources: Resources | undefined;
+  #problems: readonly Problem[] = [];
+  /** Something changed that is not handed over yet. */
+  #changed = true;
+  readonly #looks = new Loop(
+    () => (this.#places.size > 0 ? 0 : this.#lookMs),
+    async () => this.#look(),
+  );
+  readonly #passes = new Loop(
+    () => {
+      // Nothing is read before the first look, so that the first reading is complete.
+      if (this.#found === undefined) return Number.POSITIVE_INFINITY;
+      return this.#changed ? 0 : this.#changes.nextMs;
+    },
+    async () => this.#pass(),
+  );
+
+  constructor(directories: readonly string[], events: DiscoveryEvents, limits = READER_LIMITS) {
+    this.#directories = directories.map((directory) => normalize(directory).replace(/(?<=.)\/+$/, ''));
+    this.#events = events;
+    this.#reader = new ReaderProcess(limits);
+    this.#lastGood = new LastGood(this.#directories);
+    this.#looks.wake();
   }
-  entries.sort((a, b) => (a.name < b.name ? -1 : 1));
-  for (const entry of entries) {
-    if (entry.name.startsWith('.')) continue;
-    const path = join(directory, entry.name);
-    if (entry.isDirectory()) yield* manifestFiles(path);
-    else if (/\.(?:ya?ml|json)$/.test(entry.name)) yield* manifestFile(path);
+
+  reread(): void {
+    this.#stamps.clear();
+    this.#lookNow();
+  }
+
+  stop(): void {
+    this.#stop.abort();
+    this.#looks.stop();
+    this.#passes.stop();
+    this.#watches.close();
+    this.#reader.stop();
+  }
+
+  /** What a watch tells. Editors write beside the file what they rename to it, so most names mean nothing. */
+  #hint(directory: string, event: 'rename' | 'change', name: string | undefined): void {
+    // The links of a mounted ConfigMap go through `..data`.
+    if (name === undefined || (name.startsWith('..') && event === 'rename')) this.#addPlace(directory);
+    else if (isManifestName(name)) {
+      const path = join(directory, name);
+      // Only Linux tells apart what is renamed and what is made and written to.
+      const replaced = event === 'rename' && process.platform === 'linux';
+      if (this.#changes.size < CHANGES_MAX)
+        this.#changes.tell(path, replaced ? 'replaced' : 'written', performance.now());
+      this.#passes.wake();
+    } else if (event === 'rename' && !name.startsWith('.')) this.#addPlace(join(directory, name));
+  }
+
+  #addPlace(path: string): void {
+    if (this.#places.size >= PLACES_MAX || this.#directories.includes(path)) this.#lookNow();
+    else {
+      this.#places.add(path);
+      this.#looks.wake();
+    }
+  }
+
+  #lookNow(): void {
+    this.#lookMs = 0;
+    this.#looks.wake();
+  }
+
+  async #pass(): Promise<void> {
+    await this.#read(await this.#takeChanges());
+    if (!this.#stop.signal.aborted) this.#handOver();
+  }
+
+  /** Looks at everything when that is due, else at the places that a watch told of. */
+  async #look(): Promise<void> {
+    const { signal } = this.#stop;
+    const startMs = performance.now();
+    const options = { watch: (directory: string, id: string) => this.#watches.add(directory, id), signal };
+    const found = nothingFound();
+    const everything = startMs >= this.#lookMs;
+    const places = everything ? this.#directories : [...this.#places];
+    if (everything) this.#lookMs = Number.POSITIVE_INFINITY;
+    this.#places.clear();
+    for (const place of places) await (everything ? lookAtRoot : lookBelow)(place, found, options);
+    if (signal.aborted) return;
+    const notice = this.#found === undefined ? 'replaced' : 'written';
+    const nowMs = performance.now();
+    for (const [path, stamp] of found.files)
+      if (this.#stamps.get(path) !== stamp.id) this.#changes.find(path, stamp, notice, nowMs);
+    this.#findAbsent(found, everything ? undefined : places);
+    if (!everything) {
+      this.#passes.wake();
+      return;
+    }
+    this.#watches.keepOnly(found.directories);
+    // A change that came in the meantime may have asked for the next look already.
+    this.#lookMs = Math.min(this.#lookMs, nowMs + Math.max(LOOK_MS, LOOK_SHARE * (nowMs - startMs)));
+    const before = this.#problemsOfReading();
+    this.#found = found;
+    this.#changed ||= !isDeepStrictEqual(this.#problemsOfReading(), before);
+    this.#passes.wake();
+  }
+
+  /** Files that were read and are not there now; below a directory that could not be read nothing is known to be absent. */
+  #findAbsent(found: Found, places: readonly string[] | undefined): void {
+    const nowMs = performance.now();
+    for (const path of this.#lastGood.files) {
+      if (found.files.has(path) || found.tooMany) continue;
+      if (places !== undefined && !places.some((place) => path.startsWith(place + sep))) continue;
+      if ([...found.unread.keys()].some((directory) => !relative(directory, path).startsWith('..'))) continue;
+      this.#changes.find(path, ABSENT, 'written', nowMs);
+    }
+  }
+
+  /** Those of the changed files that may be read now; the first time all, so that the first reading is complete. */
+  async #takeChanges(): Promise<ReadonlyMap<string, Taken>> {
+    const taken = new Map<string, Taken>();
+    const due = this.#changes.due(performance.now());
+    for (const path of this.#resources === undefined ? due : due.slice(0, READ_MAX)) {
+      const stamp = await stampOf(path);
+      if (this.#stop.signal.aborted) break;
+      const holdsObjects = this.#lastGood.holdsObjects(path);
+      const verdict = this.#changes.take(path, stamp, { holdsObjects, nowMs: performance.now() });
+      if (verdict === 'wait') continue;
+      if (stamp.kind === 'absent') await this.#forget(path);
+      else taken.set(path, { id: stamp.id, settled: verdict === 'settled' });
+    }
+    return taken;
+  }
+
+  /** The objects of a file that is gone go, but those of a directory that is gone as a whole stay. */
+  async #forget(path: string): Promise<void> {
+    if (!this.#lastGood.has(path)) return;
+    const root = this.#directories.find((directory) => !relative(directory, path).startsWith('..'));
+    if (root !== undefined && !(await isDirectory(root))) {
+      this.#lookNow();
+      return;
+    }
+    this.#stamps.delete(path);
+    this.#lastGood.forget(path);
+    this.#changed = true;
+  }
+
+  async #read(taken: ReadonlyMap<string, Taken>): Promise<void> {
+    if (taken.size === 0) return;
+    if (performance.now() < this.#retryMs) {
+      this.#postpone(taken);
+      return;
+    }
+    let readings: Awaited<ReturnType<ReaderProcess['read']>>;
+    try {
+      readings = await this.#reader.read([...taken.keys()]);
+    } catch (error) {
+      if (!(error instanceof ReaderUnavailable)) throw error;
+      this.#retryMs = performance.now() + this.#backoff.next(performance.now());
+      this.#postpone(taken);
+      this.#setUnavailable(error.message);
+      return;
+    }
+    this.#setUnavailable(undefined);
+    // A write that the reader saw a part of is told by the watch in this turn of the event loop at the latest.
+    await setImmediate();
+    for (const [path, { id, settled }] of taken) {
+      const nowMs = performance.now();
+      const reading = readings.get(path);
+      if (reading?.torn === true) this.#changes.tell(path, 'written', nowMs);
+      if (settled && this.#changes.isBeingWritten(path)) continue;
+      this.#stamps.set(path, id);
+      if (this.#lastGood.take(path, reading ?? this.#reader.unreadable(path))) this.#changed = true;
+      if (reading === undefined) this.#changes.postpone(path, nowMs + UNREADABLE_RETRY_MS, nowMs);
+    }
+  }
+
+  #postpone(taken: ReadonlyMap<string, Taken>): void {
+    for (const path of taken.keys()) this.#changes.postpone(path, this.#retryMs, performance.now());
+  }
+
+  #setUnavailable(reason: string | undefined): void {
+    if (this.#unavailable !== reason) this.#changed = true;
+    this.#unavailable = reason;
+  }
+
+  #handOver(): void {
+    if (!this.#changed) return;
+    this.#changed = false;
+    const merged = this.#lastGood.merge();
+    const problems = [...this.#problemsOfReading(), ...merged.problems];
+    if (problems.length > PROBLEMS_MAX) {
+      const mismatch = { field: '', expected: `at most ${PROBLEMS_MAX} problems`, got: String(problems.length) };
+      problems.splice(PROBLEMS_MAX, Number.POSITIVE_INFINITY, problemOf(this.#directories.join(', '), mismatch));
+    }
+    if (!isDeepStrictEqual(problems, this.#problems)) {
+      this.#problems = problems;
+      this.#events.onProblems(problems);
+    }
+    const before = this.#resources;
+    if (before === undefined ? this.#unavailable !== undefined : sameResources(merged.resources, before)) return;
+    this.#resources = merged.resources;
+    this.#events.onResources(merged.resources);
+  }
+
+  /** What is wrong with directories and with reading itself. */
+  #problemsOfReading(): readonly Problem[] {
+    const problems = this.#found === undefined ? [] : problemsOf(this.#found, this.#directories);
+    if (this.#unavailable === undefined) return problems;
+    const mismatch = { field: '', expected: 'a process that reads manifests', got: this.#unavailable };
+    return [problemOf(this.#directories.join(', '), mismatch), ...problems];
   }
 }
 
-function* manifestFile(file: string): Generator<ManifestFile> {
-  try {
-    const stat = statSync(file);
-    if (stat.isDirectory()) return;
-    // Reading a pipe or a device could wait for ever.
-    if (!stat.isFile()) yield { file, expected: 'an ordinary file', got: 'something else' };
-    else if (stat.size > FILE_BYTES_MAX)
-      yield { file, expected: `at most ${FILE_BYTES_MAX} bytes`, got: String(stat.size) };
-    else yield { file, text: new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file)) };
-  } catch (error) {
-    yield { file, expected: 'a file of UTF-8 text that can be read', got: reason(error) };
+function problemsOf({ unread, unwatched, tooMany }: Found, directories: readonly string[]): readonly Problem[] {
+  const problems = [...unread].map(([directory, got]) =>
+    problemOf(directory, { field: '', expected: 'a directory that can be read', got }),
+  );
+  for (const [directory, got] of unwatched) {
+    const expected = `a directory that can be watched (until then changes show after ${LOOK_MS / 1000} s or more)`;
+    problems.push(problemOf(directory, { field: '', expected, got }));
   }
+  if (tooMany) {
+    const mismatch = { field: '', expected: `at most ${FILES_MAX} files of manifests`, got: 'more' };
+    problems.push(problemOf(directories.join(', '), mismatch));
+  }
+  return problems;
 }
 
-function reason(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : String(error);
+function sameResources(a: Resources, b: Resources): boolean {
+  return sameItems(a.services, b.services) && sameItems(a.endpointSlices, b.endpointSlices);
 }

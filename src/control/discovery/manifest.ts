@@ -1,15 +1,18 @@
 import { isScalar, isSeq, type Node } from 'yaml';
 import { shown } from '../../lib/shown.ts';
-import type { Origin, Problem } from '../../model/problem.ts';
-import type { EndpointSlice, Resources, Service } from '../../model/resource.ts';
+import { problemOf, type Mismatch, type Origin, type Problem } from '../../model/problem.ts';
+import { ANNOTATION_PREFIX, type EndpointSlice, type Service } from '../../model/resource.ts';
 import { DocumentReader, lineOf, Unreadable, type Entry, type Located } from './located.ts';
 import { trimEndpointSlice, trimService, type Trimmed } from './trim.ts';
 import { parseYaml } from './yaml.ts';
 
-/** What was read, and what could not be. */
+/** What was read of one file, and what could not be. Plain data: it crosses processes. */
 export interface Reading {
-  readonly resources: Resources;
+  readonly services: readonly Service[];
+  readonly endpointSlices: readonly EndpointSlice[];
   readonly problems: readonly Problem[];
+  /** False when something in the file could not be read, and may have been an object. */
+  readonly whole: boolean;
 }
 
 /** The kinds that are read, each with its API version; all others are left alone. */
@@ -25,24 +28,37 @@ const API_VERSIONS: ReadonlyMap<string, string> = new Map([
 const LISTS_MAX = 5;
 const PROBLEMS_MAX = 1000;
 
-/** Fields that compile may complain about; their lines are kept. */
-const KEPT_LINES = /^(?:metadata\.annotations\["heddle\.dev\/.*"\]|spec\.type|endpoints\[\d+\]\.addresses\[\d+\])$/s;
+/** Fields that compile may complain about, beside annotations of ours; their lines are kept. */
+const KEPT_LINES = /^(?:spec\.type|endpoints\[\d+\]\.addresses\[\d+\])$/;
+const ANNOTATION_PATH = `metadata.annotations["${ANNOTATION_PREFIX}`;
 
-/** Reads the text of one file of Kubernetes manifests. */
+/** Reads Kubernetes manifests: a text of any number of documents. */
 export function readManifests({ file, text }: { file: string; text: string }): Reading {
   const { parts, lineAt } = parseYaml(text);
   const reading = new FileReading(file);
   for (const part of parts) {
     if (part.type === 'stopped') {
-      reading.problem(part.line, part);
+      reading.lose(part.line, part);
       continue;
     }
     const { errors, contents } = part.document;
     if (errors[0] === undefined)
       reading.add(new DocumentReader(part.document, lineAt), contents, { kind: undefined, lists: 0 });
-    else reading.problem(lineAt(errors[0].pos[0]), { expected: 'YAML or JSON', got: shown(errors[0].message) });
+    else reading.lose(lineAt(errors[0].pos[0]), { expected: 'YAML or JSON', got: shown(errors[0].message) });
   }
-  return { resources: reading, problems: reading.problems };
+  return reading.result;
+}
+
+/** Problems of one file, cut where they are too many. */
+export function problemsWithin(file: string, problems: readonly Problem[]): readonly Problem[] {
+  const over = problems[PROBLEMS_MAX];
+  if (over === undefined) return problems;
+  const mismatch = {
+    field: '',
+    expected: `at most ${PROBLEMS_MAX} problems in one file`,
+    got: 'more, not listed here',
+  };
+  return [...problems.slice(0, PROBLEMS_MAX), problemOf(file, mismatch, over.origin)];
 }
 
 /** Where a node stands: the kind of the list's items, if it has one, and how many lists are around it. */
@@ -51,36 +67,39 @@ interface Place {
   readonly lists: number;
 }
 
-class FileReading implements Resources {
-  readonly services: Service[] = [];
-  readonly endpointSlices: EndpointSlice[] = [];
-  readonly problems: Problem[] = [];
+/** What a file has wrong in one place; without an object it is the file's. */
+type Wrong = Omit<Mismatch, 'field'> & { readonly object?: string; readonly field?: string };
+
+class FileReading {
   readonly #file: string;
+  readonly #services: Service[] = [];
+  readonly #endpointSlices: EndpointSlice[] = [];
+  readonly #problems: Problem[] = [];
+  #whole = true;
 
   constructor(file: string) {
     this.#file = file;
   }
 
-  problem(
-    line: number,
-    {
-      object = this.#file,
-      field = '',
-      expected,
-      got,
-    }: { object?: string; field?: string; expected: string; got: string },
-  ): void {
-    const origin = { file: this.#file, line };
-    if (this.problems.length < PROBLEMS_MAX) this.problems.push({ object, field, expected, got, origin });
-    else if (this.problems.length === PROBLEMS_MAX) {
-      this.problems.push({
-        object: this.#file,
-        field: '',
-        expected: `at most ${PROBLEMS_MAX} problems in one file`,
-        got: 'more, not listed here',
-        origin,
-      });
-    }
+  get result(): Reading {
+    return {
+      services: this.#services,
+      endpointSlices: this.#endpointSlices,
+      problems: problemsWithin(this.#file, this.#problems),
+      whole: this.#whole,
+    };
+  }
+
+  /** What could not be read, and may have been an object. */
+  lose(line: number, wrong: Wrong): void {
+    this.#whole = false;
+    this.#tell(line, wrong);
+  }
+
+  #tell(line: number, { object = this.#file, field = '', expected, got }: Wrong): void {
+    // One more than are told shows that there are more.
+    if (this.#problems.length > PROBLEMS_MAX) return;
+    this.#problems.push(problemOf(object, { field, expected, got }, { file: this.#file, line }));
   }
 
   /** Adds what a node holds: one object, the items of a list, or nothing. What cannot be read harms itself only. */
@@ -89,7 +108,7 @@ class FileReading implements Resources {
       this.#add(reader, node, place);
     } catch (error) {
       if (!(error instanceof Unreadable)) throw error;
-      this.problem(error.line, error);
+      this.lose(error.line, error);
     }
   }
 
@@ -97,13 +116,13 @@ class FileReading implements Resources {
     const members = reader.entries(node);
     if (members === undefined) {
       const value = isScalar(node) ? node.value : [];
-      if (value !== null) this.problem(reader.line(node), { expected: 'a Kubernetes object', got: shown(value) });
+      if (value !== null) this.lose(reader.line(node), { expected: 'a Kubernetes object', got: shown(value) });
       return;
     }
     const kind = scalar(reader, members.get('kind')) ?? place.kind;
     if (typeof kind !== 'string') {
       const line = members.get('kind')?.line ?? reader.line(node);
-      this.problem(line, { field: 'kind', expected: 'the kind of a Kubernetes object', got: shown(kind) });
+      this.lose(line, { field: 'kind', expected: 'the kind of a Kubernetes object', got: shown(kind) });
       return;
     }
     const expected = API_VERSIONS.get(kind);
@@ -115,9 +134,9 @@ class FileReading implements Resources {
       const group = (typeof apiVersion === 'string' ? /^(.*)\//.exec(apiVersion)?.[1] : undefined) ?? '';
       if (group !== '' && group !== 'discovery.k8s.io') return;
       const line = members.get('apiVersion')?.line ?? reader.line(node);
-      this.problem(line, { object: kind, field: 'apiVersion', expected, got: shown(apiVersion) });
-    } else if (kind === 'Service') this.#take(kind, reader.read(node), trimService, this.services);
-    else if (kind === 'EndpointSlice') this.#take(kind, reader.read(node), trimEndpointSlice, this.endpointSlices);
+      this.lose(line, { object: kind, field: 'apiVersion', expected, got: shown(apiVersion) });
+    } else if (kind === 'Service') this.#take(kind, reader.read(node), trimService, this.#services);
+    else if (kind === 'EndpointSlice') this.#take(kind, reader.read(node), trimEndpointSlice, this.#endpointSlices);
     else
       this.#addItems(reader, members.get('items'), {
         kind: kind.slice(0, -'List'.length) || undefined,
@@ -131,14 +150,14 @@ class FileReading implements Resources {
     if (node === null || (isScalar(node) && node.value === null)) return;
     const object = `${place.kind ?? ''}List`;
     if (!isSeq<Node | null>(node)) {
-      this.problem(items.line, {
+      this.lose(items.line, {
         object,
         field: 'items',
         expected: 'a list',
         got: isScalar(node) ? shown(node.value) : shown({}),
       });
     } else if (place.lists > LISTS_MAX) {
-      this.problem(items.line, {
+      this.lose(items.line, {
         object,
         field: 'items',
         expected: `at most ${LISTS_MAX} lists within each other`,
@@ -155,17 +174,19 @@ class FileReading implements Resources {
     trim: (raw: unknown) => Trimmed<T>,
     taken: T[],
   ): void {
-    const { resource, faults } = trim(located.value);
+    const { resource, mismatches } = trim(located.value);
     const { name, namespace } =
       (located.value as { metadata?: { name?: unknown; namespace?: unknown } | null }).metadata ?? {};
     const object = `${kind} ${plainName(namespace ?? 'default')}/${plainName(name)}`;
-    for (const fault of faults) this.problem(lineOf(located, fault.field), { object, ...fault });
-    if (resource === undefined) return;
-    taken.push({ ...resource, origin: this.#origin(located) });
+    for (const mismatch of mismatches) this.#tell(lineOf(located, mismatch.field), { object, ...mismatch });
+    if (resource === undefined) this.#whole = false;
+    else taken.push({ ...resource, origin: this.#origin(located) });
   }
 
   #origin({ lines }: Located): Origin {
-    const kept = [...lines].filter(([field]) => KEPT_LINES.test(field));
+    const kept = [...lines].filter(
+      ([field]) => KEPT_LINES.test(field) || (field.startsWith(ANNOTATION_PATH) && field.endsWith('"]')),
+    );
     return { file: this.#file, line: lines.get('') ?? 1, fieldLines: Object.fromEntries(kept) };
   }
 }

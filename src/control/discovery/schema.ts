@@ -1,16 +1,13 @@
 import { Ajv, type ErrorObject } from 'ajv';
 import { Type, type Static, type TSchema } from 'typebox';
 import { shown } from '../../lib/shown.ts';
-import type { Problem } from '../../model/problem.ts';
+import type { Mismatch } from '../../model/problem.ts';
 import { memberPath } from './located.ts';
-
-/** What is wrong with one field of an object. */
-export type Fault = Omit<Problem, 'object' | 'origin'>;
 
 /** Kubernetes' limit for all annotations of one object together. */
 export const ANNOTATION_BYTES_MAX = 256 * 1024;
 /** Of one object; an object without end must not make problems without end. */
-export const FAULTS_MAX = 20;
+export const MISMATCHES_MAX = 20;
 
 // Kubernetes' own rules for the fields that are read; each description is what a problem names as expected.
 const LABEL = '[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?';
@@ -141,15 +138,19 @@ export type ServiceObject = Static<typeof serviceSchema>;
 const ajv = new Ajv({ allErrors: true, verbose: true, allowUnionTypes: true });
 
 /** A function that says what is wrong with the shape of a value; nothing, then it is a `T`. */
-export function shape<S extends TSchema>(schema: S): (value: unknown) => { value: Static<S> } | { faults: Fault[] } {
+export function shape<S extends TSchema>(
+  schema: S,
+): (value: unknown) => { value: Static<S> } | { mismatches: Mismatch[] } {
   const validate = ajv.compile<Static<S>>(schema);
   return (raw) => {
     const value = withoutNulls(raw);
     if (validate(value)) return { value };
-    const faults = (validate.errors ?? []).slice(0, FAULTS_MAX).map((error) => faultOf(error, value));
-    // A value that breaks two rules of its field (length and letters) is one fault.
+    const mismatches = (validate.errors ?? []).slice(0, MISMATCHES_MAX).map((error) => mismatchOf(error, value));
+    // A value that breaks two rules of its field (length and letters) is one mismatch.
     return {
-      faults: faults.filter(({ field }, index) => faults.findIndex((other) => other.field === field) === index),
+      mismatches: mismatches.filter(
+        ({ field }, index) => mismatches.findIndex((other) => other.field === field) === index,
+      ),
     };
   };
 }
@@ -163,7 +164,7 @@ function withoutNulls(value: unknown): unknown {
   return object;
 }
 
-function faultOf({ keyword, instancePath, params, parentSchema, data }: ErrorObject, root: unknown): Fault {
+function mismatchOf({ keyword, instancePath, params, parentSchema, data }: ErrorObject, root: unknown): Mismatch {
   const field = fieldPath(instancePath, root);
   if (keyword === 'required') {
     const missing = (params as { missingProperty: string }).missingProperty;

@@ -66,10 +66,10 @@ function parse(text: string, lines: LineCounter): readonly YamlPart[] {
 /** Called for each token, hence no object for its arguments. */
 function boundExceeded(nesting: number, tokens: number, errors: number): { expected: string; got: string } | undefined {
   if (nesting > NESTING_MAX)
-    return { expected: `at most ${NESTING_MAX} levels of nesting`, got: 'more; the rest of the file is not read' };
+    return { expected: `at most ${NESTING_MAX} levels of nesting`, got: 'more; the rest is not read' };
   if (tokens > TOKENS_MAX)
-    return { expected: `at most ${TOKENS_MAX} YAML tokens in one file`, got: 'more; the rest of the file is not read' };
+    return { expected: `at most ${TOKENS_MAX} YAML tokens together`, got: 'more; the rest is not read' };
   if (errors > ERRORS_MAX)
-    return { expected: 'YAML or JSON', got: `more than ${ERRORS_MAX} syntax errors; the rest of the file is not read` };
+    return { expected: 'YAML or JSON', got: `more than ${ERRORS_MAX} syntax errors; the rest is not read` };
   return undefined;
 }

@@ -3,7 +3,6 @@ import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { compile } from '../../../src/control/compile.ts';
-import { readFiles } from '../../../src/control/discovery/files.ts';
 import { readManifests } from '../../../src/control/discovery/manifest.ts';
 import { problemText } from '../../../src/model/problem.ts';
 
@@ -60,11 +59,11 @@ test('no mutation of a manifest makes reading or compiling throw', () => {
     .map((file) => readFileSync(join(GOLDEN, file), 'utf8'));
   for (let round = 0; round < 1500; round++) {
     const text = mutated(texts[round % texts.length] ?? '', roll);
-    const { resources, problems } = readFiles([{ file: 'x.yaml', text }]);
-    const compiled = compile(resources, undefined, 'cluster.local');
-    structuredClone(compiled.snapshot);
+    const read = readManifests({ file: 'x.yaml', text });
+    const compiled = compile(read, undefined, 'cluster.local');
+    structuredClone(compiled.configuration);
     const lineCount = text.split('\n').length;
-    for (const problem of [...problems, ...compiled.problems]) {
+    for (const problem of [...read.problems, ...compiled.problems]) {
       const line = problem.origin?.line ?? 0;
       assert.ok(line >= 1 && line <= lineCount, `${problemText(problem)} in a text of ${lineCount} lines`);
     }
@@ -83,9 +82,10 @@ test('one bad object of a list harms itself only', () => {
     null,
     2,
   );
-  const { resources, problems } = readManifests({ file: 'x.json', text });
+  const { services, problems, whole } = readManifests({ file: 'x.json', text });
+  assert.equal(whole, false);
   assert.deepEqual(
-    resources.services.map(({ name }) => name),
+    services.map(({ name }) => name),
     ['a', 'c'],
   );
   assert.deepEqual(problems.map(problemText), [
@@ -105,7 +105,7 @@ endpoints:
   - { addresses: [10.0.0.1], conditions: { ready: false } }
   - { addresses: [10.0.0.1], conditions: { ready: false, serving: true, terminating: true } }
 `;
-  const [slice] = readManifests({ file: 'x.yaml', text }).resources.endpointSlices;
+  const [slice] = readManifests({ file: 'x.yaml', text }).endpointSlices;
   assert.deepEqual(
     slice?.endpoints.map(({ ready, serving, terminating }) => [ready, serving, terminating]),
     [
