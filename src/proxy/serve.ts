@@ -172,7 +172,10 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
 
   onNoCarrier(failure: FailureCode, detail: string): void {
     const failed = this.#endpoint!;
-    if (failure !== 'overload') this.#observeFailure(failed);
+    if (failure !== 'overload') {
+      failed.meter.failed();
+      this.#observeFailure(failed);
+    }
     this.#detach();
     this.#recordAttempt(failed, 0, failure);
     if (this.#mayRetry(failure, false, undefined)) this.#attempt(failed, false, performance.now());
@@ -324,6 +327,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     const carrier = this.#carrier!;
     const failed = this.#endpoint!;
     const relaying = this.#stage === STAGE.relaying;
+    failed.meter.failed();
     if (!carrier.reused) this.#observeFailure(failed);
     this.#carrier = undefined;
     this.#detach();
@@ -350,7 +354,6 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
 
   /** A failed attempt counts as a slow one, else the endpoint that fails fastest would get the most. */
   #observeFailure(endpoint: LiveEndpoint): void {
-    endpoint.meter.failed();
     endpoint.observe(this.#context.timeouts.connectMs, performance.now());
   }
 
@@ -402,7 +405,10 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   }
 
   #timeOut(failure: FailureCode, detail: string): void {
-    if (failure !== 'body-timeout' && this.#endpoint !== undefined) this.#observeFailure(this.#endpoint);
+    if (failure !== 'body-timeout' && this.#endpoint !== undefined) {
+      this.#endpoint.meter.failed();
+      this.#observeFailure(this.#endpoint);
+    }
     this.#giveUp(failure);
     this.#answer(failure, detail);
   }

@@ -68,7 +68,10 @@ const WRITERS: Readonly<Record<Exclude<AccessLogField, 'worker'>, Write>> = {
   time: number(({ durationMs }) => Math.round(Date.now() - durationMs)),
   service: string(({ backend }) => backend?.id ?? ''),
   endpoint: string(({ endpoint }) => endpoint),
-  method: bytes(({ methodStart }) => methodStart, ({ methodEnd }) => methodEnd),
+  method: bytes(
+    ({ methodStart }) => methodStart,
+    ({ methodEnd }) => methodEnd,
+  ),
   path: bytes(({ pathStart }) => pathStart, pathEnd),
   status: number(({ status }) => status),
   failure: string(({ failure }) => failure),
@@ -78,13 +81,19 @@ const WRITERS: Readonly<Record<Exclude<AccessLogField, 'worker'>, Write>> = {
   requestBytes: number(({ requestBytes }) => requestBytes),
   replyBytes: number(({ replyBytes }) => replyBytes),
   source: string(({ source }) => source),
-  requestId: (out, record, text) => {
-    if (text !== undefined) string(() => text.requestId)(out, record, text);
+  requestId: (out, _, text) => {
+    if (text !== undefined) quoted(out, text.idBytes, text.idStart, text.idEnd);
   },
   traceId: string(({ trace }) => (trace.sampled ? trace.traceId : '')),
   generation: number(({ generation }) => generation),
-  authority: bytes(({ authorityStart }) => authorityStart, ({ authorityEnd }) => authorityEnd),
-  query: bytes((text) => Math.min(pathEnd(text) + 1, text.pathEnd), (text) => text.pathEnd),
+  authority: bytes(
+    ({ authorityStart }) => authorityStart,
+    ({ authorityEnd }) => authorityEnd,
+  ),
+  query: bytes(
+    (text) => Math.min(pathEnd(text) + 1, text.pathEnd),
+    (text) => text.pathEnd,
+  ),
   detail: string(({ detail }) => detail),
 };
 
@@ -119,11 +128,13 @@ function string(read: (record: ExchangeRecord) => string): Write {
 function bytes(from: (text: RequestText) => number, to: (text: RequestText) => number): Write {
   return (out, _, text) => {
     if (text === undefined) return;
-    const start = from(text);
-    const end = to(text);
-    if (end <= start) return;
-    out.put(QUOTE);
-    out.bytes(text.bytes, start, Math.min(end, start + TEXT_BYTES_MAX));
-    out.put(QUOTE);
+    quoted(out, text.bytes, from(text), to(text));
   };
+}
+
+function quoted(out: JsonWriter, source: Uint8Array, start: number, end: number): void {
+  if (end <= start) return;
+  out.put(QUOTE);
+  out.bytes(source, start, Math.min(end, start + TEXT_BYTES_MAX));
+  out.put(QUOTE);
 }

@@ -17,7 +17,10 @@ export interface RequestText {
   readonly pathEnd: number;
   readonly authorityStart: number;
   readonly authorityEnd: number;
-  readonly requestId: string;
+  /** May stand in other bytes. */
+  readonly idBytes: Buffer;
+  readonly idStart: number;
+  readonly idEnd: number;
   headers(): HeaderList;
 }
 

@@ -12,7 +12,7 @@ export type Log = pino.Logger;
  */
 export function createLog(
   { logLevel, logFormat }: Pick<Settings, 'logLevel' | 'logFormat'>,
-  write: (line: string) => unknown = (line) => process.stdout.write(line),
+  write: (line: string) => unknown,
 ): Log {
   const pretty = (line: string): void => void write(prettyLine(JSON.parse(line) as LogLine));
   return pino({ level: logLevel, base: null }, { write: logFormat === 'json' ? write : pretty });

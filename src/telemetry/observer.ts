@@ -8,7 +8,7 @@ import { encodeSpans, spanCount, type SpanRecord } from './trace.ts';
 const SPANS_ROOM = 24 * 1024;
 const COMMA = 44;
 
-const PROBE: Omit<RequestText, 'requestId'> = {
+const PROBE: RequestText = {
   bytes: Buffer.from('GET/trace-probe'),
   minor: 1,
   methodStart: 0,
@@ -17,6 +17,9 @@ const PROBE: Omit<RequestText, 'requestId'> = {
   pathEnd: 15,
   authorityStart: 15,
   authorityEnd: 15,
+  idBytes: Buffer.alloc(0),
+  idStart: 0,
+  idEnd: 0,
   headers: () => [],
 };
 
@@ -61,7 +64,7 @@ export class Observer implements ExchangeObserver {
     record.startMs = performance.now();
     record.endMs = record.startMs;
     record.status = 200;
-    this.#trace(record, { ...PROBE, requestId: traceId });
+    this.#trace(record, PROBE);
     this.#spans?.flush();
   }
 
@@ -81,8 +84,14 @@ export class Observer implements ExchangeObserver {
 function spanOf(record: ExchangeRecord, text: RequestText): SpanRecord {
   const { trace, startMs, endMs, source, backend, status, failure, requestBytes, replyBytes, attemptList } = record;
   return {
-    ...text,
     head: text.bytes,
+    minor: text.minor,
+    methodStart: text.methodStart,
+    methodEnd: text.methodEnd,
+    pathStart: text.pathStart,
+    pathEnd: text.pathEnd,
+    authorityStart: text.authorityStart,
+    authorityEnd: text.authorityEnd,
     context: trace,
     startMs,
     endMs,

@@ -58,7 +58,7 @@ export class Taps {
       upstreamMs: record.upstreamMs,
       requestBytes: record.requestBytes,
       replyBytes: record.replyBytes,
-      requestId: text?.requestId ?? '',
+      requestId: text?.idBytes.toString('latin1', text.idStart, text.idEnd) ?? '',
       traceId: trace.sampled ? trace.traceId : '',
       generation: record.generation,
       requestHeaders: text?.headers() ?? [],

@@ -8,8 +8,8 @@ export type { Batch, Spent };
 
 /** Lines of the main thread on their way, in bytes. */
 const OWN_BYTES_MAX = 1024 * 1024;
-/** It needs next to nothing; without a limit V8 lets the garbage of messages grow to tens of MB first. */
-const HEAP = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 1 };
+/** It needs far less; with a limit, running out ends the thread and not the process. */
+const HEAP = { maxOldGenerationSizeMb: 32 };
 
 /**
  * A thread that owns a file descriptor: it writes what it is given, one write at a time, in order per producer, so that lines

@@ -1,28 +1,60 @@
 import type { HeaderList, RequestText } from '../../telemetry.ts';
-import { FIELD, type Head } from '../http.ts';
+import { FIELD, FORM, type Head } from '../http.ts';
+import { bringsRequestId } from './forward.ts';
 
 const HEADERS_MAX = 64;
 const VALUE_CHARS_MAX = 256;
 /** Whoever reads these could act as the client. */
-const SECRET = /^(?:authorization|proxy-authorization|cookie|set-cookie)$|token|secret|password|api-?key|session|credential|signature|assertion/;
+const SECRET =
+  /^(?:authorization|proxy-authorization|cookie|set-cookie)$|token|secret|password|api-?key|session|credential|signature|assertion/;
 const HIDDEN = '\u2026';
 
-/** The text of a request, as ranges of its head: valid as long as the head. */
+/** One serves the thread: it is filled for each exchange that is told of. */
+class HeadText implements RequestText {
+  #head: Head | undefined = undefined;
+  bytes: Buffer = Buffer.alloc(0);
+  minor = 1;
+  methodStart = 0;
+  methodEnd = 0;
+  pathStart = 0;
+  pathEnd = 0;
+  authorityStart = 0;
+  authorityEnd = 0;
+  idBytes: Buffer = this.bytes;
+  idStart = 0;
+  idEnd = 0;
+
+  fill(head: Head, ownId: Buffer): this {
+    const { base } = head;
+    this.#head = head;
+    this.bytes = head.bytes;
+    this.minor = head.minor;
+    this.methodStart = base;
+    this.methodEnd = base + head.methodEnd;
+    this.pathStart = base + head.pathStart;
+    this.pathEnd = base + head.targetEnd;
+    this.authorityStart = base + head.authorityStart;
+    this.authorityEnd = base + head.authorityEnd;
+    const id = bringsRequestId(head) ? head.find(FIELD.xRequestId) : -1;
+    this.idBytes = id < 0 ? ownId : head.bytes;
+    this.idStart = id < 0 ? 0 : base + head.startOf(id);
+    this.idEnd = id < 0 ? ownId.length : base + head.endOf(id);
+    return this;
+  }
+
+  headers(): HeaderList {
+    return this.#head === undefined ? [] : describeHeaders(this.#head);
+  }
+}
+
+const text = new HeadText();
+
+/**
+ * The text of a request, as ranges of its head: valid until the next call.
+ * @param ownId of a request that brought none.
+ */
 export function describeRequest(head: Head, ownId: Buffer): RequestText {
-  const { base } = head;
-  const id = head.find(FIELD.xRequestId);
-  return {
-    bytes: head.bytes,
-    minor: head.minor,
-    methodStart: base,
-    methodEnd: base + head.methodEnd,
-    pathStart: base + head.pathStart,
-    pathEnd: base + head.targetEnd,
-    authorityStart: base + head.authorityStart,
-    authorityEnd: base + head.authorityEnd,
-    requestId: id < 0 ? ownId.toString('latin1') : head.value(id),
-    headers: () => describeHeaders(head),
-  };
+  return text.fill(head, ownId);
 }
 
 /** The header lines of a head, cut to what a person reads, without what authenticates. */

@@ -8,9 +8,13 @@ const line = Buffer.allocUnsafeSlow(LINE_BYTES);
 export function beginTrace(trace: TraceContext, head: Head, sample: number): void {
   const index = head.find(FIELD.traceparent);
   // More than one makes none of them valid; so does Connection, which would take it out.
-  const alone = index >= 0 && head.last(FIELD.traceparent) === index && head.nominated === 0;
+  const alone = index >= 0 && head.last(FIELD.traceparent) === index && !isNominated(head);
   if (alone && trace.parse(head.bytes, head.base + head.startOf(index), head.base + head.endOf(index))) return;
   trace.begin(sample);
+}
+
+function isNominated(head: Head): boolean {
+  return head.nominated > 0 && head.nominations().has('traceparent');
 }
 
 /** What upstream sees: the trace as it came where it is not sampled, else our own span as its parent. */
