@@ -109,8 +109,8 @@ function joinTexts(name: string, texts: readonly string[]): string {
   return repeatable ? texts.join(',') : (texts.at(-1) ?? '');
 }
 
-/** Variables of the launchers, which have done their work before settings are read. */
-const LAUNCHER_VARIABLES = new Set(['HEDDLE_NODE_BINARY', 'HEDDLE_DIST']);
+/** Variables of the launchers, and of the commands that ask a running node. */
+const OTHER_VARIABLES = new Set(['HEDDLE_NODE_BINARY', 'HEDDLE_DIST', 'HEDDLE_ADMIN']);
 /** What Kubernetes injects into pods for a Service named heddle or heddle-something (`enableServiceLinks`). */
 const SERVICE_LINK =
   /^HEDDLE_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)$/;
@@ -125,7 +125,7 @@ function environmentSource(env: NodeJS.ProcessEnv): { source: Source; warnings: 
     const name = names.get(variable);
     if (name !== undefined) {
       if (text) source.set(name, { text, origin: 'environment', place: variable });
-    } else if (!LAUNCHER_VARIABLES.has(variable) && !SERVICE_LINK.test(variable)) {
+    } else if (!OTHER_VARIABLES.has(variable) && !SERVICE_LINK.test(variable)) {
       warnings.push(`${variable}: No such setting${didYouMean(variable, names.keys())}`);
     }
   }
