@@ -1,6 +1,7 @@
 import net from 'node:net';
 import { getHeapStatistics } from 'node:v8';
 import { parentPort, workerData } from 'node:worker_threads';
+import { closeQuietly } from './lib/quiet-close.ts';
 import { CELLS, Slots } from './lib/slots.ts';
 import { TimerWheel } from './lib/timer-wheel.ts';
 import type { Batch, BatchKind, FromWorker, ToWorker, WorkerSeed } from './model/message.ts';
@@ -15,6 +16,8 @@ import { emptyPlan, Planner } from './worker/plan.ts';
 
 /** The root of a worker thread: wires the parts of the data path together and obeys the main thread. */
 const HEARTBEAT_MS = 50;
+/** A port that is never quiet is closed all the same. */
+const CLOSE_MS_MAX = 1000;
 /** The heap is looked at so many beats apart. */
 const HEAP_BEATS = 20;
 const BACKLOG = 4096;
@@ -135,14 +138,18 @@ port.on('message', (message: ToWorker) => {
       observer.probe(message.traceId);
       break;
     case 'finish':
-      server?.close();
-      listener.finish(() => {
-        flush();
-        tell({ type: 'finished' });
-      });
+      void finish();
       break;
   }
 });
+
+async function finish(): Promise<void> {
+  if (server !== undefined) await closeQuietly(server, CLOSE_MS_MAX);
+  listener.finish(() => {
+    flush();
+    tell({ type: 'finished' });
+  });
+}
 
 /** A change that cannot be obeyed is told, and the plan stays as it is. */
 function apply(change: Change): void {

@@ -44,6 +44,8 @@ const STARTING_MS = 30_000;
 const RESTART_MS_FIRST = 100;
 const RESTART_MS_MAX = 10_000;
 const MIB = 1024 ** 2;
+/** The data path makes next to no garbage; without a limit a Node that has not our flags lets it grow to 64. */
+const YOUNG_MIB = 3;
 
 interface Seat {
   readonly index: number;
@@ -59,6 +61,8 @@ interface Seat {
   finished: boolean;
   /** Ended by us because its event loop stood still. */
   stuck: boolean;
+  /** With `--accept reuseport`: where it was told to listen. */
+  listen: { readonly host: string; readonly port: number } | undefined;
   /** While it is asked to listen by itself. */
   onListen: ((port: number, refusal: string) => void) | undefined;
 }
@@ -78,8 +82,6 @@ export class Workers {
   readonly #standing = new Map<ToWorker['type'], ToWorker>();
   #whole: (() => Change) | undefined = undefined;
   #acceptor: Acceptor | undefined = undefined;
-  /** With `--accept reuseport`: where each worker listens. */
-  #listen: { readonly host: string; readonly port: number } | undefined = undefined;
   #stage: 'serving' | 'draining' | 'finishing' = 'serving';
   #onFinished: (() => void) | undefined = undefined;
 
@@ -102,6 +104,7 @@ export class Workers {
       restarts: 0,
       finished: false,
       stuck: false,
+      listen: undefined,
       onListen: undefined,
     }));
     this.#heartbeats = new Heartbeats(this.#slots, settings.workers);
@@ -164,19 +167,20 @@ export class Workers {
   /**
    * Opens the mesh port. Resolves with the port, which the system chooses for 0; rejects when it cannot be had.
    */
-  async open({ host, port, accept, exclusive }: MeshListen): Promise<number> {
-    if (accept === 'handover') {
-      this.#acceptor = await openAcceptor(host, port, this.#slots, this.#seats);
+  async open(mesh: MeshListen): Promise<number> {
+    if (mesh.accept === 'handover') {
+      this.#acceptor = await openAcceptor(mesh, this.#slots, this.#seats, this.#heartbeats);
       return this.#acceptor.port;
     }
     // One after the other: the first finds the port when the system chooses it.
-    this.#listen = { host, port };
-    for (const seat of this.#seats) this.#listen = { host, port: await this.#listenOn(seat, this.#listen) };
-    return this.#listen.port;
+    let { port } = mesh;
+    for (const seat of this.#seats) port = await this.#listenOn(seat, { host: mesh.host, port });
+    return port;
   }
 
   /** Rejects when the worker cannot have the port, or dies. One that is not there at the moment is told when it starts. */
   #listenOn(seat: Seat, listen: { readonly host: string; readonly port: number }): Promise<number> {
+    seat.listen = listen;
     this.#tell(seat, { type: 'listen', ...listen });
     return new Promise((resolve, reject) => {
       seat.onListen = (chosen, refusal) => {
@@ -196,7 +200,7 @@ export class Workers {
   /** Accepts no more; resolves when the last connection is gone. */
   async finish(): Promise<void> {
     this.#stage = 'finishing';
-    this.#acceptor?.close();
+    await this.#acceptor?.close();
     this.#tellAll({ type: 'finish' });
     await new Promise<void>((resolve) => {
       this.#onFinished = resolve;
@@ -228,7 +232,10 @@ export class Workers {
       transferList: [seed.log],
       name: `worker ${index}`,
       // Beyond it the thread ends with an error; without it the process would.
-      resourceLimits: { maxOldGenerationSizeMb: this.#settings.limits.workerHeap / MIB },
+      resourceLimits: {
+        maxOldGenerationSizeMb: this.#settings.limits.workerHeap / MIB,
+        maxYoungGenerationSizeMb: YOUNG_MIB,
+      },
     });
     seat.thread = thread;
     thread.on('message', (message: FromWorker) => {
@@ -250,7 +257,7 @@ export class Workers {
     });
     for (const message of this.#standing.values()) this.#tell(seat, message);
     if (this.#whole !== undefined) this.#send(seat, this.#whole());
-    if (this.#listen !== undefined) this.#tell(seat, { type: 'listen', ...this.#listen });
+    if (seat.listen !== undefined) this.#tell(seat, { type: 'listen', ...seat.listen });
     if (this.#stage === 'draining') this.#tell(seat, { type: 'drain' });
   }
 
@@ -303,6 +310,8 @@ export class Workers {
         this.#events.onDefect(seat.index, message.stack);
         break;
       case 'listening':
+        // A port that the system chose is the one to have again.
+        if (seat.listen !== undefined) seat.listen = { ...seat.listen, port: message.port };
         seat.onListen?.(message.port, '');
         break;
       case 'refused':

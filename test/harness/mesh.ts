@@ -1,12 +1,24 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { eventually, sleep } from './client.ts';
+import { type Deed, HOLDINGS, type Holdings, NO_TRANSFER } from './saboteur.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 /** The tests run against the sources, or against the built output. */
 const CLI = join(ROOT, process.env['HEDDLE_DIST'] === '1' ? 'dist/cli.js' : 'src/cli.ts');
+const SABOTEUR = pathToFileURL(join(import.meta.dirname, 'saboteur.ts')).href;
 const BASE_FLAGS = [
   '--discovery=files',
   '--probe-listen=127.0.0.1:0',
@@ -38,6 +50,8 @@ export interface MeshOptions {
   readonly meshPort?: number;
   /** How many file descriptors the process may have; default: as many as this one. */
   readonly descriptors?: number;
+  /** Its workers obey `sabotage`, and a lost worker is no defect. `no-transfer`: besides, it cannot hand connections over. */
+  readonly saboteur?: boolean | typeof NO_TRANSFER;
 }
 
 export type LogLine = Readonly<Record<string, unknown>>;
@@ -53,6 +67,8 @@ export interface KernelSocket {
 export class Mesh {
   readonly #child: ChildProcess;
   readonly #folder: string;
+  /** Where its saboteur gets orders. */
+  readonly #sabotage: string | undefined;
   /** JSON lines of standard output. */
   readonly log: LogLine[] = [];
   /** Standard error, and lines of standard output that are no JSON. */
@@ -60,10 +76,14 @@ export class Mesh {
   exitCode: number | null | undefined;
   #partial = '';
   /** A test that dies takes its mesh with it. */
-  readonly #onExit = (): void => void this.#child.kill('SIGKILL');
+  readonly #onExit = (): void => {
+    this.#child.kill('SIGKILL');
+    this.#tidy();
+  };
 
-  private constructor(child: ChildProcess, folder: string) {
+  private constructor(child: ChildProcess, folder: string, sabotage: string | undefined) {
     this.#child = child;
+    this.#sabotage = sabotage;
     process.on('exit', this.#onExit);
     this.#folder = folder;
     child.stdout?.on('data', (bytes: Buffer) => this.#read(bytes.toString('utf8')));
@@ -71,28 +91,47 @@ export class Mesh {
     child.on('exit', (code, signal) => {
       this.exitCode = signal === null ? code : null;
       process.removeListener('exit', this.#onExit);
+      this.#tidy();
     });
   }
 
-  static async start({ services, flags = [], workers = 2, meshPort = 0, descriptors }: MeshOptions): Promise<Mesh> {
+  static async start({
+    services,
+    flags = [],
+    workers = 2,
+    meshPort = 0,
+    descriptors,
+    saboteur = false,
+  }: MeshOptions): Promise<Mesh> {
     const folder = mkdtempSync(join(tmpdir(), 'heddle-test-'));
     // Several documents in one file, each of them JSON, which is YAML too.
     writeFileSync(
       join(folder, 'services.yaml'),
       services.map((service) => JSON.stringify(manifest(service))).join('\n---\n'),
     );
-    const command = [process.execPath, CLI, 'run', ...BASE_FLAGS, '--manifests', folder, '--workers', String(workers)];
-    command.push('--mesh-listen', `127.0.0.1:${meshPort}`, ...flags);
+    const sabotage = saboteur === false ? undefined : mkdtempSync(join(tmpdir(), 'heddle-sabotage-'));
+    if (saboteur === NO_TRANSFER) writeFileSync(join(sabotage!, NO_TRANSFER), '');
+    const preload = sabotage === undefined ? [] : ['--import', SABOTEUR];
+    const command = [process.execPath, ...preload, CLI, 'run', ...BASE_FLAGS];
+    command.push(
+      '--manifests',
+      folder,
+      '--workers',
+      String(workers),
+      '--mesh-listen',
+      `127.0.0.1:${meshPort}`,
+      ...flags,
+    );
     // `exec` keeps the process id, so that signals reach the mesh and not the shell.
     const limit = descriptors === undefined ? [] : ['sh', '-c', `ulimit -n ${descriptors} && exec "$@"`, 'sh'];
     const [file = '', ...parameters] = [...limit, ...command];
-    const child = spawn(file, parameters, { stdio: ['ignore', 'pipe', 'pipe'] });
-    const mesh = new Mesh(child, folder);
+    const env = { ...process.env, ...(sabotage === undefined ? {} : { SABOTAGE: sabotage }) };
+    const child = spawn(file, parameters, { stdio: ['ignore', 'pipe', 'pipe'], env });
+    const mesh = new Mesh(child, folder, sabotage);
     try {
       await mesh.#ready();
     } catch (error) {
       child.kill('SIGKILL');
-      rmSync(folder, { recursive: true, force: true });
       throw error;
     }
     return mesh;
@@ -118,8 +157,40 @@ export class Mesh {
   /** Log lines that tell of a defect: an exception that nobody expected. */
   get defects(): readonly LogLine[] {
     return this.log.filter(
-      (line) => /defect|uncaught|unhandled|worker lost/i.test(JSON.stringify(line)) || isFatal(line['level']),
+      (line) =>
+        (/defect|uncaught|unhandled|worker lost/i.test(JSON.stringify(line)) || isFatal(line['level'])) &&
+        !(this.#sabotage !== undefined && line['msg'] === 'Worker lost'),
     );
+  }
+
+  /** Log lines that tell of a worker that ended by itself, in order; `time` is wall-clock milliseconds. */
+  get losses(): readonly LogLine[] {
+    return this.log.filter(({ msg }) => msg === 'Worker lost');
+  }
+
+  /** Makes a worker harm itself. Resolves when it begins. */
+  async sabotage(worker: number, deed: Deed): Promise<void> {
+    await this.#order(worker, deed);
+  }
+
+  /** What a worker of a mesh with a saboteur holds, after a garbage collection. */
+  async holdings(worker: number): Promise<Holdings> {
+    const file = `${await this.#order(worker, HOLDINGS)}.${HOLDINGS}`;
+    await eventually(() => existsSync(file), { what: `worker ${worker} to tell what it holds`, waitMs: START_MS });
+    const text = readFileSync(file, 'utf8');
+    rmSync(file);
+    return JSON.parse(text) as Holdings;
+  }
+
+  /** @returns the file in which the order was. */
+  async #order(worker: number, order: string): Promise<string> {
+    if (this.#sabotage === undefined) throw new Error('Expected a mesh with a saboteur, got one without');
+    const file = join(this.#sabotage, String(worker));
+    // Renamed, so that it is read whole.
+    writeFileSync(`${file}.order`, order);
+    renameSync(`${file}.order`, file);
+    await eventually(() => !existsSync(file), { what: `worker ${worker} to obey: ${order}`, waitMs: START_MS });
+    return file;
   }
 
   /** Processor time used so far by all threads, in milliseconds (Linux only). */
@@ -180,8 +251,12 @@ export class Mesh {
       if (this.stray !== '') throw new Error(`Expected nothing but JSON lines, got ${this.stray.slice(0, 2000)}`);
     } finally {
       if (this.alive) this.signal('SIGKILL');
-      rmSync(this.#folder, { recursive: true, force: true });
     }
+  }
+
+  #tidy(): void {
+    for (const folder of [this.#folder, this.#sabotage])
+      if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
   }
 
   async #ready(): Promise<void> {

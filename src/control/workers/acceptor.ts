@@ -1,8 +1,9 @@
 import net from 'node:net';
 import type { Worker } from 'node:worker_threads';
+import { closeQuietly } from '../../lib/quiet-close.ts';
 import { CELLS, type Slots } from '../../lib/slots.ts';
 import type { ToWorker } from '../../model/message.ts';
-import { Heartbeats } from './heartbeats.ts';
+import type { Heartbeats } from './heartbeats.ts';
 
 /** The place of a worker, as far as handing over needs it. */
 export interface Seat {
@@ -11,10 +12,18 @@ export interface Seat {
   readonly ready: boolean;
 }
 
+export interface AcceptorListen {
+  readonly host: string;
+  /** 0: the system chooses. */
+  readonly port: number;
+  /** No other process may listen here, so that a port that is taken is noticed. */
+  readonly exclusive: boolean;
+}
+
 export interface Acceptor {
   readonly port: number;
-  /** Accepts no more; what was accepted is handed over or cut. */
-  close(): void;
+  /** Resolves when no more is accepted; what was accepted is handed over or cut. Takes a second at most. */
+  close(): Promise<void>;
 }
 
 const BACKLOG = 4096;
@@ -26,6 +35,8 @@ const STALE_MS = 250;
 const HELD_MAX = 1024;
 const HELD_MS_MAX = 5000;
 const RETRY_MS = 5;
+/** A port that is never quiet is closed all the same. */
+const CLOSE_MS_MAX = 1000;
 /** So many heartbeats after a hand-over a worker has taken all its messages. */
 const BEATS_FOR_SURE = 4;
 
@@ -39,25 +50,29 @@ interface Held {
  * Accepts on the main thread and hands each connection to the worker with the fewest: an even spread however few there are,
  * and nothing waits behind a worker that hangs (src/ARCHITECTURE.md has the figures). Connections are counted here, at hand-over; counting on
  * arrival would send a burst to one worker.
+ * @param heartbeats looked at from time to time by the supervisor, too: only who looks often knows since when a worker is silent.
  */
-export function openAcceptor(host: string, port: number, slots: Slots, seats: readonly Seat[]): Promise<Acceptor> {
-  const handover = new Handover(slots, seats);
+export function openAcceptor(
+  { host, port, exclusive }: AcceptorListen,
+  slots: Slots,
+  seats: readonly Seat[],
+  heartbeats: Heartbeats,
+): Promise<Acceptor> {
+  const handover = new Handover(slots, seats, heartbeats);
   const server = net.createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true }, (socket) => {
     handover.take(socket);
   });
+  let closing: Promise<void> | undefined;
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ host, port, backlog: BACKLOG, reusePort: REUSE_PORT }, () => {
+    server.listen({ host, port, backlog: BACKLOG, reusePort: REUSE_PORT && !exclusive }, () => {
       server.removeListener('error', reject);
       // Out of descriptors: libuv accepts and closes what it has none for, so that its client learns at once.
       server.on('error', () => {});
       handover.port = (server.address() as net.AddressInfo).port;
       resolve({
         port: handover.port,
-        close: () => {
-          server.close();
-          handover.close();
-        },
+        close: () => (closing ??= closeQuietly(server, CLOSE_MS_MAX).then(() => handover.close())),
       });
     });
   });
@@ -76,10 +91,10 @@ class Handover {
   #held: Held[] = [];
   #retry: NodeJS.Timeout | undefined = undefined;
 
-  constructor(slots: Slots, seats: readonly Seat[]) {
+  constructor(slots: Slots, seats: readonly Seat[], heartbeats: Heartbeats) {
     this.#slots = slots;
     this.#seats = seats;
-    this.#heartbeats = new Heartbeats(slots, seats.length);
+    this.#heartbeats = heartbeats;
     this.#beatsAtHandover = new Int32Array(seats.length);
   }
 

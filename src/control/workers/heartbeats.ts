@@ -1,6 +1,9 @@
 import { CELLS, type Slots } from '../../lib/slots.ts';
 
-/** Since when each worker's heart has not beaten. Beats are counted in shared slots, time is the main thread's. */
+/**
+ * Since when each worker's heart has not beaten. Beats are counted in shared slots, time is the main thread's. All who ask
+ * share one of these, and one of them asks often: silence counts from the look that found the last beat.
+ */
 export class Heartbeats {
   readonly #slots: Slots;
   readonly #beats: { count: number; sinceMs: number }[];

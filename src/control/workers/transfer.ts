@@ -9,12 +9,14 @@ export async function canTransfer(): Promise<boolean> {
   const { port1, port2 } = new MessageChannel();
   const server = net.createServer({ pauseOnConnect: true });
   const client = new net.Socket();
-  client.on('error', () => {});
   try {
     return await new Promise<boolean>((resolve) => {
-      server.on('error', () => {
+      const refuse = (): void => {
         resolve(false);
-      });
+      };
+      server.on('error', refuse);
+      // Out of descriptors, say. After the answer it stays, because the end of the try resets the client.
+      client.on('error', refuse);
       server.on('connection', (socket) => {
         try {
           port1.postMessage(socket, [socket]);

@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
+import { describe, mock, test, type TestContext } from 'node:test';
+import { MessagePort, type Worker } from 'node:worker_threads';
+import { type Acceptor, openAcceptor, type Seat } from '../../src/control/workers/acceptor.ts';
+import { Heartbeats } from '../../src/control/workers/heartbeats.ts';
+import { canTransfer } from '../../src/control/workers/transfer.ts';
+import { CELLS, Slots } from '../../src/lib/slots.ts';
+import type { ToWorker } from '../../src/model/message.ts';
+import { Client, eventually, sleep } from '../harness/client.ts';
+
+const HELD_MAX = 1024;
+const HELD_MS = 5000;
+
+/** A worker as far as the acceptor knows it: it takes connections and does nothing with them. */
+class Taker implements Seat {
+  readonly index: number;
+  ready = false;
+  readonly taken: Socket[] = [];
+  readonly thread: Worker;
+
+  constructor(index: number, slots: Slots) {
+    this.index = index;
+    const postMessage = (message: ToWorker): void => {
+      if (message.type !== 'connection') return;
+      slots.increment(index, CELLS.received);
+      this.taken.push(message.socket);
+    };
+    this.thread = { postMessage } as unknown as Worker;
+  }
+}
+
+interface Scene {
+  readonly acceptor: Acceptor;
+  readonly takers: readonly Taker[];
+  readonly slots: Slots;
+  readonly heartbeats: Heartbeats;
+  readonly connect: (count: number) => Promise<readonly Client[]>;
+}
+
+async function open(context: TestContext, workers: number): Promise<Scene> {
+  const slots = new Slots(Slots.allocate(workers));
+  const heartbeats = new Heartbeats(slots, workers);
+  for (let worker = 0; worker < workers; worker++) heartbeats.restart(worker, performance.now());
+  const takers = Array.from({ length: workers }, (_, index) => new Taker(index, slots));
+  const acceptor = await openAcceptor({ host: '127.0.0.1', port: 0, exclusive: false }, slots, takers, heartbeats);
+  const clients: Client[] = [];
+  context.after(async () => {
+    await acceptor.close();
+    for (const client of clients) client.destroy();
+    for (const { taken } of takers) for (const socket of taken) socket.destroy();
+  });
+  return {
+    acceptor,
+    takers,
+    slots,
+    heartbeats,
+    connect: async (count) => {
+      const some = await Promise.all(Array.from({ length: count }, async () => Client.connect(acceptor.port)));
+      clients.push(...some);
+      return some;
+    },
+  };
+}
+
+/** From now on the heart of this worker beats. */
+function beat(context: TestContext, slots: Slots, worker: number): void {
+  const timer = setInterval(() => slots.increment(worker, CELLS.heartbeat), 20);
+  context.after(() => clearInterval(timer));
+}
+
+describe('connections for which no worker is ready', { concurrency: 3 }, () => {
+  test('wait, and go to the worker that comes', async (context) => {
+    const { takers, slots, connect } = await open(context, 1);
+    beat(context, slots, 0);
+    await connect(20);
+    await sleep(50);
+    const [taker] = takers;
+    assert.ok(taker !== undefined);
+    assert.equal(taker.taken.length, 0);
+    taker.ready = true;
+    await eventually(() => taker.taken.length === 20, { what: 'the worker to get all 20' });
+  });
+
+  test(`are closed at once beyond ${HELD_MAX}, and the others after ${HELD_MS} ms`, async (context) => {
+    const { connect } = await open(context, 1);
+    const startMs = performance.now();
+    const clients = await connect(HELD_MAX + 6);
+    const closed = (): number => clients.filter(({ closing }) => closing !== undefined).length;
+    await eventually(() => closed() === 6, { what: 'six to be closed' });
+    await eventually(() => closed() === clients.length, { what: 'all to be closed', waitMs: 4 * HELD_MS });
+    assert.ok(performance.now() - startMs >= HELD_MS);
+  });
+
+  test('are closed with the port', async (context) => {
+    const { acceptor, connect } = await open(context, 1);
+    const clients = await connect(5);
+    await sleep(50);
+    await acceptor.close();
+    await eventually(() => clients.every(({ closing }) => closing !== undefined), { what: 'all to be closed' });
+  });
+});
+
+describe('a worker whose heart does not beat', () => {
+  test('gets no connection, if the supervisor has looked at it, however long nobody came', async (context) => {
+    const { takers, slots, heartbeats, connect } = await open(context, 2);
+    for (const taker of takers) taker.ready = true;
+    // The supervisor looks at all of them; only the second one beats.
+    for (let look = 0; look < 8; look++) {
+      await sleep(50);
+      slots.increment(1, CELLS.heartbeat);
+      for (const { index } of takers) heartbeats.silentMs(index, performance.now());
+    }
+    beat(context, slots, 1);
+    await connect(10);
+    await eventually(() => takers[1]?.taken.length === 10, { what: 'the other worker to get all of them' });
+    assert.equal(takers[0]?.taken.length, 0);
+  });
+});
+
+describe('canTransfer', () => {
+  test('says yes on this Node', async () => {
+    assert.equal(await canTransfer(), true);
+  });
+
+  test('says no where a socket cannot be cloned', async () => {
+    const refusal = mock.method(MessagePort.prototype, 'postMessage', () => {
+      throw new DOMException('Cannot transfer object of unsupported type.', 'DataCloneError');
+    });
+    try {
+      assert.equal(await canTransfer(), false);
+    } finally {
+      refusal.mock.restore();
+    }
+  });
+});

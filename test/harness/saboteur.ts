@@ -1,0 +1,95 @@
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { isMainThread, MessagePort, workerData } from 'node:worker_threads';
+
+// Loaded into a mesh under test with `--import`, which worker threads inherit. What a worker shall do to itself stands in a
+// file with its number, so that the mesh needs no code for being broken.
+
+/** What a worker can be told to do to itself. `block` takes milliseconds; nothing but its end stops `hang`. */
+export type Deed = 'throw' | 'exit' | 'exhaust' | 'hang' | `block ${number}`;
+
+/** What a worker holds. */
+export interface Holdings {
+  /** JavaScript heap after a garbage collection. */
+  readonly heapBytes: number;
+  /** Sockets, timers and whatever else keeps its event loop alive, by kind. */
+  readonly resources: Readonly<Record<string, number>>;
+}
+
+/** In the main thread: transferring a socket fails, as in a Node that has not learned it. */
+export const NO_TRANSFER = 'no-transfer';
+/** Asks for the holdings, which are written to the file with this ending. */
+export const HOLDINGS = 'holdings';
+
+const LOOK_MS = 10;
+/** Large pieces are filled sooner than the supervisor takes the worker for stuck. */
+const PIECE = 1_000_000;
+const folder = process.env['SABOTAGE'];
+
+if (folder !== undefined) {
+  if (isMainThread && existsSync(join(folder, NO_TRANSFER))) forbidTransfer();
+  const worker = (workerData as { readonly worker?: number } | null)?.worker;
+  if (worker !== undefined) obey(join(folder, String(worker)));
+}
+
+function obey(file: string): void {
+  setInterval(() => {
+    if (!existsSync(file)) return;
+    const [deed = '', parameter] = readFileSync(file, 'utf8').split(' ');
+    rmSync(file);
+    if (deed === HOLDINGS) tellHoldings(file);
+    else perform(deed, Number(parameter));
+  }, LOOK_MS).unref();
+}
+
+function perform(deed: string, forMs: number): void {
+  switch (deed) {
+    case 'throw':
+      throw new Error('Sabotage');
+    case 'exit':
+      process.exit(3);
+    case 'exhaust':
+      exhaust();
+      break;
+    case 'block':
+      block(forMs);
+      break;
+    case 'hang':
+      block(Number.POSITIVE_INFINITY);
+      break;
+  }
+}
+
+function exhaust(): void {
+  const kept: number[][] = [];
+  while (performance.now() > 0) kept.push(Array.from<number>({ length: PIECE }).fill(0));
+}
+
+function block(forMs: number): void {
+  const endMs = performance.now() + forMs;
+  while (performance.now() < endMs);
+}
+
+function tellHoldings(file: string): void {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+  const resources: Record<string, number> = {};
+  for (const kind of process.getActiveResourcesInfo()) resources[kind] = (resources[kind] ?? 0) + 1;
+  const holdings: Holdings = { heapBytes: process.memoryUsage().heapUsed, resources };
+  // Renamed, so that it is read whole.
+  writeFileSync(`${file}.new`, JSON.stringify(holdings));
+  renameSync(`${file}.new`, `${file}.${HOLDINGS}`);
+}
+
+function forbidTransfer(): void {
+  const postMessage = Reflect.get(MessagePort.prototype, 'postMessage') as (...parameters: unknown[]) => void;
+  MessagePort.prototype.postMessage = function (this: MessagePort, ...parameters: unknown[]): void {
+    const [, transfer] = parameters;
+    if (Array.isArray(transfer) && transfer.some((item) => item instanceof Socket))
+      throw new DOMException('Cannot transfer object of unsupported type.', 'DataCloneError');
+    Reflect.apply(postMessage, this, parameters);
+  };
+}
