@@ -56,5 +56,7 @@ export function problemOf(object: string, { field, expected, got }: Mismatch, or
 export function problemText({ object, field, expected, got, origin }: Problem): string {
   const line = origin === undefined ? undefined : (origin.fieldLines?.[field] ?? origin.line);
   const place = origin === undefined ? '' : `${origin.file}:${line}: `;
-  return `${place}${object}: ${field === '' ? '' : `${field}: `}expected ${expected}, got ${got}`;
+  // A file that could not be read is named once.
+  const subject = object === origin?.file ? '' : `${object}: `;
+  return `${place}${subject}${field === '' ? '' : `${field}: `}expected ${expected}, got ${got}`;
 }

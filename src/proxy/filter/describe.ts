@@ -31,7 +31,8 @@ class HeadText implements RequestText {
     this.minor = head.minor;
     this.methodStart = base;
     this.methodEnd = base + head.methodEnd;
-    this.pathStart = base + head.pathStart;
+    // The target of a CONNECT is an authority, and nothing else.
+    this.pathStart = base + (head.form === FORM.authority ? head.targetEnd : head.pathStart);
     this.pathEnd = base + head.targetEnd;
     this.authorityStart = base + head.authorityStart;
     this.authorityEnd = base + head.authorityEnd;
