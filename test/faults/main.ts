@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { blockedLog } from './blocked-log.ts';
 import { crash } from './crash.ts';
+import { changes } from './changes.ts';
 import { descriptors } from './descriptors.ts';
 import { drainUnderLoad } from './drain.ts';
 import { table, type Figure, type Scenario } from './figures.ts';
@@ -26,6 +27,7 @@ if (!(minutes > 0)) throw new Error(`Expected a number of minutes, got ${values[
 
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
   overload,
+  changes,
   'slow-heads': slowHeads,
   'drain': drainUnderLoad,
   takeover,
