@@ -17,6 +17,7 @@ export {
   type ExchangeObserver,
   ExchangeRecord,
   type HeaderList,
+  NO_HEADERS,
   type RequestText,
 } from './telemetry/exchange.ts';
 export { TraceContext } from './telemetry/trace.ts';

@@ -20,7 +20,8 @@ export class Rows {
   /** The row of this key, which it keeps until it leaves. */
   take(key: string): number {
     const known = this.#rows.get(key);
-    if (known !== undefined) return known;
+    // Who had to share gets one of its own as soon as there is one.
+    if (known !== undefined && known !== this.#other) return known;
     const row = this.#free.pop() ?? (this.#next < this.#end ? this.#next++ : this.#other);
     this.#rows.set(key, row);
     return row;

@@ -121,6 +121,20 @@ export const FAILURES = {
     retry: false,
     advice: 'The client closed the connection before its answer was complete',
   },
+  'shutdown': {
+    source: 'mesh',
+    status: 0,
+    grpc: 14,
+    retry: false,
+    advice: 'The mesh ended before the exchange was complete: it took longer than --drain-timeout',
+  },
+  'stream-idle': {
+    source: 'downstream',
+    status: 0,
+    grpc: 4,
+    retry: false,
+    advice: 'Nothing moved on an event stream, an upgraded connection or a tunnel for --timeout-stream-idle',
+  },
   'internal': { source: 'mesh', status: 500, grpc: 13, retry: false, advice: 'A defect in Heddle; please report it' },
   'unsupported-coding': {
     source: 'downstream',

@@ -18,6 +18,8 @@ export class LiveBackend {
   backend: Backend;
   endpoints: ReadonlyMap<string, LiveEndpoint>;
   balancer: Balancer;
+  /** Of the meters. */
+  readonly row: number;
   readonly meter: ServiceMeter;
   readonly #room: WaitingRoom = { waiting: 0 };
 
@@ -25,6 +27,7 @@ export class LiveBackend {
     const { backend, row } = placed;
     this.id = backend.id;
     this.backend = backend;
+    this.row = row;
     this.meter = new ServiceMeter(context.meters, context.worker, row);
     this.endpoints = this.#adopt(placed, new Map(), context);
     this.balancer = new PowerOfTwoChoices([...this.endpoints.values()]);

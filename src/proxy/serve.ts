@@ -3,7 +3,7 @@ import { isIdempotent, mayRetry } from './attempt.ts';
 import type { LiveBackend } from './balance.ts';
 import { decide, type Decision, type Plan } from './decide.ts';
 import { FAILURES, type FailureCode } from '../model/failure.ts';
-import { type ExchangeObserver, ExchangeRecord, type ServiceMeter } from '../telemetry.ts';
+import { type ExchangeObserver, ExchangeRecord, NO_HEADERS, type ServiceMeter } from '../telemetry.ts';
 import {
   beginTrace,
   bringsRequestId,
@@ -26,6 +26,7 @@ import {
   METHOD,
 } from './http.ts';
 import { failureBody, replyFailure } from './reply.ts';
+import { RetainedBody } from './serve/retained-body.ts';
 import type { CarrierWaiter, LiveEndpoint } from './upstream.ts';
 
 /** What all exchanges of a worker share. */
@@ -56,7 +57,6 @@ const STAGE = {
 
 /** A wire that is full is looked at so many times within an idle timeout, to see whether it moves. */
 const LOOKS = 12;
-const RETAINED_BYTES_FIRST = 4096;
 const EVENT_STREAM = Buffer.from('text/event-stream');
 const GRPC = Buffer.from('application/grpc');
 
@@ -86,14 +86,14 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   #attemptMs = 0;
   /** The whole request came with its head. */
   #bodyless = true;
-  /** The request body so far, while it may have to be sent (again). */
-  #retained: Buffer | undefined = undefined;
-  #retainedBytes = 0;
+  readonly #retained = new RetainedBody();
   #replayable = false;
   #trailers: Head | undefined = undefined;
   /** A direction whose receiver does not keep up. */
   #requestBlocked = false;
   #replyBlocked = false;
+  /** The reply sends now and then, for as long as somebody listens. */
+  #streams = false;
   #idleMs = 0;
   #movedMs = 0;
 
@@ -172,10 +172,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
 
   onNoCarrier(failure: FailureCode, detail: string): void {
     const failed = this.#endpoint!;
-    if (failure !== 'overload') {
-      failed.meter.failed();
-      this.#observeFailure(failed);
-    }
+    if (failure !== 'overload') this.#observeFailure(failed);
     this.#detach();
     this.#recordAttempt(failed, 0, failure);
     if (this.#mayRetry(failure, false, undefined)) this.#attempt(failed, false, performance.now());
@@ -194,8 +191,8 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     edits.pathPrefix = this.#pathPrefix;
     carrier.start(this, head, edits, this.#bodyless);
     if (this.#bodyless) return;
-    if (this.#retained !== undefined && !carrier.data(this.#retained, 0, this.#retainedBytes))
-      this.#requestBlocked = true;
+    const { bytes, length } = this.#retained;
+    if (bytes !== undefined && !carrier.data(bytes, 0, length)) this.#requestBlocked = true;
     if (!this.#replayable) this.#forget();
     if (exchange.requestEnded) this.onEnd(this.#trailers);
     else {
@@ -207,13 +204,13 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   onData(bytes: Buffer, start: number, end: number): void {
     this.#record.requestBytes += end - start;
     if (this.#stage === STAGE.connecting) {
-      this.#retain(bytes, start, end);
+      this.#retained.add(bytes, start, end);
       this.#exchange.pause();
       return;
     }
     if (this.#stage !== STAGE.sending && this.#stage !== STAGE.relaying) return;
     if (this.#replayable && this.#stage === STAGE.sending) {
-      if (this.#retainedBytes + end - start <= this.#context.limits.retryBody) this.#retain(bytes, start, end);
+      if (this.#retained.length + end - start <= this.#context.limits.retryBody) this.#retained.add(bytes, start, end);
       else this.#forget();
     }
     this.#touch();
@@ -257,8 +254,8 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     this.#stage = STAGE.relaying;
     this.#forget();
     if (observer.watched) record.replyHeaders = describeHeaders(head);
-    const streams = head.status === 101 || this.#exchange.head.method === METHOD.connect || isStream(head);
-    this.#idleMs = streams ? timeouts.streamIdleMs : timeouts.idleMs;
+    this.#streams = head.status === 101 || this.#exchange.head.method === METHOD.connect || isStream(head);
+    this.#idleMs = this.#streams ? timeouts.streamIdleMs : timeouts.idleMs;
     this.#touch();
     editReply(edits);
     this.#exchange.reply(head, edits);
@@ -315,7 +312,11 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   }
 
   /** For spans, which say how each attempt went. @param status of its reply; 0: none. */
-  #recordAttempt({ endpoint: { address, port } }: LiveEndpoint, status: number, failure: FailureCode | undefined): void {
+  #recordAttempt(
+    { endpoint: { address, port } }: LiveEndpoint,
+    status: number,
+    failure: FailureCode | undefined,
+  ): void {
     const { trace, attemptList } = this.#record;
     if (!trace.sampled) return;
     attemptList.push({ address, port, startMs: this.#attemptMs, endMs: performance.now(), status, failure });
@@ -327,8 +328,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     const carrier = this.#carrier!;
     const failed = this.#endpoint!;
     const relaying = this.#stage === STAGE.relaying;
-    failed.meter.failed();
-    if (!carrier.reused) this.#observeFailure(failed);
+    this.#observeFailure(failed, carrier.reused);
     this.#carrier = undefined;
     this.#detach();
     if (relaying && !this.#exchange.retract()) this.#cut(failure, detail);
@@ -341,6 +341,8 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   }
 
   #mayRetry(failure: FailureCode, written: boolean, carrier: Carrier | undefined): boolean {
+    // Without a plan that names it a backend gets nothing new.
+    if (this.#context.plan.backends.get(this.#backend.id) !== this.#backend) return false;
     return mayRetry(failure, {
       count: this.#record.attempts,
       written,
@@ -352,26 +354,35 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     });
   }
 
-  /** A failed attempt counts as a slow one, else the endpoint that fails fastest would get the most. */
-  #observeFailure(endpoint: LiveEndpoint): void {
-    endpoint.observe(this.#context.timeouts.connectMs, performance.now());
+  /**
+   * A failed attempt counts as a slow one, else the endpoint that fails fastest would get the most. That a kept-alive
+   * connection died says nothing against its endpoint.
+   */
+  #observeFailure(endpoint: LiveEndpoint, reused = false): void {
+    endpoint.meter.failed();
+    if (!reused) endpoint.observe(this.#context.timeouts.connectMs, performance.now());
   }
 
   onRefused(failure: FailureCode, detail: string): void {
     const began = this.#stage === STAGE.relaying;
     this.#giveUp(failure);
-    if (!this.#isRequest) this.#meter.begin();
+    if (!this.#isRequest) {
+      this.#meter.begin();
+      this.#record.startMs = this.#exchange.beganMs;
+    }
     if (began) this.#cut(failure, detail);
     else this.#answer(failure, detail);
   }
 
-  onGone(): void {
-    this.#record.fail('client-gone', 'The client closed the connection');
-    this.#giveUp('client-gone');
+  onGone(failure: FailureCode, detail: string): void {
+    this.#record.fail(failure, detail);
+    this.#giveUp(failure);
   }
 
   /** The reply has begun and cannot be completed. */
   #cut(failure: FailureCode, detail: string): void {
+    const last = this.#record.attemptList.pop();
+    if (last !== undefined) this.#record.attemptList.push({ ...last, endMs: performance.now(), failure });
     this.#record.fail(failure, detail);
     this.#exchange.abort();
   }
@@ -396,19 +407,27 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     if (blocked && nowMs - this.#movedMs < this.#idleMs) {
       this.#context.wheel.after(this.#timer, this.#idleMs / LOOKS);
     } else if (this.#stage === STAGE.relaying) {
-      this.#giveUp('reply-stalled');
-      if (this.#replyBlocked) this.#cut('client-gone', `The client took nothing of the reply for ${this.#idleMs} ms`);
-      else this.#cut('reply-stalled', `Nothing came of the reply for ${this.#idleMs} ms`);
+      this.#cutIdle();
     } else if (this.#requestBlocked)
       this.#timeOut('reply-stalled', `The endpoint took nothing of the request for ${this.#idleMs} ms`);
     else this.#timeOut('body-timeout', `Nothing came of the request body for ${this.#idleMs} ms`);
   }
 
-  #timeOut(failure: FailureCode, detail: string): void {
-    if (failure !== 'body-timeout' && this.#endpoint !== undefined) {
-      this.#endpoint.meter.failed();
-      this.#observeFailure(this.#endpoint);
+  /** A reply stands still: who did not do his part? */
+  #cutIdle(): void {
+    if (this.#replyBlocked) {
+      this.#giveUp('client-gone');
+      this.#cut('client-gone', `The client took nothing of the reply for ${this.#idleMs} ms`);
+      return;
     }
+    const failure = this.#streams ? 'stream-idle' : 'reply-stalled';
+    if (!this.#streams) this.#observeFailure(this.#endpoint!);
+    this.#giveUp(failure);
+    this.#cut(failure, `Nothing came of the reply for ${this.#idleMs} ms`);
+  }
+
+  #timeOut(failure: FailureCode, detail: string): void {
+    if (failure !== 'body-timeout' && this.#endpoint !== undefined) this.#observeFailure(this.#endpoint);
     this.#giveUp(failure);
     this.#answer(failure, detail);
   }
@@ -420,6 +439,8 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     this.#forget();
     this.#record.fail(failure, detail);
     this.#record.status = FAILURES[failure].status;
+    // Those of a reply that was taken back are nobody's.
+    this.#record.replyHeaders = NO_HEADERS;
     wheel.rest(this.#timer);
     // Behind a CONNECT that is refused may come what was meant for the tunnel.
     if (!this.#exchange.requestEnded || this.#exchange.head.method === METHOD.connect) this.#exchange.closeAfter();
@@ -446,22 +467,9 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     this.#carrier = undefined;
   }
 
-  /** Into one buffer that grows: a body may come in very many very small pieces. */
-  #retain(bytes: Buffer, start: number, end: number): void {
-    const length = this.#retainedBytes + end - start;
-    if (this.#retained === undefined || length > this.#retained.length) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(2 * length, RETAINED_BYTES_FIRST));
-      this.#retained?.copy(larger, 0, 0, this.#retainedBytes);
-      this.#retained = larger;
-    }
-    bytes.copy(this.#retained, this.#retainedBytes, start, end);
-    this.#retainedBytes = length;
-  }
-
   #forget(): void {
     this.#replayable = false;
-    this.#retained = undefined;
-    this.#retainedBytes = 0;
+    this.#retained.clear();
   }
 
   /** Something was passed on: silence is counted from here. */

@@ -3,7 +3,8 @@ import type { ExchangeRecord, RequestText } from './exchange.ts';
 import { JsonWriter } from './json-writer.ts';
 import type { Lines } from './lines.ts';
 
-const ROOM = 16 * 1024;
+/** Of any line but a hostile one. */
+const ROOM = 8 * 1024;
 /** More of a path, a query or a name says nothing, and whoever sends it must not fill the log. */
 const TEXT_BYTES_MAX = 1024;
 const QUESTION = 63;
@@ -48,8 +49,20 @@ export class AccessLog {
   write(record: ExchangeRecord, text: RequestText | undefined): void {
     const lines = this.#lines;
     if (!lines.begin(ROOM)) return;
+    let end = this.#put(record, text);
+    // Nobody can keep his line out of the log by its length: it gets a buffer of its own.
+    if (end < 0 && lines.at > 0) {
+      lines.flush();
+      if (!lines.begin(ROOM)) return;
+      end = this.#put(record, text);
+    }
+    lines.end(end);
+  }
+
+  /** @returns the offset behind the line, or -1 where it does not fit. */
+  #put(record: ExchangeRecord, text: RequestText | undefined): number {
     const out = this.#out;
-    out.open(lines.bytes, lines.at);
+    out.open(this.#lines.bytes, this.#lines.at);
     out.put(BEGIN);
     for (const { key, write } of this.#fields) {
       const mark = out.mark();
@@ -60,7 +73,7 @@ export class AccessLog {
       if (out.mark() === value) out.back(mark);
     }
     out.put(END);
-    lines.end(out.close());
+    return out.close();
   }
 }
 

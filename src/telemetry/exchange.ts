@@ -4,6 +4,7 @@ import { type AttemptRecord, TraceContext } from './trace.ts';
 
 /** Header lines, for those who watch. */
 export type HeaderList = readonly (readonly [name: string, value: string])[];
+export const NO_HEADERS: HeaderList = [];
 
 /** Text of a request, as ranges of bytes. */
 export interface RequestText {
@@ -51,7 +52,7 @@ export class ExchangeRecord {
   /** How each attempt went; filled for traced exchanges. */
   attemptList: AttemptRecord[] = [];
   /** Filled while somebody watches. */
-  replyHeaders: HeaderList = [];
+  replyHeaders: HeaderList = NO_HEADERS;
 
   /** Ready for the next exchange: nothing of one client may show in the record of another. */
   reset(): void {
@@ -70,7 +71,7 @@ export class ExchangeRecord {
     this.replyBytes = 0;
     this.trace.clear();
     if (this.attemptList.length > 0) this.attemptList = [];
-    if (this.replyHeaders.length > 0) this.replyHeaders = [];
+    this.replyHeaders = NO_HEADERS;
   }
 
   get durationMs(): number {

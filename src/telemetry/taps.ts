@@ -4,13 +4,15 @@ import { pathEnd } from './access-log.ts';
 import type { ExchangeRecord, RequestText } from './exchange.ts';
 import type { Lines } from './lines.ts';
 
-/** A head of the largest size, as JSON. */
-const ROOM = 128 * 1024;
+/** Two heads of the largest size that is shown, as JSON. */
+const ROOM = 256 * 1024;
+const PATH_BYTES_MAX = 4096;
 
 /** Shows exchanges to those who watch: a line `id json` for each tap whose filter they pass. Costs nothing while there is none. */
 export class Taps {
   readonly #lines: Lines;
   readonly #worker: number;
+  readonly #encoder = new TextEncoder();
   #taps: readonly Tap[] = [];
 
   constructor(worker: number, lines: Lines) {
@@ -33,9 +35,8 @@ export class Taps {
       if (json === '') json = JSON.stringify(this.#show(record, text));
       const { bytes, at } = this.#lines;
       const line = `${id} ${json}\n`;
-      // Three bytes for a UTF-16 unit at most.
-      const fits = 3 * line.length <= bytes.length - at;
-      this.#lines.end(fits ? at + bytes.write(line, at) : -1);
+      const { read, written } = this.#encoder.encodeInto(line, bytes.subarray(at));
+      this.#lines.end(read === line.length ? at + written : -1);
     }
   }
 
@@ -69,8 +70,9 @@ export class Taps {
 
 function textOf(text: RequestText | undefined, part: 'method' | 'authority' | 'path'): string {
   if (text === undefined) return '';
+  const start = text[`${part}Start`];
   const end = part === 'path' ? pathEnd(text) : text[`${part}End`];
-  return text.bytes.toString('latin1', text[`${part}Start`], end);
+  return text.bytes.toString('latin1', start, Math.min(end, start + PATH_BYTES_MAX));
 }
 
 function passes(filter: TapFilter, record: ExchangeRecord, text: RequestText | undefined): boolean {

@@ -185,9 +185,11 @@ export class FilesDiscovery implements Discovery {
   async #takeChanges(): Promise<ReadonlyMap<string, Taken>> {
     const taken = new Map<string, Taken>();
     const due = this.#changes.due(performance.now());
-    for (const path of this.#resources === undefined ? due : due.slice(0, READ_MAX)) {
-      const stamp = await stampOf(path);
+    const paths = this.#resources === undefined ? due : due.slice(0, READ_MAX);
+    const stamps = await Promise.all(paths.map(stampOf));
+    for (const [index, path] of paths.entries()) {
       if (this.#stop.signal.aborted) break;
+      const stamp = stamps[index]!;
       const holdsObjects = this.#lastGood.holdsObjects(path);
       const verdict = this.#changes.take(path, stamp, { holdsObjects, nowMs: performance.now() });
       if (verdict === 'wait') continue;

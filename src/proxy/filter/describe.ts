@@ -4,9 +4,12 @@ import { bringsRequestId } from './forward.ts';
 
 const HEADERS_MAX = 64;
 const VALUE_CHARS_MAX = 256;
+const NAME_CHARS_MAX = 128;
 /** Whoever reads these could act as the client. */
 const SECRET =
-  /^(?:authorization|proxy-authorization|cookie|set-cookie)$|token|secret|password|api-?key|session|credential|signature|assertion/;
+  /auth|cookie|token|secret|passw|passphrase|-pass$|jwt|otp|dpop|(?:api|access|private|auth)[-_]?key|session|credential|signature|assertion/;
+/** Of these the query is nobody's business, as that of the path. */
+const ADDRESS = /^(?:referer|location|content-location)$|-ur[il]$/;
 const HIDDEN = '\u2026';
 
 /** One serves the thread: it is filled for each exchange that is told of. */
@@ -62,6 +65,12 @@ export function describeRequest(head: Head, ownId: Buffer): RequestText {
 export function describeHeaders(head: Head): HeaderList {
   return Array.from({ length: Math.min(head.count, HEADERS_MAX) }, (_, index) => {
     const name = head.name(index);
-    return [name, SECRET.test(name) ? HIDDEN : head.value(index).slice(0, VALUE_CHARS_MAX)] as const;
+    return [name.slice(0, NAME_CHARS_MAX), shownValue(name, head.value(index))] as const;
   });
+}
+
+function shownValue(name: string, value: string): string {
+  if (SECRET.test(name)) return HIDDEN;
+  const query = ADDRESS.test(name) ? value.indexOf('?') : -1;
+  return (query < 0 ? value : `${value.slice(0, query)}?${HIDDEN}`).slice(0, VALUE_CHARS_MAX);
 }

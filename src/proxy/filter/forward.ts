@@ -73,6 +73,7 @@ export function editRequest(
   // RFC 9110 section 10.1.1: HTTP/1.0 knows no expectations, and the request goes on as HTTP/1.1.
   if (head.minor === 0) edits.drop |= 1 << FIELD.expect;
   if (!bringsRequestId(head)) {
+    edits.drop |= 1 << FIELD.xRequestId;
     edits.put(REQUEST_ID);
     edits.put(requestId);
     edits.put(CRLF);
@@ -82,7 +83,9 @@ export function editRequest(
 
 /** Has the request an id that goes on? */
 export function bringsRequestId(head: Head): boolean {
-  return brings(head, FIELD.xRequestId, 'x-request-id');
+  if (!brings(head, FIELD.xRequestId, 'x-request-id')) return false;
+  const index = head.find(FIELD.xRequestId);
+  return head.startOf(index) < head.endOf(index);
 }
 
 /** Is the field there, and not taken out by Connection? */

@@ -22,6 +22,8 @@ export interface Exchange {
   /** Of the request; valid until the exchange has ended on both sides. */
   readonly head: Head;
   readonly source: Source;
+  /** When the first byte of the request came, give or take a tick of the wheel. */
+  readonly beganMs: number;
   /** The whole request is here. When it is so from the start, no `onEnd` follows. */
   readonly requestEnded: boolean;
   /** Stop and go on reading the request body. */
@@ -69,8 +71,8 @@ export interface ExchangeOwner {
   onDrain(): void;
   /** What came is no request, or its body went wrong. Where no reply has begun, one can still be given. */
   onRefused(failure: FailureCode, detail: string): void;
-  /** The client is gone: the exchange is over. */
-  onGone(): void;
+  /** The exchange is over before its end: the client is gone, or the mesh ends. */
+  onGone(failure: FailureCode, detail: string): void;
   /** The exchange is over, however it ended. */
   onFinished(): void;
 }

@@ -27,6 +27,7 @@ const LF = 10;
 /** The server side of an HTTP/1.1 connection: reads requests, writes replies, one exchange after the other. */
 export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, TimerOwner {
   readonly source: Source;
+  beganMs = 0;
   readonly #context: HttpContext;
   readonly #door: Door;
   readonly #reader = new BodyReader();
@@ -136,6 +137,7 @@ export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, 
     if (at === end && this.#blankOctets <= 2 * BLANK_LINES_MAX) return at;
     const { heads, wheel, timeouts } = this.#context;
     this.#head = heads.take();
+    this.beganMs = wheel.nowMs;
     this.#phase = PHASE.head;
     this.#requestEnded = false;
     wheel.after(this.#timer, timeouts.headMs);
@@ -424,7 +426,7 @@ export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, 
       case PHASE.reply:
         // What waits to be sent tells by itself whether anybody is there.
         if (this.#wire.queued) this.#watchForGone();
-        else this.#gone();
+        else this.#gone('client-gone', 'The client closed its sending side and got no reply in time');
         break;
       case PHASE.discarding:
         this.#linger();
@@ -450,12 +452,12 @@ export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, 
   /** At once, in the middle of whatever is under way. */
   cut(): void {
     if (this.#owner === undefined) this.#wire.close();
-    else this.#gone();
+    else this.#gone('shutdown', 'The mesh ended before the exchange was complete');
   }
 
-  /** The client is gone while an exchange is under way. */
-  #gone(): void {
-    this.#owner?.onGone();
+  /** The end of an exchange that is under way. */
+  #gone(failure: FailureCode, detail: string): void {
+    this.#owner?.onGone(failure, detail);
     // Half a reply must not look like a whole one to a client that is there after all.
     if (this.#replyBegan) this.#wire.reset();
     else this.#wire.close();
@@ -463,7 +465,8 @@ export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, 
   }
 
   onClose(): void {
-    if (this.#phase >= PHASE.body && this.#phase <= PHASE.tunnel) this.#owner?.onGone();
+    if (this.#phase >= PHASE.body && this.#phase <= PHASE.tunnel)
+      this.#owner?.onGone('client-gone', 'The client closed the connection');
     if (this.#phase !== PHASE.closed) this.#release();
     this.#door.onClosed(this);
   }

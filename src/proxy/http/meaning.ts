@@ -1,16 +1,6 @@
 import { Authority } from './authority.ts';
 import { equalsIgnoringCase, FIELD, fieldKind } from './fields.ts';
-import {
-  FIELD_STRIDE,
-  FORM,
-  type Head,
-  KIND,
-  LINE_START,
-  METHOD,
-  NAME_END,
-  VALUE_END,
-  VALUE_START,
-} from './head.ts';
+import { FIELD_STRIDE, FORM, type Head, KIND, LINE_START, METHOD, NAME_END, VALUE_END, VALUE_START } from './head.ts';
 
 /** What the lines of a head mean for framing and routing, read as the parser completes them. */
 
