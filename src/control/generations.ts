@@ -62,5 +62,10 @@ export class Generations {
     const found = this.#list.find(({ view }) => view.generation === generation);
     if (found?.workers.get(worker)?.state !== 'pending') return;
     found.workers.set(worker, answer(found.publishedMs));
+    // A worker that started anew gets the newest one only: it will not answer to those before.
+    for (const { view, workers } of this.#list) {
+      if (view.generation < generation && workers.get(worker)?.state === 'pending')
+        workers.set(worker, { worker, state: 'superseded', afterMs: null, reason: null });
+    }
   }
 }

@@ -37,6 +37,8 @@ export interface WorkersEvents {
 
 /** A worker whose event loop has stood still for so long is ended, and replaced like one that died. */
 const STUCK_MS = 1500;
+/** A worker may take longer to build a very large plan: so long for each part of it. */
+const PLAN_MS_PER_PART = 0.2;
 const WATCH_MS = 100;
 const CUT_MS = 200;
 /** Loading its code may take a new worker a while on a busy machine. */
@@ -53,6 +55,8 @@ interface Seat {
   thread: Worker | undefined;
   /** The generation that it was sent last; 0: none, or one that it could not apply. */
   sent: number;
+  /** What it may take to build the plan that it was sent last, until it has answered. */
+  planMs: number;
   /** The generation that it has in force; 0: none. */
   applied: number;
   /** Has a plan, so that it may be given connections. */
@@ -99,6 +103,7 @@ export class Workers {
       backoff: new Backoff(RESTART_MS_FIRST, RESTART_MS_MAX),
       thread: undefined,
       sent: 0,
+      planMs: 0,
       applied: 0,
       ready: false,
       restarts: 0,
@@ -264,7 +269,7 @@ export class Workers {
   #endStuck(nowMs: number): void {
     for (const seat of this.#seats) {
       const silentMs = this.#heartbeats.silentMs(seat.index, nowMs);
-      if (seat.thread === undefined || silentMs < (seat.ready ? STUCK_MS : STARTING_MS)) continue;
+      if (seat.thread === undefined || silentMs < (seat.ready ? STUCK_MS + seat.planMs : STARTING_MS)) continue;
       seat.ready = false;
       seat.stuck = true;
       void seat.thread.terminate();
@@ -293,11 +298,13 @@ export class Workers {
       case 'applied':
         seat.ready = true;
         seat.applied = message.generation;
+        if (seat.applied === seat.sent) seat.planMs = 0;
         this.#events.onApplied(seat.index, message.generation);
         break;
       case 'kept':
         // What comes next cannot build upon what it does not have.
         seat.sent = 0;
+        seat.planMs = 0;
         this.#events.onKept(seat.index, message.generation, message.reason);
         break;
       case 'batch': {
@@ -336,6 +343,7 @@ export class Workers {
 
   #send(seat: Seat, change: Change): void {
     seat.sent = change.generation;
+    seat.planMs = PLAN_MS_PER_PART * (change.routes.put.length + change.backends.put.length);
     this.#tell(seat, { type: 'change', change });
   }
 

@@ -158,8 +158,8 @@ export interface GenerationView {
 
 export interface WorkerGeneration {
   readonly worker: number;
-  /** `kept`: it could not apply this generation and keeps the one before. */
-  readonly state: 'pending' | 'applied' | 'kept';
+  /** `kept`: it could not apply this generation and keeps the one before. `superseded`: it got a newer one in its place. */
+  readonly state: 'pending' | 'applied' | 'kept' | 'superseded';
   /** From publication to the worker's answer. */
   readonly afterMs: number | null;
   /** Why it was kept. */

@@ -14,9 +14,9 @@ export {
   DROP_FROM_REPLY,
   DROP_FROM_REQUEST,
   DROP_FROM_TRUSTED_REQUEST,
-  equalsIgnoringCase,
   FIELD,
   hashStep,
+  sameIgnoringCase,
 } from './http/fields.ts';
 export { framingIsSound } from './http/meaning.ts';
 export { FORM, Head, HeadPool, METHOD } from './http/head.ts';

@@ -3,13 +3,17 @@ import { parseIp } from '../lib/ip.ts';
 import { AuthorityTable } from './route/authority-table.ts';
 import type { Head } from './http.ts';
 
+/** A Service has three names and mostly one address. */
+const NAMES_OF_ROUTE = 4;
+
 /** Finds the Service that a request means: by its authority, or by name. Immutable, built once per generation. */
 export class RouteTable {
-  readonly #authorities = new AuthorityTable();
+  readonly #authorities: AuthorityTable;
   readonly #addresses = new Map<string, Route>();
   readonly #names = new Map<string, Route>();
 
   constructor({ routes, clusterDomain }: Pick<Snapshot, 'routes' | 'clusterDomain'>) {
+    this.#authorities = new AuthorityTable(NAMES_OF_ROUTE * routes.length);
     for (const route of routes) {
       this.#names.set(routeKey(route), route);
       for (const authority of authoritiesOf(route, clusterDomain)) this.#authorities.add(authority, route);

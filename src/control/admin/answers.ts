@@ -164,11 +164,10 @@ export const generationsAnswer: Schema<GenerationsAnswer> = object('What was pub
         'Which worker has it',
         object('A worker', {
           worker,
-          state: choice('"kept": it could not apply this generation and keeps the one before', [
-            'pending',
-            'applied',
-            'kept',
-          ]),
+          state: choice(
+            '"kept": it could not apply this generation and keeps the one before; "superseded": it got a newer one',
+            ['pending', 'applied', 'kept', 'superseded'],
+          ),
           afterMs: orNull(number('From publication to its answer, in milliseconds')),
           reason: orNull(text('Why it kept the one before')),
         }),

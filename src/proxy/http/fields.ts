@@ -141,13 +141,24 @@ export function equalsIgnoringCase(bytes: Uint8Array, start: number, end: number
   return end - start === lower.length && startsIgnoringCase(bytes, start, lower);
 }
 
-/** Do the bytes from `start` on begin with the given lower-case text, in any case? */
-export function startsIgnoringCase(bytes: Uint8Array, start: number, lower: Uint8Array): boolean {
-  for (let index = 0; index < lower.length; index++) {
+/** Are so many bytes from `start` on the given lower-case ones from `from` on, in any case? */
+export function sameIgnoringCase(
+  bytes: Uint8Array,
+  start: number,
+  lower: Uint8Array,
+  from: number,
+  length: number,
+): boolean {
+  for (let index = 0; index < length; index++) {
     const octet = bytes[start + index]!;
-    if ((octet >= 65 && octet <= 90 ? octet | 0x20 : octet) !== lower[index]) return false;
+    if ((octet >= 65 && octet <= 90 ? octet | 0x20 : octet) !== lower[from + index]) return false;
   }
   return true;
+}
+
+/** Do the bytes from `start` on begin with the given lower-case text, in any case? */
+export function startsIgnoringCase(bytes: Uint8Array, start: number, lower: Uint8Array): boolean {
+  return sameIgnoringCase(bytes, start, lower, 0, lower.length);
 }
 
 /** The kind of a name that consists of token characters; `hash` over its lower-case octets. */
