@@ -174,7 +174,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     const failed = this.#endpoint!;
     if (failure !== 'overload') this.#observeFailure(failed);
     this.#detach();
-    this.#recordAttempt(failed, 0, failure);
+    this.#record.attempt(failed.endpoint, this.#attemptMs, 0, failure);
     if (this.#mayRetry(failure, false, undefined)) this.#attempt(failed, false, performance.now());
     else this.#answer(failure, detail);
   }
@@ -249,7 +249,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     const nowMs = performance.now();
     record.upstreamMs = nowMs - this.#attemptMs;
     record.status = head.status;
-    this.#recordAttempt(this.#endpoint!, head.status, undefined);
+    record.attempt(this.#endpoint!.endpoint, this.#attemptMs, head.status, undefined);
     this.#endpoint!.observe(record.upstreamMs, nowMs);
     this.#stage = STAGE.relaying;
     this.#forget();
@@ -311,17 +311,6 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     record.reset();
   }
 
-  /** For spans, which say how each attempt went. @param status of its reply; 0: none. */
-  #recordAttempt(
-    { endpoint: { address, port } }: LiveEndpoint,
-    status: number,
-    failure: FailureCode | undefined,
-  ): void {
-    const { trace, attemptList } = this.#record;
-    if (!trace.sampled) return;
-    attemptList.push({ address, port, startMs: this.#attemptMs, endMs: performance.now(), status, failure });
-  }
-
   // What goes wrong.
 
   onFailure(failure: FailureCode, detail: string): void {
@@ -331,10 +320,11 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     this.#observeFailure(failed, carrier.reused);
     this.#carrier = undefined;
     this.#detach();
+    if (relaying) this.#record.spoilAttempt(failure);
     if (relaying && !this.#exchange.retract()) this.#cut(failure, detail);
     else if (relaying) this.#answer(failure, detail);
     else {
-      this.#recordAttempt(failed, 0, failure);
+      this.#record.attempt(failed.endpoint, this.#attemptMs, 0, failure);
       if (this.#mayRetry(failure, true, carrier)) this.#attempt(failed, carrier.reused, performance.now());
       else this.#answer(failure, detail);
     }
@@ -381,8 +371,6 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
 
   /** The reply has begun and cannot be completed. */
   #cut(failure: FailureCode, detail: string): void {
-    const last = this.#record.attemptList.pop();
-    if (last !== undefined) this.#record.attemptList.push({ ...last, endMs: performance.now(), failure });
     this.#record.fail(failure, detail);
     this.#exchange.abort();
   }
@@ -453,7 +441,8 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   /** The attempt under way is not wanted any more. */
   #giveUp(failure: FailureCode): void {
     const endpoint = this.#endpoint;
-    if (endpoint !== undefined && this.#stage !== STAGE.relaying) this.#recordAttempt(endpoint, 0, failure);
+    if (this.#stage === STAGE.relaying) this.#record.spoilAttempt(failure);
+    else if (endpoint !== undefined) this.#record.attempt(endpoint.endpoint, this.#attemptMs, 0, failure);
     this.#carrier?.abort();
     this.#endpoint?.withdraw(this);
     this.#carrier = undefined;

@@ -1,5 +1,5 @@
 import type { FailureCode } from '../model/failure.ts';
-import type { Backend } from '../model/snapshot.ts';
+import type { Backend, Endpoint } from '../model/snapshot.ts';
 import { type AttemptRecord, TraceContext } from './trace.ts';
 
 /** Header lines, for those who watch. */
@@ -81,6 +81,18 @@ export class ExchangeRecord {
   /** A mesh failure, or a status from 500 on. */
   get failed(): boolean {
     return this.failure !== '' || this.status >= 500;
+  }
+
+  /** How an attempt went, for spans. @param status of its reply; 0: none. */
+  attempt({ address, port }: Endpoint, startMs: number, status: number, failure: FailureCode | undefined): void {
+    if (!this.trace.sampled) return;
+    this.attemptList.push({ address, port, startMs, endMs: performance.now(), status, failure });
+  }
+
+  /** The last attempt had a reply, which broke off. */
+  spoilAttempt(failure: FailureCode): void {
+    const last = this.attemptList.pop();
+    if (last !== undefined) this.attemptList.push({ ...last, endMs: performance.now(), failure });
   }
 
   /** The first failure is the one that tells. */

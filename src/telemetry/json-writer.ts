@@ -9,7 +9,7 @@ const DIGITS_MAX = 16;
 
 /**
  * Writes JSON into a buffer that somebody else owns. What might not fit is not written, nor anything after it; `close` tells.
- * Text is escaped so that no byte of a client can end a string: what is not printable ASCII becomes `\u00XX`.
+ * Text is escaped so that no byte of a client can end a string: what is not printable ASCII becomes `\u00XX`, or a backslash before quotes and backslashes.
  */
 export class JsonWriter {
   #target: Uint8Array = new Uint8Array();
@@ -122,6 +122,10 @@ function writeUnit(target: Uint8Array, at: number, unit: number): number {
     return at + 1;
   }
   target[at] = BACKSLASH;
+  if (unit === QUOTE || unit === BACKSLASH) {
+    target[at + 1] = unit;
+    return at + 2;
+  }
   target[at + 1] = 117; // u
   for (let digit = 0; digit < 4; digit++) target[at + 2 + digit] = HEX[(unit >> (12 - 4 * digit)) & 15]!;
   return at + ESCAPE_LENGTH;

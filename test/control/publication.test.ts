@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Publication } from '../../src/control/publication.ts';
+import { Rows } from '../../src/control/rows.ts';
 import type { Backend, BackendId, Configuration, Route } from '../../src/model/snapshot.ts';
 import { allocateMeters, EndpointMeter, MeterReader, ServiceMeter } from '../../src/telemetry.ts';
 
@@ -132,5 +133,33 @@ describe('rows of the meters', () => {
     publication.next(configuration(ORDERS));
     assert.equal(publication.serviceRow(ORDERS.id), row);
     assert.equal(new MeterReader(memory).service(row).requests, 0);
+  });
+
+  test('who had to share a row gets one of its own once there is one, and keeps it', () => {
+    const [first, other] = [2, 1];
+    const rows = new Rows(first, first + 1, other);
+    assert.deepEqual([rows.take('a'), rows.take('b'), rows.take('b')], [first, other, other]);
+    rows.leave('a', 1);
+    assert.equal(rows.take('b'), other);
+    rows.settle(
+      1,
+      () => true,
+      () => {},
+    );
+    assert.deepEqual([rows.take('b'), rows.find('b'), rows.take('b'), rows.take('c')], [first, first, first, other]);
+  });
+
+  test('the row that all share is given to nobody alone', () => {
+    const [first, other] = [2, 1];
+    const rows = new Rows(first, first, other);
+    rows.take('a');
+    rows.leave('a', 1);
+    const cleared: number[] = [];
+    rows.settle(
+      1,
+      () => true,
+      (row) => void cleared.push(row),
+    );
+    assert.deepEqual([cleared, rows.take('b'), rows.take('c')], [[], other, other]);
   });
 });

@@ -90,3 +90,21 @@ test('the newest example of a duration is kept, with its trace', () => {
   assert.deepEqual([found?.traceId, found?.valueMs], [traceId, 3]);
   assert.equal(reader.exemplar(ROW, 4), undefined);
 });
+
+for (const [failure, status, failed] of [
+  ['shutdown', 0, 1],
+  ['shutdown', 200, 1],
+  ['reply-stalled', 200, 1],
+  ['stream-idle', 200, 0],
+  ['stream-idle', 101, 0],
+  ['client-gone', 0, 0],
+] as const) {
+  test(`an exchange with status ${status} that ended as ${failure} ${failed === 1 ? 'counts' : 'does not count'} as failed`, () => {
+    const memory = allocateMeters(1);
+    const meter = new ServiceMeter(memory, 0, ROW);
+    meter.begin();
+    meter.end(status, failure, 1);
+    const totals = new MeterReader(memory).service(ROW);
+    assert.deepEqual([totals.failed, totals.failures], [failed, [[failure, 1]]]);
+  });
+}

@@ -121,6 +121,13 @@ describe('a line of the access log', () => {
     assert.ok(worker === 0 || worker === 1);
   });
 
+  test('of a request with an empty x-request-id has the id that went upstream', async () => {
+    const { requestId } = await lineOf(GET('/empty-id', 'X-Request-Id:\r\n'));
+    const request = recorder.requests.find(({ target }) => target === '/empty-id')!;
+    assert.match(String(requestId), /^[\x21-\x7e]{16,}$/);
+    assert.equal(requestId, valueOf(request, 'x-request-id'));
+  });
+
   test('of a retried exchange counts its attempts', async () => {
     const client = await Client.connect(mesh.port);
     for (const path of ['/stale/1', '/stale/2']) {

@@ -55,6 +55,17 @@ describe('the mesh adds', { concurrency: 16 }, () => {
     assert.match(first ?? '', /^[\x21-\x7e]{16,}$/);
     assert.notEqual(first, second);
   });
+  for (const [what, lines] of [
+    ['empty', ['X-Request-Id:']],
+    ['nothing but blanks', ['X-Request-Id: \t ']],
+    ['empty, twice', ['X-Request-Id:', 'x-request-id:']],
+  ] as const) {
+    test(`an x-request-id in place of one that is ${what}`, async () => {
+      const ids = valuesOf((await forward(lines)).request, 'x-request-id');
+      assert.equal(ids.length, 1);
+      assert.match(ids[0]!, /^[\x21-\x7e]{16,}$/);
+    });
+  }
   test('nothing to an x-request-id that is there', async () => {
     assert.deepEqual(valuesOf((await forward(['X-Request-Id: abc-1'])).request, 'x-request-id'), ['abc-1']);
   });

@@ -4,7 +4,7 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { Client, eventually, exchange, sleep } from '../harness/client.ts';
-import { assertPassed } from '../harness/failure.ts';
+import { assertFailure, assertPassed } from '../harness/failure.ts';
 import { Mesh } from '../harness/mesh.ts';
 import { okReply, Recorder } from '../harness/recorder.ts';
 import { adminOrigin, Watcher } from '../harness/telemetry.ts';
@@ -13,6 +13,34 @@ const SECRET = 'hunter2';
 const HIDDEN = '\u2026';
 const TAPS_MAX = 8;
 const MIB = 1024 ** 2;
+
+/** What authenticates, by all the names that it goes by. */
+const SECRETIVE = [
+  'x-authorization',
+  'x-original-authorization',
+  'x-auth',
+  'x-auth-key',
+  'x-access-key',
+  'private-key',
+  'x-jwt',
+  'x-api_key',
+  'cookie2',
+  'x-passwd',
+  'x-pass',
+  'x-otp',
+  'dpop',
+  'proxy-authentication-info',
+  'authentication-info',
+];
+/** Their queries may hold the same. */
+const ADDRESSES = ['referer', 'location', 'content-location', 'x-original-url'];
+const ORDINARY = ['user-agent', 'content-type', 'accept'];
+/** All of them, as header lines of a request or of a reply. */
+const SHOWY = [
+  ...SECRETIVE.map((name) => `${name.toUpperCase()}: a ${SECRET} b\r\n`),
+  ...ADDRESSES.map((name) => `${name}: http://other.test/seen?code=${SECRET}#x\r\n`),
+  ...ORDINARY.map((name) => `${name}: text/plain?q=1\r\n`),
+].join('');
 
 let recorder: Recorder;
 /** Remembers nothing, for tests that send much. */
@@ -25,6 +53,11 @@ before(async () => {
     else if (request.target.startsWith('/404')) connection.send('HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\nno');
     else if (request.target.startsWith('/cookie'))
       connection.send(`HTTP/1.1 200 OK\r\nSet-Cookie: id=${SECRET}\r\nX-Plain: seen\r\nContent-Length: 2\r\n\r\nok`);
+    // What follows the head is no body.
+    else if (request.target.startsWith('/showy/broken'))
+      connection.send(`HTTP/1.1 200 OK\r\n${SHOWY}Transfer-Encoding: chunked\r\n\r\nnonsense\r\n`);
+    else if (request.target.startsWith('/showy'))
+      connection.send(`HTTP/1.1 200 OK\r\n${SHOWY}Content-Length: 2\r\n\r\nok`);
     else connection.send(okReply(request));
   });
   plain = http.createServer((_, response) => response.end('ok')).listen(0, '127.0.0.1');
@@ -100,6 +133,36 @@ describe('a tap', () => {
         new Set(hidden.map(([name]) => name)),
         new Set([...names.map((name) => name.toLowerCase()), 'set-cookie']),
       );
+    });
+  });
+
+  for (const [what, names, shown] of [
+    ['nothing', SECRETIVE, HIDDEN],
+    ['all but the query', ADDRESSES, `http://other.test/seen?${HIDDEN}`],
+    ['all', ORDINARY, 'text/plain?q=1'],
+  ] as const) {
+    for (const name of names) {
+      test(`shows ${what} of ${name}, be it of a request or of a reply`, async () => {
+        await watching('', async (watcher) => {
+          const path = `/showy/${name}`;
+          assertPassed(await exchange(mesh.port, REQUEST('GET', path, SHOWY)));
+          const { requestHeaders, replyHeaders } = await watcher.seen(path);
+          for (const headers of [requestHeaders, replyHeaders])
+            assert.deepEqual(
+              headers.filter(([own]) => own === name),
+              [[name, shown]],
+            );
+        });
+      });
+    }
+  }
+
+  test('shows no header line of a reply that was taken back and answered by the mesh', async () => {
+    await watching('', async (watcher) => {
+      const reply = await exchange(mesh.port, REQUEST('GET', '/showy/broken'));
+      assertFailure(reply, 'bad-reply');
+      const { status, failure, replyHeaders } = await watcher.seen('/showy/broken');
+      assert.deepEqual([status, failure, replyHeaders], [502, 'bad-reply', []]);
     });
   });
 

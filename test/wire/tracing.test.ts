@@ -30,6 +30,15 @@ let down: string;
 before(async () => {
   recorder = await Recorder.start((request, connection) => {
     if (request.target.startsWith('/hold')) return;
+    if (request.target.startsWith('/breaks')) {
+      connection.send('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc');
+      setTimeout(() => connection.socket.resetAndDestroy(), 50);
+      return;
+    }
+    if (request.target.startsWith('/nonsense')) {
+      connection.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n');
+      return;
+    }
     const status = request.target.startsWith('/broken') ? '503 Busy' : '200 OK';
     connection.send(`HTTP/1.1 ${status}\r\nContent-Length: 2\r\n\r\nok`);
   });
@@ -246,6 +255,19 @@ describe('spans at a real receiver', () => {
       assert.equal(attributesOf(server!)['heddle.failure'], 'connect-failed');
       assert.equal(attributesOf(client!)['error.type'], 'connect-failed');
     });
+
+    for (const [what, path, failure] of [
+      ['breaks off', '/breaks/span', 'upstream-reset'],
+      ['is taken back', '/nonsense/span', 'bad-reply'],
+    ] as const) {
+      spanTest(`of an exchange whose reply ${what} both have the failure`, async (spans) => {
+        await exchange(mesh.port, GET(path));
+        const [server, client] = await spansOf(spans, path, 2);
+        assert.deepEqual([server!.status?.code, client!.status?.code], [ERROR, ERROR]);
+        const types = [server!, client!].map((span) => attributesOf(span)['error.type']);
+        assert.deepEqual(types, [failure, failure]);
+      });
+    }
 
     spanTest('of an endpoint that answers 503 are errors without a failure of the mesh', async (spans) => {
       await exchange(mesh.port, GET('/broken/span'));

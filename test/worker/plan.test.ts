@@ -4,7 +4,7 @@ import { TimerWheel } from '../../src/lib/timer-wheel.ts';
 import type { BackendId, Change, PlacedBackend, Route } from '../../src/model/snapshot.ts';
 import type { UpstreamContext } from '../../src/proxy/upstream.ts';
 import { HeadPool } from '../../src/proxy/http.ts';
-import { allocateMeters } from '../../src/telemetry.ts';
+import { allocateMeters, MeterReader } from '../../src/telemetry.ts';
 import { emptyPlan, Planner } from '../../src/worker/plan.ts';
 import { parseSettings } from '../../src/cli/settings.ts';
 
@@ -53,7 +53,10 @@ const ROUTE: Route = {
   ports: [{ port: 80, name: '', backend: ID }],
 };
 
-function change(from: number, { routes = [], backends = [] }: { routes?: Route[]; backends?: PlacedBackend[] }): Change {
+function change(
+  from: number,
+  { routes = [], backends = [] }: { routes?: Route[]; backends?: PlacedBackend[] },
+): Change {
   return {
     from,
     generation: from + 1,
@@ -65,7 +68,10 @@ function change(from: number, { routes = [], backends = [] }: { routes?: Route[]
 
 test('a change of endpoints keeps the table of routes and the endpoints that stay', () => {
   const planner = new Planner(context());
-  const first = planner.next(emptyPlan('cluster.local'), change(0, { routes: [ROUTE], backends: [placed('10.0.0.1')] }));
+  const first = planner.next(
+    emptyPlan('cluster.local'),
+    change(0, { routes: [ROUTE], backends: [placed('10.0.0.1')] }),
+  );
   const endpoint = first.backends.get(ID)?.endpoints.get('10.0.0.1:80');
   const second = planner.next(first, change(1, { backends: [placed('10.0.0.1', '10.0.0.2')] }));
   assert.equal(second.routes, first.routes);
@@ -75,7 +81,10 @@ test('a change of endpoints keeps the table of routes and the endpoints that sta
 
 test('a route that is gone is not found any more, and its backend neither', () => {
   const planner = new Planner(context());
-  const first = planner.next(emptyPlan('cluster.local'), change(0, { routes: [ROUTE], backends: [placed('10.0.0.1')] }));
+  const first = planner.next(
+    emptyPlan('cluster.local'),
+    change(0, { routes: [ROUTE], backends: [placed('10.0.0.1')] }),
+  );
   const second = planner.next(first, {
     ...change(1, {}),
     routes: { put: [], gone: ['shop/orders'] },
@@ -95,7 +104,10 @@ test('a change that builds upon another generation is refused', () => {
 
 test('a change that cannot be obeyed leaves the plan as it is', () => {
   const planner = new Planner(context());
-  const first = planner.next(emptyPlan('cluster.local'), change(0, { routes: [ROUTE], backends: [placed('10.0.0.1')] }));
+  const first = planner.next(
+    emptyPlan('cluster.local'),
+    change(0, { routes: [ROUTE], backends: [placed('10.0.0.1')] }),
+  );
   const broken = { ...ROUTE, clusterIps: null } as unknown as Route;
   assert.throws(() => planner.next(first, change(1, { routes: [broken], backends: [placed('10.0.0.2')] })));
   assert.deepEqual([...(first.backends.get(ID)?.endpoints.keys() ?? [])], ['10.0.0.1:80']);
@@ -105,10 +117,28 @@ test('a change that cannot be obeyed leaves the plan as it is', () => {
 
 test('a whole generation replaces everything, and what stays keeps its state', () => {
   const planner = new Planner(context());
-  const first = planner.next(emptyPlan('cluster.local'), change(0, { routes: [ROUTE], backends: [placed('10.0.0.1')] }));
+  const first = planner.next(
+    emptyPlan('cluster.local'),
+    change(0, { routes: [ROUTE], backends: [placed('10.0.0.1')] }),
+  );
   const endpoint = first.backends.get(ID)?.endpoints.get('10.0.0.1:80');
   const whole = planner.next(first, { ...change(0, { backends: [placed('10.0.0.1')] }), generation: 9 });
   assert.equal(whole.generation, 9);
   assert.equal(whole.routes.byName('shop', 'orders'), undefined);
   assert.equal(whole.backends.get(ID)?.endpoints.get('10.0.0.1:80'), endpoint);
+});
+
+test('a backend that comes back with another row counts there, and no more in the old one', () => {
+  const own = context();
+  const planner = new Planner(own);
+  const first = planner.next(emptyPlan('cluster.local'), change(0, { backends: [placed('10.0.0.1')] }));
+  const before = first.backends.get(ID)!;
+  const moved = { ...placed('10.0.0.1'), row: before.row + 5 };
+  // This worker kept an older plan while the backend was gone.
+  const second = planner.next(first, { ...change(0, { backends: [moved] }), generation: 9 });
+  const after = second.backends.get(ID)!;
+  after.meter.begin();
+  after.meter.end(200, '', 1);
+  const reader = new MeterReader(own.meters);
+  assert.deepEqual([reader.service(before.row).requests, reader.service(moved.row).requests], [0, 1]);
 });

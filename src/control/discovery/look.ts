@@ -10,9 +10,11 @@ export interface Stamp {
   /** `present` also where reading it will fail: the reader says why. */
   readonly kind: 'absent' | 'empty' | 'present';
   readonly id: string;
+  /** 0 for what is no file. */
+  readonly bytes: number;
 }
 
-export const ABSENT: Stamp = { kind: 'absent', id: '' };
+export const ABSENT: Stamp = { kind: 'absent', id: '', bytes: 0 };
 
 /** What a look found. */
 export interface Found {
@@ -45,14 +47,15 @@ export async function stampOf(path: string): Promise<Stamp> {
     const stats = await stat(path, { bigint: true });
     if (stats.isDirectory()) return ABSENT;
     const id = `${identityOf(stats)} ${stats.size} ${stats.mtimeNs} ${stats.ctimeNs}`;
-    return { kind: stats.size === 0n && stats.isFile() ? 'empty' : 'present', id };
+    const bytes = stats.isFile() ? Number(stats.size) : 0;
+    return { kind: stats.size === 0n && stats.isFile() ? 'empty' : 'present', id, bytes };
   } catch (error) {
     const id = codeOf(error);
-    if (id !== 'ENOENT') return { kind: 'present', id };
+    if (id !== 'ENOENT') return { kind: 'present', id, bytes: 0 };
   }
   // A link to nothing is there, and a problem.
   return lstat(path).then(
-    () => ({ kind: 'present', id: 'ENOENT' }),
+    () => ({ kind: 'present', id: 'ENOENT', bytes: 0 }),
     () => ABSENT,
   );
 }
@@ -116,8 +119,9 @@ async function list(directory: string, stats: BigIntStats, found: Found, options
   }
 }
 
-function identityOf({ dev, ino }: BigIntStats): string {
-  return `${dev}:${ino}`;
+/** What is made after another one was removed often gets its inode. */
+function identityOf({ dev, ino, birthtimeNs }: BigIntStats): string {
+  return `${dev}:${ino}:${birthtimeNs}`;
 }
 
 function codeOf(error: unknown): string {
