@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { CommandEnd, EXIT_USAGE } from './cli/exit.ts';
 import { CHECK_GROUP, RUN_GROUP } from './cli/groups.ts';
+import { endWithOutput } from './cli/output.ts';
 import { VERSION } from './cli/version.ts';
 import { harmless } from './lib/shown.ts';
 
@@ -54,17 +55,31 @@ async function main(): Promise<void> {
     .commandsGroup(RUN_GROUP)
     .configureHelp({ helpWidth: HELP_WIDTH, subcommandTerm: (command) => command.name() })
     .addHelpText('after', EXAMPLES);
-  const name = process.argv[2] ?? '';
+  const args = meantArguments(process.argv.slice(2));
+  const name = args[0] ?? '';
   const commands = Object.hasOwn(COMMANDS, name) ? [await COMMANDS[name]!()] : await allCommands();
   for (const command of commands) program.addCommand(command);
   for (const command of [program, ...commands]) {
     command
       .helpOption('-h, --help', 'Print this help')
-      .configureOutput({ outputError: (text, write) => write(text.split('\n').map(harmless).join('\n')) })
+      .configureOutput({
+        writeOut: (text) => {
+          endWithOutput();
+          process.stdout.write(text);
+        },
+        outputError: (text, write) => write(text.split('\n').map(harmless).join('\n')),
+      })
       .exitOverride();
     if (command !== program) command.showHelpAfterError(`See heddle ${command.name()} --help`);
   }
-  await program.parseAsync();
+  await program.parseAsync(args, { from: 'user' });
+}
+
+/** `heddle help nix` is refused as `heddle nix` is: by itself commander prints all the help, and not what is wrong. */
+function meantArguments(args: readonly string[]): readonly string[] {
+  const [command, topic] = args;
+  const isUnknown = topic !== undefined && !topic.startsWith('-') && !Object.hasOwn(COMMANDS, topic);
+  return command === 'help' && isUnknown ? args.slice(1) : args;
 }
 
 try {

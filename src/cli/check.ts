@@ -1,13 +1,23 @@
 import { Option, type Command } from 'commander';
 import { formatDuration, parseDuration } from '../lib/duration.ts';
 import { shown } from '../lib/shown.ts';
-import { adminOption, outputOption, parsed, tellingCommand, withExamples, type AskOptions } from './command.ts';
+import type { AdminClient } from './client.ts';
+import {
+  adminOfEnvironment,
+  adminOption,
+  outputOption,
+  parsed,
+  tellingCommand,
+  withExamples,
+  type AskOptions,
+} from './command.ts';
 import { CHECK_GROUP } from './groups.ts';
 import { CommandEnd, EXIT_USAGE } from './exit.ts';
 
 const WAIT_MS_MAX = 3_600_000;
 
-interface CheckOptions extends AskOptions {
+interface CheckOptions extends Pick<AskOptions, 'output'> {
+  readonly admin?: AdminClient;
   readonly file?: readonly string[];
   readonly trace?: boolean;
   readonly wait: number;
@@ -29,7 +39,7 @@ export function checkCommand(): Command {
     .action(async ({ file, admin, output, trace = false, wait }: CheckOptions) => {
       if (file === undefined) {
         const { checkNode } = await import('./check/node.ts');
-        process.exitCode = await checkNode(admin, { output, trace, waitMs: wait });
+        process.exitCode = await checkNode(admin ?? adminOfEnvironment(), { output, trace, waitMs: wait });
         return;
       }
       if (trace || wait > 0)
@@ -49,7 +59,7 @@ export function checkCommand(): Command {
     {
       0: 'nothing is wrong',
       1: 'problems were found',
-      3: 'manifests could not be read at all, or no node answers',
+      3: 'there were no manifests to read, or no node answers',
     },
   );
 }

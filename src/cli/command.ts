@@ -4,6 +4,7 @@ import { nearest } from '../lib/nearest.ts';
 import { ADMIN_URL, AdminClient } from './client.ts';
 import { CommandEnd, EXIT_USAGE, EXIT_WRONG } from './exit.ts';
 import { SEE_GROUP } from './groups.ts';
+import { endWithOutput } from './output.ts';
 import { screenOf } from './screen.ts';
 import { table, type Column } from './table.ts';
 
@@ -20,6 +21,7 @@ const EXIT_CODES: Readonly<Record<number, string>> = {
   1: 'there is nothing of that name',
   2: 'the command line cannot be obeyed',
   3: 'no node answers, or it does not answer as one',
+  4: 'standard output does not take it',
 };
 
 /** A command that tells something on standard output and ends. */
@@ -28,7 +30,7 @@ export function tellingCommand(name: string, { summary, group }: { summary: stri
     .description(summary)
     .helpGroup(group)
     .configureHelp({ helpWidth: process.stdout.columns ?? 120 })
-    .hook('preAction', endWithReader);
+    .hook('preAction', endWithOutput);
 }
 
 /** A command that asks a running node. */
@@ -36,22 +38,27 @@ export function askingCommand(
   name: string,
   { summary, group = SEE_GROUP }: { summary: string; group?: string },
 ): Command {
-  return tellingCommand(name, { summary, group }).addOption(adminOption());
-}
-
-/** A reader that went away (`| head`) has seen enough. */
-function endWithReader(): void {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    process.exit(0);
-  });
+  return tellingCommand(name, { summary, group })
+    .addOption(adminOption())
+    .hook('preAction', (command) => {
+      if (command.getOptionValue('admin') === undefined) command.setOptionValue('admin', adminOfEnvironment());
+    });
 }
 
 export function adminOption(): Option {
-  return new Option('--admin <URL>', 'admin address of the node')
-    .env('HEDDLE_ADMIN')
-    .default(new AdminClient(ADMIN_URL), ADMIN_URL)
-    .argParser(parsed((text) => new AdminClient(text)));
+  return new Option('--admin <URL>', `admin address of the node; else HEDDLE_ADMIN, else ${ADMIN_URL}`).argParser(
+    parsed((text) => new AdminClient(text)),
+  );
+}
+
+/** The node that is meant where no flag names one. For when it is asked: other commands do not care what the variable holds. */
+export function adminOfEnvironment(): AdminClient {
+  try {
+    // An empty variable counts as absent, as with settings.
+    return new AdminClient(process.env['HEDDLE_ADMIN'] || ADMIN_URL);
+  } catch (error) {
+    throw new CommandEnd(`HEDDLE_ADMIN: ${(error as Error).message}`, EXIT_USAGE, { cause: error });
+  }
 }
 
 export function outputOption(): Option {

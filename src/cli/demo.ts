@@ -6,7 +6,7 @@ import { AdminClient } from './client.ts';
 import { writeManifests } from './demo/folder.ts';
 import { type Others, startOthers } from './demo/others.ts';
 import type { Look } from './demo/picture.ts';
-import { freeAddress } from './demo/ports.ts';
+import { freeAddresses } from './demo/ports.ts';
 import { farewellText, guideText } from './demo/texts.ts';
 import { Watch } from './demo/watch.ts';
 import { startNode } from './start.ts';
@@ -51,7 +51,7 @@ const DEFAULTS: ReadonlyMap<string, string> = new Map([
   ['mesh-listen', `127.0.0.1:${MESH_PORT}`],
   ['admin-listen', '127.0.0.1:4190'],
   ['probe-listen', 'off'],
-  ['workers', '2'],
+  ['workers', '1'],
   ['drain-accept', '0s'],
   ['drain-timeout', '1s'],
 ]);
@@ -141,24 +141,23 @@ function lookAt(client: AdminClient): () => Promise<Look> {
 
 /** Ports that are free, on this machine alone where nothing else was asked for. */
 async function withFreePorts(settings: Settings, notes: string[]): Promise<Settings> {
-  const { meshListen, adminListen } = settings;
+  const { meshListen, adminListen, probeListen } = settings;
   if (meshListen === undefined)
     notes.push('The mesh entry cannot be off here (HEDDLE_MESH_LISTEN): it is where it would be by default.');
-  return {
-    ...settings,
-    meshListen: await nextFree('mesh', meshListen ?? { host: undefined, port: MESH_PORT }, notes),
-    adminListen: adminListen && (await nextFree('admin', adminListen, notes)),
-  };
-}
-
-async function nextFree(
-  name: string,
-  { host = LOOPBACK, port }: ListenAddress,
-  notes: string[],
-): Promise<ListenAddress> {
-  const address = await freeAddress({ host, port });
-  if (address.port !== port) notes.push(`Port ${port} is taken: the ${name} side is on ${address.port}.`);
-  return address;
+  const wanted = [
+    { name: 'mesh', address: meshListen ?? { host: undefined, port: MESH_PORT } },
+    { name: 'admin', address: adminListen },
+    { name: 'probe', address: probeListen },
+  ].flatMap(({ name, address }) =>
+    address === undefined ? [] : [{ name, host: address.host ?? LOOPBACK, port: address.port }],
+  );
+  const free = new Map<string, ListenAddress>();
+  for (const [index, address] of (await freeAddresses(wanted)).entries()) {
+    const { name, port } = wanted[index]!;
+    free.set(name, address);
+    if (address.port !== port) notes.push(`Port ${port} is taken: the ${name} side is on ${address.port}.`);
+  }
+  return { ...settings, meshListen: free.get('mesh'), adminListen: free.get('admin'), probeListen: free.get('probe') };
 }
 
 /** Aborted at the first signal to end; such a signal ends the process where nobody else listens for it. */

@@ -217,8 +217,9 @@ const GENERATION_COLUMNS: readonly Column<GenerationView>[] = [
   {
     head: 'WORKERS',
     text: ({ workers }) => {
-      const applied = workers.filter(({ state }) => state === 'applied');
-      return `${applied.length}/${workers.length} have it`;
+      // Whoever has a newer one has what this one brought.
+      const having = workers.filter(({ state }) => state !== 'pending' && state !== 'kept');
+      return `${having.length}/${workers.length} have it`;
     },
     style: ({ workers }) => (workers.some(({ state }) => state === 'kept') ? 'red' : undefined),
   },

@@ -3,12 +3,9 @@ import { availableParallelism, hostname } from 'node:os';
 import { isatty } from 'node:tty';
 import type { NodeOptions } from '../main.ts';
 import type { Settings } from '../model/settings.ts';
-import { EXIT_USAGE } from './exit.ts';
+import { EXIT_FAILED, EXIT_USAGE } from './exit.ts';
 import { parseSettings } from './settings.ts';
 import { VERSION } from './version.ts';
-
-/** The node could not be started, for example because its port is taken. */
-const EXIT_FAILED = 1;
 
 export interface StartOptions {
   readonly flags: ReadonlyMap<string, readonly string[]>;

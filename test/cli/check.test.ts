@@ -67,6 +67,33 @@ describe('heddle check -f', () => {
     assert.match(out, /^standard input:7: Service shop\/users: /);
   });
 
+  for (const [what, input] of [
+    ['nothing', ''],
+    ['nothing but comments and marks', '# made by kustomize\n---\n\n...\r\n--- # end'],
+  ] as const) {
+    test(`- with ${what} says so, exit 3: what should have written there has failed`, async () => {
+      assert.deepEqual(await heddle(['check', '-f', '-'], {}, input), {
+        code: 3,
+        out: '',
+        err: 'heddle: Nothing was read: expected manifests on standard input, got nothing\n',
+      });
+    });
+  }
+
+  test('of a folder without any manifest says so, exit 3', async (context) => {
+    const folder = folderOf(context, { 'README.md': '# Shop' });
+    const { code, out, err } = await heddle(['check', '-f', folder, '-o', 'json']);
+    assert.deepEqual(
+      { code, out, err },
+      { code: 3, out: '', err: `heddle: Nothing was read: expected manifests, got none in "${folder}"\n` },
+    );
+  });
+
+  test('does not care what HEDDLE_ADMIN holds: it asks no node', async (context) => {
+    const folder = folderOf(context, { 'shop.yaml': GOOD });
+    assert.equal((await heddle(['check', '-f', folder], { HEDDLE_ADMIN: 'garbage' })).code, 0);
+  });
+
   test('as JSON has each problem in its parts', async (context) => {
     const folder = folderOf(context, { 'b.yaml': BAD });
     const { code, out } = await heddle(['check', '-f', folder, '-o', 'json']);

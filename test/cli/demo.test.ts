@@ -4,7 +4,7 @@ import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_proces
 import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { networkInterfaces, tmpdir } from 'node:os';
 import path from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { after, before, describe, test, type TestContext } from 'node:test';
 import { Client, eventually, exchange, sleep } from '../harness/client.ts';
 import { valueOf } from '../harness/message.ts';
 
@@ -31,21 +31,32 @@ class Demo {
     });
     for (const stream of [this.#child.stdout, this.#child.stderr])
       stream?.on('data', (bytes: Buffer) => (this.out += bytes.toString('utf8')));
-    this.#child.on('close', (code, signal) => (this.exit = code ?? signal ?? undefined));
+    const kill = (): void => void this.#child.kill('SIGKILL');
+    process.on('exit', kill);
+    this.#child.on('close', (code, signal) => {
+      process.off('exit', kill);
+      this.exit = code ?? signal ?? undefined;
+    });
   }
 
-  /** Resolves when the guide was read to its end. Ended with the test, whatever became of it. */
-  static async start(context: TestContext, options: DemoOptions = {}): Promise<Demo> {
+  /** Resolves when the guide was read to its end. */
+  static async launch(options: DemoOptions = {}): Promise<Demo> {
     const demo = new Demo(options);
-    const kill = (): void => void demo.#child.kill('SIGKILL');
-    process.on('exit', kill);
-    context.after(async () => {
-      process.off('exit', kill);
-      if (demo.exit === undefined) await demo.end();
-      assert.ok(!demo.out.includes('\u001b'), 'Expected no escape sequence without a terminal');
-    });
     await demo.says(/^ {2}\/.*\n(?:.+\n)?\n/m, START_MS);
     return demo;
+  }
+
+  /** Ended with the test, whatever became of it. */
+  static async start(context: TestContext, options: DemoOptions = {}): Promise<Demo> {
+    const demo = await Demo.launch(options);
+    context.after(() => demo.stop());
+    return demo;
+  }
+
+  /** Ends it where it has not been ended. */
+  async stop(): Promise<void> {
+    if (this.exit === undefined) await this.end();
+    assert.ok(!this.out.includes('\u001b'), 'Expected no escape sequence without a terminal');
   }
 
   async says(pattern: RegExp, waitMs = CHANGE_MS): Promise<RegExpExecArray> {
@@ -90,7 +101,9 @@ class Callers {
   #asking = true;
   readonly #lanes: Promise<void>[];
 
-  constructor(port: number, service: string) {
+  /** They stop with the test, whatever became of it. */
+  constructor(context: TestContext, port: number, service: string) {
+    context.after(() => this.stop());
     this.#lanes = Array.from({ length: 4 }, () => this.#ask(port, service));
   }
 
@@ -132,144 +145,208 @@ async function ask(port: number, host: string, target = '/hello'): Promise<strin
 
 /** A visitor's editor: writes a new file beside the old one and puts it in its place. */
 function edit(file: string, change: (text: string) => string): void {
-  const before = readFileSync(file, 'utf8');
-  const after = change(before);
-  assert.notEqual(after, before, 'The edit changes nothing');
-  writeFileSync(`${file}.new`, after);
+  const old = readFileSync(file, 'utf8');
+  const edited = change(old);
+  assert.notEqual(edited, old, 'The edit changes nothing');
+  writeFileSync(`${file}.new`, edited);
   renameSync(`${file}.new`, file);
 }
 
-test('the three curl lines work as they are printed', { skip: NO_CURL }, async (t) => {
-  const demo = await Demo.start(t);
-  assert.equal(demo.curlLines.length, 3, demo.out);
-  const answers = await Promise.all(
-    demo.curlLines.map(
-      (line) =>
-        new Promise<string>((resolve) => {
-          execFile('sh', ['-c', line], { timeout: CHANGE_MS }, (_error, out) => resolve(out));
-        }),
-    ),
-  );
-  assert.match(answers[0]!, /^\{"service":"orders","version":"v[12]",.*"path":"\/hello"\}\n$/);
-  assert.match(answers[1]!, /^\{"service":"users",.*"path":"\/hello"\}\n$/);
-  assert.match(answers[2]!, /^HTTP\/1\.1 404 [\s\S]*x-heddle-failure: not-enabled[\s\S]*heddle\.dev\/enabled/);
-});
-
-test('it sends requests of its own, and says that they come in', async (t) => {
-  const demo = await Demo.start(t);
-  await demo.says(/^shop\/orders: requests come in, all succeed$/m);
-  await demo.says(/^shop\/users: requests come in, all succeed$/m);
-});
-
-test('--no-traffic leaves the mesh to the visitor', async (t) => {
-  const demo = await Demo.start(t, { args: ['--no-traffic'] });
-  const callers = new Callers(demo.port, 'orders');
-  await demo.says(/^shop\/orders: requests come in/m);
-  await callers.stop();
-  await demo.says(/^shop\/orders: no more requests$/m);
-  assert.doesNotMatch(demo.out, /^shop\/users: requests come in/m);
-});
-
-test('callers of users see no failure although a copy cuts connections', async (t) => {
-  const demo = await Demo.start(t);
-  await demo.says(/^shop\/users: requests come in/m);
-  const callers = new Callers(demo.port, 'users');
-  await eventually(() => callers.versions.length >= 300 || callers.wrong.length > 0, { waitMs: CHANGE_MS });
-  // The farewell counts what was seen a second ago.
-  await sleep(3000);
-  await callers.stop();
-  assert.deepEqual(callers.wrong, []);
-  await demo.end();
-  const [, retries] = await demo.says(/, (\d+) second tries$/m);
-  assert.ok(Number(retries) > 0, 'Expected some requests to have needed a second try');
-});
-
-test('an edited manifest changes where requests go, and none is lost', async (t) => {
-  const demo = await Demo.start(t);
-  const callers = new Callers(demo.port, 'orders');
-  await eventually(() => new Set(callers.versions).size === 2, { waitMs: CHANGE_MS, what: 'answers of both versions' });
-  edit(demo.file('orders.yaml'), (text) => text.replace(/(endpoints: "[^",]+),[^"]+"/, '$1"'));
-  await eventually(() => callers.onlyFrom('v1') || callers.wrong.length > 0, { waitMs: CHANGE_MS, what: 'only v1' });
-  await callers.stop();
-  assert.deepEqual(callers.wrong, []);
-  await demo.says(/^shop\/orders: 1 endpoint gets its requests$/m);
-});
-
-test('a Service that is opted in by an edit answers', async (t) => {
-  const demo = await Demo.start(t, { args: ['--no-traffic'] });
-  assert.match(await ask(demo.port, 'stock.shop'), /^404 /);
-  edit(demo.file('stock.yaml'), (text) => text.replace('enabled: "false"', 'enabled: "true"'));
-  await demo.says(/^shop\/stock: 1 endpoint gets its requests$/m);
-  assert.match(await ask(demo.port, 'stock.shop'), /^200 \{"service":"stock"/);
-});
-
-test('a broken manifest is named with file and line, changes nothing else, and its repair is told', async (t) => {
-  const demo = await Demo.start(t);
-  const callers = new Callers(demo.port, 'orders');
-  const whole = readFileSync(demo.file('orders.yaml'), 'utf8');
-  edit(demo.file('orders.yaml'), (text) => text.replace('enabled: "true"', 'enabled: "true'));
-  await demo.says(/^Problem: orders\.yaml:\d+: /m);
-  const seen = callers.versions.length;
-  await eventually(() => callers.versions.length > seen + 40 || callers.wrong.length > 0, { waitMs: CHANGE_MS });
-  edit(demo.file('orders.yaml'), () => whole);
-  await demo.says(/^Solved: orders\.yaml:\d+: /m);
-  await callers.stop();
-  assert.deepEqual(callers.wrong, []);
-});
-
-test('a second demo beside the first takes the next ports and says so', async (t) => {
-  const first = await Demo.start(t);
-  const second = await Demo.start(t, { env: { HEDDLE_MESH_LISTEN: `127.0.0.1:${first.port}` } });
-  assert.match(second.out, new RegExp(`^Port ${first.port} is taken: the mesh side is on ${second.port}\\.$`, 'm'));
-  assert.ok(second.port > first.port);
-  const answers = await Promise.all([first, second].map(({ port }) => ask(port, 'orders.shop')));
-  for (const answer of answers) assert.match(answer, /^200 /);
-});
-
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  test(`${signal} ends it at once with exit code 0 and leaves nothing behind`, async (t) => {
-    const demo = await Demo.start(t);
-    const copies = [...readFileSync(demo.file('users.yaml'), 'utf8').matchAll(/127\.0\.0\.1:(\d+)/g)];
-    const idle = await Client.connect(demo.port);
-    t.after(() => idle.destroy());
-    await demo.end(signal);
-    assert.equal(demo.exit, 0, demo.out);
-    assert.match(demo.out, /\nEnded after \S+: \d+ requests/);
-    assert.equal(existsSync(demo.folder), false, 'Expected the folder to be gone');
-    for (const port of [demo.port, ...copies.map(([, copy]) => Number(copy))])
-      await assert.rejects(Client.connect(port), { code: 'ECONNREFUSED' });
+/** Runs one that is expected to refuse. */
+function refused(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): { code: number | null; out: string; err: string } {
+  const bare = { PATH: process.env['PATH'], HEDDLE_DIST: process.env['HEDDLE_DIST'], ...env };
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['bin/heddle.js', 'demo', ...args], {
+    env: bare,
+    encoding: 'utf8',
+    timeout: START_MS,
+    killSignal: 'SIGKILL',
   });
+  return { code: status, out: stdout, err: stderr };
 }
 
-test('--folder puts the manifests there and leaves them, and refuses a folder that holds something', async (t) => {
-  const parent = mkdtempSync(path.join(tmpdir(), 'heddle-test-'));
-  t.after(() => rmSync(parent, { recursive: true, force: true }));
-  const folder = path.join(parent, 'a', 'shop');
-  const demo = await Demo.start(t, { args: ['--folder', folder] });
-  assert.equal(demo.folder, folder);
-  await demo.end();
-  assert.match(readFileSync(path.join(folder, 'orders.yaml'), 'utf8'), /name: orders/);
-  const again = spawnSync(process.execPath, ['bin/heddle.js', 'demo', '--folder', folder], { encoding: 'utf8' });
-  assert.deepEqual([again.status, again.stdout], [2, '']);
-  assert.match(again.stderr, /--folder: Expected an empty or a new folder, got /);
-});
+async function leavesNothing(demo: Demo, signal: NodeJS.Signals): Promise<void> {
+  const copies = [...readFileSync(demo.file('users.yaml'), 'utf8').matchAll(/127\.0\.0\.1:(\d+)/g)];
+  const idle = await Client.connect(demo.port);
+  try {
+    await demo.end(signal);
+  } finally {
+    idle.destroy();
+  }
+  assert.equal(demo.exit, 0, demo.out);
+  assert.match(demo.out, /\nEnded after \S+: \d+ requests/);
+  assert.equal(existsSync(demo.folder), false, 'Expected the folder to be gone');
+  for (const port of [demo.port, ...copies.map(([, copy]) => Number(copy))])
+    await assert.rejects(Client.connect(port), { code: 'ECONNREFUSED' });
+}
 
-test('HEDDLE_ variables apply', async (t) => {
-  const demo = await Demo.start(t, { env: { HEDDLE_LIMIT_URL: '256' } });
-  assert.match(await ask(demo.port, 'orders.shop', `/${'x'.repeat(300)}`), /^414 /);
-});
-
-test('an empty HEDDLE_MESH_LISTEN and a port alone open no other interface than loopback', async (t) => {
+async function isOnLoopbackOnly({ port }: Demo): Promise<void> {
+  assert.match(await ask(port, 'orders.shop'), /^200 /);
   const others = Object.values(networkInterfaces())
     .flat()
     .filter((address) => address?.internal === false && address.family === 'IPv4');
-  for (const listen of ['', '0']) {
-    const demo = await Demo.start(t, { env: { HEDDLE_MESH_LISTEN: listen } });
+  for (const other of others)
+    await assert.rejects(Client.connect(port, { host: other!.address }), { code: 'ECONNREFUSED' });
+}
+
+// A demo takes a second to start: each of these serves the tests below it in their order, and the last one ends it.
+describe('heddle demo', () => {
+  let demo: Demo;
+  before(async () => {
+    demo = await Demo.launch();
+  });
+  after(() => demo.stop());
+
+  test('prints three curl lines that work as they are', { skip: NO_CURL }, async () => {
+    assert.equal(demo.curlLines.length, 3, demo.out);
+    const answers = await Promise.all(
+      demo.curlLines.map(
+        (line) =>
+          new Promise<string>((resolve) => {
+            execFile('sh', ['-c', line], { timeout: CHANGE_MS }, (_error, out) => resolve(out));
+          }),
+      ),
+    );
+    assert.match(answers[0]!, /^\{"service":"orders","version":"v[12]",.*"path":"\/hello"\}\n$/);
+    assert.match(answers[1]!, /^\{"service":"users",.*"path":"\/hello"\}\n$/);
+    assert.match(answers[2]!, /^HTTP\/1\.1 404 [\s\S]*x-heddle-failure: not-enabled[\s\S]*heddle\.dev\/enabled/);
+  });
+
+  test('sends requests of its own, and says that they come in', async () => {
+    await demo.says(/^shop\/orders: requests come in, all succeed$/m);
+    await demo.says(/^shop\/users: requests come in, all succeed$/m);
+  });
+
+  test('takes the next ports beside another one and says so, and gives none of them out twice', async (t) => {
+    const wanted = `127.0.0.1:${demo.port}`;
+    const second = await Demo.start(t, { env: { HEDDLE_MESH_LISTEN: wanted, HEDDLE_ADMIN_LISTEN: wanted } });
+    assert.match(second.out, new RegExp(`^Port ${demo.port} is taken: the mesh side is on ${second.port}\\.$`, 'm'));
+    const [, admin] = await second.says(
+      new RegExp(`^Port ${demo.port} is taken: the admin side is on (\\d+)\\.$`, 'm'),
+    );
+    assert.ok(demo.port < second.port && second.port < Number(admin), second.out);
     assert.match(await ask(demo.port, 'orders.shop'), /^200 /);
-    for (const other of others)
-      await assert.rejects(Client.connect(demo.port, { host: other!.address }), { code: 'ECONNREFUSED' });
+    assert.match(await ask(second.port, 'orders.shop'), /^200 /);
+    await leavesNothing(second, 'SIGHUP');
+  });
+
+  test('shows callers of users no failure although a copy cuts connections', async (t) => {
+    const callers = new Callers(t, demo.port, 'users');
+    await eventually(() => callers.versions.length >= 300 || callers.wrong.length > 0, { waitMs: CHANGE_MS });
+    await callers.stop();
+    assert.deepEqual(callers.wrong, []);
+  });
+
+  test('names a broken manifest with file and line, changes nothing else, and tells its repair', async (t) => {
+    const callers = new Callers(t, demo.port, 'orders');
+    const whole = readFileSync(demo.file('orders.yaml'), 'utf8');
+    edit(demo.file('orders.yaml'), (text) => text.replace('enabled: "true"', 'enabled: "true'));
+    await demo.says(/^Problem: orders\.yaml:\d+: /m);
+    const seen = callers.versions.length;
+    await eventually(() => callers.versions.length > seen + 40 || callers.wrong.length > 0, { waitMs: CHANGE_MS });
+    edit(demo.file('orders.yaml'), () => whole);
+    await demo.says(/^Solved: orders\.yaml:\d+: /m);
+    await callers.stop();
+    assert.deepEqual(callers.wrong, []);
+  });
+
+  test('sends requests where an edited manifest says, and loses none', async (t) => {
+    const callers = new Callers(t, demo.port, 'orders');
+    await eventually(() => new Set(callers.versions).size === 2, {
+      waitMs: CHANGE_MS,
+      what: 'answers of both versions',
+    });
+    edit(demo.file('orders.yaml'), (text) => text.replace(/(endpoints: "[^",]+),[^"]+"/, '$1"'));
+    await eventually(() => callers.onlyFrom('v1') || callers.wrong.length > 0, { waitMs: CHANGE_MS, what: 'only v1' });
+    await callers.stop();
+    assert.deepEqual(callers.wrong, []);
+    await demo.says(/^shop\/orders: 1 endpoint gets its requests$/m);
+  });
+
+  test('ends at once at SIGINT with exit code 0, leaves nothing behind and sums up', async () => {
+    await leavesNothing(demo, 'SIGINT');
+    const [, retries] = await demo.says(/, (\d+) second tries$/m);
+    assert.ok(Number(retries) > 0, 'Expected some requests to have needed a second try');
+  });
+});
+
+describe('heddle demo --no-traffic', () => {
+  let demo: Demo;
+  before(async () => {
+    // A port alone.
+    demo = await Demo.launch({ args: ['--no-traffic'], env: { HEDDLE_MESH_LISTEN: '0', HEDDLE_LIMIT_URL: '256' } });
+  });
+  after(() => demo.stop());
+
+  test('opens no other interface than loopback where HEDDLE_MESH_LISTEN is a port alone', async () => {
+    await isOnLoopbackOnly(demo);
+  });
+
+  test('obeys HEDDLE_ variables', async () => {
+    assert.match(await ask(demo.port, 'orders.shop', `/${'x'.repeat(300)}`), /^414 /);
+  });
+
+  test('carries requests to a Service that is opted in by an edit', async () => {
+    assert.match(await ask(demo.port, 'stock.shop'), /^404 /);
+    edit(demo.file('stock.yaml'), (text) => text.replace('enabled: "false"', 'enabled: "true"'));
+    await demo.says(/^shop\/stock: 1 endpoint gets its requests$/m);
+    assert.match(await ask(demo.port, 'stock.shop'), /^200 \{"service":"stock"/);
+  });
+
+  test('leaves the mesh to the visitor', async (t) => {
+    const callers = new Callers(t, demo.port, 'stock');
+    await demo.says(/^shop\/stock: requests come in/m);
+    await callers.stop();
+    assert.doesNotMatch(demo.out, /^shop\/users: requests come in/m);
+  });
+
+  test('ends at once at SIGTERM with exit code 0 and leaves nothing behind', async () => {
+    await leavesNothing(demo, 'SIGTERM');
+  });
+});
+
+describe('heddle demo --folder', () => {
+  let parent: string;
+  before(() => {
+    parent = mkdtempSync(path.join(tmpdir(), 'heddle-test-'));
+  });
+  after(() => rmSync(parent, { recursive: true, force: true }));
+
+  test('puts the manifests there and leaves them, and the next demo refuses them', async (t) => {
+    const folder = path.join(parent, 'a', 'shop');
+    // An empty variable counts as absent: the mesh is where it is by default.
+    const demo = await Demo.start(t, { args: ['--folder', folder], env: { HEDDLE_MESH_LISTEN: '' } });
+    await isOnLoopbackOnly(demo);
+    assert.equal(demo.folder, folder);
     await demo.end();
-  }
+    assert.match(readFileSync(path.join(folder, 'orders.yaml'), 'utf8'), /name: orders/);
+    const { code, out, err } = refused(['--folder', folder]);
+    assert.deepEqual([code, out], [2, '']);
+    assert.match(err, /^heddle: --folder: Expected an empty or a new folder, got .*\n$/);
+  });
+
+  test('refuses a file, and a place where no folder can be made, exit 2', () => {
+    const file = path.join(parent, 'file');
+    writeFileSync(file, '');
+    // Node's recursive mkdir tries for ever in /proc.
+    const places = existsSync('/proc') ? [file, '/proc/x/y'] : [file];
+    for (const place of places) {
+      const { code, out, err } = refused(['--folder', place]);
+      assert.deepEqual([code, out], [2, '']);
+      assert.match(err, /^heddle: --folder: Expected a folder that can be written, got E[A-Z]+: .*\n$/);
+    }
+  });
+});
+
+test('without a place for temporary files it says what to do, exit 1', () => {
+  const { code, out, err } = refused([], { TMPDIR: path.join(import.meta.dirname, 'missing') });
+  assert.deepEqual([code, out], [1, '']);
+  assert.match(
+    err,
+    /^heddle: Expected a place for temporary files that can be written, got ENOENT: .*\nSet TMPDIR to such a place, or use --folder DIR\n$/,
+  );
 });
 
 test('demo --help says what there is', () => {

@@ -22,12 +22,18 @@ describe('help', () => {
       const { code, out, err } = await heddle([name, '--help']);
       assert.deepEqual([code, err], [0, '']);
       assert.match(out, /\nExamples:\n {2}.*heddle /);
-      assert.match(out, /\nExit codes:\n {2}0 {2}\S.*\n {2}1 {2}\S.*\n {2}2 {2}\S.*\n {2}3 {2}\S/);
+      assert.match(out, /\nExit codes:\n {2}0 {2}\S.*\n {2}1 {2}\S.*\n {2}2 {2}\S.*\n {2}3 {2}\S.*\n {2}4 {2}\S/);
     });
   }
 
   test('of a command is also had by heddle help COMMAND', async () => {
     assert.deepEqual(await heddle(['help', 'tap']), await heddle(['tap', '--help']));
+  });
+
+  test('of a command that there is not is refused with the near miss, exit 2', async () => {
+    const { code, out, err } = await heddle(['help', 'tpa']);
+    assert.deepEqual([code, out], [2, '']);
+    assert.match(err, /^error: unknown command 'tpa'\n\(Did you mean (?:tap|top)\?\)\n$/);
   });
 });
 

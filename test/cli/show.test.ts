@@ -167,6 +167,31 @@ test('--admin wins over HEDDLE_ADMIN', async () => {
   assert.equal(code, 0);
 });
 
+test('an empty HEDDLE_ADMIN counts as absent', async () => {
+  const { code, err } = await heddle(['services'], { HEDDLE_ADMIN: '' });
+  // Whatever listens there on this machine, it was asked.
+  assert.notEqual(code, 2, err);
+});
+
+test('a HEDDLE_ADMIN that is no address is refused by name, exit 2', async () => {
+  const { code, err } = await heddle(['services'], { HEDDLE_ADMIN: 'garbage' });
+  assert.deepEqual(
+    [code, err],
+    [2, 'heddle: HEDDLE_ADMIN: Expected an address such as http://127.0.0.1:4190, got "garbage"\n'],
+  );
+});
+
+test('a worker that has a newer generation has this one, without having answered it', async (context) => {
+  const states = ['applied', 'superseded', 'pending'];
+  const workers = states.map((state, worker) => ({ worker, state, afterMs: null, reason: null }));
+  const changes = { routesChanged: [], routesGone: [], backendsChanged: [], backendsGone: [] };
+  const generations = [{ generation: 7, time: 'T', ...changes, workers }];
+  const node = await FakeAdmin.start({ '/generations': { current: 8, generations } });
+  context.after(() => node.stop());
+  const { out } = await heddle(['generations', '--admin', node.url]);
+  assert.match(out, /^ +7 {2}T +2\/3 have it/m);
+});
+
 describe('text from outside', () => {
   const hostile = {
     '/services': { generation: 7, services: [service(HOSTILE, { namespace: HOSTILE })] },

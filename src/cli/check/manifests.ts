@@ -11,6 +11,9 @@ import { markOf } from './mark.ts';
 /** Of standard input: the manifests of a large cluster. */
 const INPUT_BYTES_MAX = 64 * 1024 * 1024;
 
+/** A line of YAML that says nothing: empty, a comment, the end of a document. */
+const SILENT_LINE = /^\s*(?:(?:---|\.\.\.)\s*)?(?:#.*)?$/;
+
 /** Checks manifests without a node. @returns the exit code */
 export async function checkManifests(paths: readonly string[], output: 'table' | 'json'): Promise<number> {
   const sources = await Promise.all(paths.map(sourceOf));
@@ -21,6 +24,11 @@ export async function checkManifests(paths: readonly string[], output: 'table' |
     );
     throw new CommandEnd(lines.join('\n'), EXIT_UNREAD);
   }
+  if (files === 0)
+    throw new CommandEnd(
+      `Nothing was read: expected manifests, got none in ${paths.map(shown).join(', ')}`,
+      EXIT_UNREAD,
+    );
   const { configuration, problems: disobeyed } = compile(resources, undefined, 'cluster.local');
   const problems = [...unreadable, ...disobeyed].toSorted(byPlace);
   const summary = {
@@ -45,7 +53,11 @@ async function sourceOf(path: string): Promise<Source> {
     }
     chunks.push(chunk);
   }
-  return { type: 'text', name: 'standard input', text: Buffer.concat(chunks).toString('utf8') };
+  const text = Buffer.concat(chunks).toString('utf8');
+  // What was to be checked has most likely failed: `kustomize build . | heddle check -f -` must not say that all is well.
+  if (text.split('\n').every((line) => SILENT_LINE.test(line)))
+    throw new CommandEnd('Nothing was read: expected manifests on standard input, got nothing', EXIT_UNREAD);
+  return { type: 'text', name: 'standard input', text };
 }
 
 interface Summary {

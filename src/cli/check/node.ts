@@ -103,7 +103,7 @@ async function workers(admin: AdminClient): Promise<readonly Finding[]> {
     );
   const newest = generations.find(({ generation }) => generation === current);
   const behind = (newest?.workers ?? [])
-    .filter(({ state }) => state !== 'applied')
+    .filter(({ state }) => state === 'pending' || state === 'kept')
     .map(({ worker, state, reason }) =>
       state === 'kept'
         ? finding(

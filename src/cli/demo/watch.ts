@@ -9,6 +9,8 @@ import { pictureText } from './texts.ts';
 const EVERY_MS = 1000;
 /** Rates are those of so many looks: at five requests a second, one look alone has too few of them. */
 const LOOKS_MAX = 10;
+/** Written after one look; what is left follows after the next. */
+const LINES_MAX = 6;
 
 /** Follows a node, and shows what happens: as a table in its place on a terminal, elsewhere as lines about what changes. */
 export class Watch {
@@ -63,11 +65,14 @@ export class Watch {
     else this.#live.draw((screen) => pictureText(picture, screen));
   }
 
-  /** At most one line for each look; what changes back in the meantime is never told. */
+  /** At most some lines for each look; what changes back in the meantime is never told. */
   #tell(picture: Picture): void {
-    const next = nextLine(this.#told, factsOf(picture));
-    if (next === undefined) return;
-    this.#told = next.told;
-    this.print(next.line);
+    const facts = factsOf(picture);
+    for (let left = LINES_MAX; left > 0; left--) {
+      const next = nextLine(this.#told, facts);
+      if (next === undefined) return;
+      this.#told = next.told;
+      this.print(next.line);
+    }
   }
 }
