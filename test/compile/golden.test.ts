@@ -8,9 +8,9 @@ import { readDocuments } from '../../src/control/discovery/documents.ts';
 
 // One case is `NAME.in.yaml` and what it compiles to, `NAME.out.json`; UPDATE_GOLDEN=1 writes the latter anew.
 for (const file of globSync('*.in.yaml', { cwd: import.meta.dirname }).toSorted()) {
-  test(`${basename(file, '.in.yaml')} compiles as its golden file says`, () => {
+  test(`${basename(file, '.in.yaml')} compiles as its golden file says`, async () => {
     const files = new LastGood(['.']);
-    files.take(
+    await files.take(
       file,
       readDocuments({ file, text: readFileSync(join(import.meta.dirname, file), 'utf8') }, undefined).reading,
     );

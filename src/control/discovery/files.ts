@@ -1,4 +1,4 @@
-import { join, normalize, relative, sep } from 'node:path';
+import { dirname, join, normalize, relative, sep } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { Backoff } from '../../lib/backoff.ts';
@@ -6,8 +6,9 @@ import { sameItems } from '../../lib/same-items.ts';
 import { problemOf, type Problem } from '../../model/problem.ts';
 import type { Resources } from '../../model/resource.ts';
 import type { Discovery, DiscoveryEvents } from '../discovery.ts';
-import { Changes } from './files/changes.ts';
+import { Changes, type Verdict } from './files/changes.ts';
 import { LastGood } from './last-good.ts';
+import type { FileReading } from './manifest-file.ts';
 import {
   ABSENT,
   FILES_MAX,
@@ -18,6 +19,7 @@ import {
   nothingFound,
   stampOf,
   type Found,
+  type Stamp,
 } from './look.ts';
 import { Loop } from './files/loop.ts';
 import { READER_LIMITS, ReaderProcess, ReaderUnavailable } from './files/reader-process.ts';
@@ -31,18 +33,20 @@ const LOOK_SHARE = 50;
 const PLACES_MAX = 1000;
 /** More changed files than this wait for the next look. */
 const CHANGES_MAX = 100_000;
-/** Files read before what they hold is handed over. */
+/** Files, and bytes of more than one, that are read before what they hold is handed over. */
 const READ_MAX = 1000;
+const READ_BYTES_MAX = 512 * 1024;
 const PROBLEMS_MAX = 10_000;
 /** A file that ends its reader is tried again: it may have been the machine that was short of memory. */
 const UNREADABLE_RETRY_MS = 30_000;
 const READER_RETRY_MS_FIRST = 1000;
 const READER_RETRY_MS_MAX = 30_000;
 
-/** A changed file that is read now: its stamp, and whether it had come to rest. */
+/** A changed file that is read now, and what its reading may be believed in. */
 interface Taken {
-  readonly id: string;
-  readonly settled: boolean;
+  readonly path: string;
+  readonly stamp: Stamp;
+  readonly verdict: Exclude<Verdict, 'wait'>;
 }
 
 /**
@@ -57,11 +61,13 @@ export class FilesDiscovery implements Discovery {
     this.#hint(directory, event, name);
   });
   readonly #reader: ReaderProcess;
-  readonly #backoff = new Backoff(READER_RETRY_MS_FIRST, READER_RETRY_MS_MAX);
+  #backoff = readerBackoff();
   readonly #lastGood: LastGood;
   readonly #changes = new Changes();
   /** Stamps of files as they were read. */
   readonly #stamps = new Map<string, string>();
+  /** Directories whose links of a mounted ConfigMap changed since the last look: its files are replaced, all at once. */
+  readonly #swapped = new Set<string>();
   /** Paths that came or went and may be directories. */
   readonly #places = new Set<string>();
   readonly #stop = new AbortController();
@@ -111,8 +117,11 @@ export class FilesDiscovery implements Discovery {
   /** What a watch tells. Editors write beside the file what they rename to it, so most names mean nothing. */
   #hint(directory: string, event: 'rename' | 'change', name: string | undefined): void {
     // The links of a mounted ConfigMap go through `..data`.
-    if (name === undefined || (name.startsWith('..') && event === 'rename')) this.#addPlace(directory);
-    else if (isManifestName(name)) {
+    if (name === undefined) this.#addPlace(directory);
+    else if (name.startsWith('..') && event === 'rename') {
+      this.#swapped.add(directory);
+      this.#addPlace(directory);
+    } else if (isManifestName(name)) {
       const path = join(directory, name);
       // Only Linux tells apart what is renamed and what is made and written to.
       const replaced = event === 'rename' && process.platform === 'linux';
@@ -150,12 +159,16 @@ export class FilesDiscovery implements Discovery {
     const places = everything ? this.#directories : [...this.#places];
     if (everything) this.#lookMs = Number.POSITIVE_INFINITY;
     this.#places.clear();
+    const swapped = new Set(this.#swapped);
+    this.#swapped.clear();
     for (const place of places) await (everything ? lookAtRoot : lookBelow)(place, found, options);
     if (signal.aborted) return;
-    const notice = this.#found === undefined ? 'replaced' : 'written';
+    const first = this.#found === undefined;
     const nowMs = performance.now();
-    for (const [path, stamp] of found.files)
-      if (this.#stamps.get(path) !== stamp.id) this.#changes.find(path, stamp, notice, nowMs);
+    for (const [path, stamp] of found.files) {
+      if (this.#stamps.get(path) === stamp.id) continue;
+      this.#changes.find(path, stamp, first || swapped.has(dirname(path)) ? 'replaced' : 'written', nowMs);
+    }
     this.#findAbsent(found, everything ? undefined : places);
     if (!everything) {
       this.#passes.wake();
@@ -181,20 +194,26 @@ export class FilesDiscovery implements Discovery {
     }
   }
 
-  /** Those of the changed files that may be read now; the first time all, so that the first reading is complete. */
-  async #takeChanges(): Promise<ReadonlyMap<string, Taken>> {
-    const taken = new Map<string, Taken>();
+  /**
+   * Those of the changed files that may be read now: small ones together or a large one alone, so that a change is held up by
+   * one large file at most. The first time all, so that the first reading is complete.
+   */
+  async #takeChanges(): Promise<readonly Taken[]> {
+    const first = this.#resources === undefined;
     const due = this.#changes.due(performance.now());
-    const paths = this.#resources === undefined ? due : due.slice(0, READ_MAX);
-    const stamps = await Promise.all(paths.map(stampOf));
-    for (const [index, path] of paths.entries()) {
-      if (this.#stop.signal.aborted) break;
-      const stamp = stamps[index]!;
+    const files = await Promise.all(
+      (first ? due : due.slice(0, READ_MAX)).map(async (path) => ({ path, stamp: await stampOf(path) })),
+    );
+    const taken: Taken[] = [];
+    let bytes = 0;
+    for (const [index, { path, stamp }] of files.toSorted((a, b) => a.stamp.bytes - b.stamp.bytes).entries()) {
+      bytes += stamp.bytes;
+      if (this.#stop.signal.aborted || (!first && index > 0 && bytes > READ_BYTES_MAX)) break;
       const holdsObjects = this.#lastGood.holdsObjects(path);
       const verdict = this.#changes.take(path, stamp, { holdsObjects, nowMs: performance.now() });
       if (verdict === 'wait') continue;
       if (stamp.kind === 'absent') await this.#forget(path);
-      else taken.set(path, { id: stamp.id, settled: verdict === 'settled' });
+      else taken.push({ path, stamp, verdict });
     }
     return taken;
   }
@@ -209,41 +228,51 @@ export class FilesDiscovery implements Discovery {
     }
     this.#stamps.delete(path);
     this.#lastGood.forget(path);
+    this.#changes.believe(path);
     this.#changed = true;
   }
 
-  async #read(taken: ReadonlyMap<string, Taken>): Promise<void> {
-    if (taken.size === 0) return;
-    if (performance.now() < this.#retryMs) {
-      this.#postpone(taken);
+  async #read(taken: readonly Taken[]): Promise<void> {
+    for (const [index, file] of taken.entries()) {
+      if (performance.now() >= this.#retryMs) await this.#readOne(file);
+      // Without a process, this one and the rest are read later.
+      if (this.#unavailable === undefined) continue;
+      for (const { path } of taken.slice(index)) this.#changes.postpone(path, this.#retryMs, performance.now());
       return;
-    }
-    let readings: Awaited<ReturnType<ReaderProcess['read']>>;
-    try {
-      readings = await this.#reader.read([...taken.keys()]);
-    } catch (error) {
-      if (!(error instanceof ReaderUnavailable)) throw error;
-      this.#retryMs = performance.now() + this.#backoff.next(performance.now());
-      this.#postpone(taken);
-      this.#setUnavailable(error.message);
-      return;
-    }
-    this.#setUnavailable(undefined);
-    // A write that the reader saw a part of is told by the watch in this turn of the event loop at the latest.
-    await setImmediate();
-    for (const [path, { id, settled }] of taken) {
-      const nowMs = performance.now();
-      const reading = readings.get(path);
-      if (reading?.torn === true) this.#changes.tell(path, 'written', nowMs);
-      if (settled && this.#changes.isBeingWritten(path)) continue;
-      this.#stamps.set(path, id);
-      if (this.#lastGood.take(path, reading ?? this.#reader.unreadable(path))) this.#changed = true;
-      if (reading === undefined) this.#changes.postpone(path, nowMs + UNREADABLE_RETRY_MS, nowMs);
     }
   }
 
-  #postpone(taken: ReadonlyMap<string, Taken>): void {
-    for (const path of taken.keys()) this.#changes.postpone(path, this.#retryMs, performance.now());
+  async #readOne(file: Taken): Promise<void> {
+    let reading: FileReading | undefined;
+    try {
+      reading = await this.#reader.read(file.path);
+    } catch (error) {
+      if (!(error instanceof ReaderUnavailable)) throw error;
+      this.#retryMs = performance.now() + this.#backoff.next(performance.now());
+      this.#setUnavailable(error.message);
+      return;
+    }
+    if (this.#unavailable !== undefined) this.#backoff = readerBackoff();
+    this.#setUnavailable(undefined);
+    // A write that the reader saw a part of is told by the watch in this turn of the event loop at the latest.
+    await setImmediate();
+    await this.#take(file, reading);
+  }
+
+  async #take({ path, stamp, verdict }: Taken, reading: FileReading | undefined): Promise<void> {
+    const nowMs = performance.now();
+    if (reading?.torn === true) this.#changes.tell(path, 'written', nowMs);
+    if (verdict !== 'unsettled' && this.#changes.isBeingWritten(path)) return;
+    const removals = verdict === 'whole' || !this.#changes.mayDoubt(path, nowMs) ? 'believed' : 'refused';
+    const outcome = await this.#lastGood.take(path, reading ?? this.#reader.unreadable(path), removals);
+    if (outcome === 'refused') {
+      this.#changes.doubt(path, stamp, nowMs);
+      return;
+    }
+    this.#changes.believe(path);
+    this.#stamps.set(path, stamp.id);
+    if (outcome === 'changed') this.#changed = true;
+    if (reading === undefined) this.#changes.postpone(path, nowMs + UNREADABLE_RETRY_MS, nowMs);
   }
 
   #setUnavailable(reason: string | undefined): void {
@@ -265,9 +294,14 @@ export class FilesDiscovery implements Discovery {
       this.#events.onProblems(problems);
     }
     const before = this.#resources;
-    if (before === undefined ? this.#unavailable !== undefined : sameResources(merged.resources, before)) return;
+    if (before === undefined ? this.#nothingRead() : sameResources(merged.resources, before)) return;
     this.#resources = merged.resources;
     this.#events.onResources(merged.resources);
+  }
+
+  /** Nothing is known while there is no directory at all, or no process to read with: that is not the same as no Services. */
+  #nothingRead(): boolean {
+    return this.#unavailable !== undefined || this.#directories.every((one) => this.#found?.unread.has(one) === true);
   }
 
   /** What is wrong with directories and with reading itself. */
@@ -292,6 +326,10 @@ function problemsOf({ unread, unwatched, tooMany }: Found, directories: readonly
     problems.push(problemOf(directories.join(', '), mismatch));
   }
   return problems;
+}
+
+function readerBackoff(): Backoff {
+  return new Backoff(READER_RETRY_MS_FIRST, READER_RETRY_MS_MAX);
 }
 
 function sameResources(a: Resources, b: Resources): boolean {

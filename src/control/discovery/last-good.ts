@@ -1,10 +1,14 @@
 import { relative, sep } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { problemOf, type Problem } from '../../model/problem.ts';
 import { objectName, type EndpointSlice, type Resources, type Service } from '../../model/resource.ts';
 import type { Reading } from './manifest.ts';
 
 type Objects<T> = readonly (readonly [name: string, object: T])[];
+
+/** Objects that are compared before other work is done. */
+const PORTION_MAX = 1000;
 
 /** The objects of one kind that one file has. */
 interface Held<T> {
@@ -52,18 +56,33 @@ export class LastGood {
     return [services, endpointSlices].some(({ read, kept }) => read.length + kept.length > 0);
   }
 
-  /** @returns whether anything changed */
-  take(file: string, { services, endpointSlices, problems, whole }: Reading): boolean {
+  /**
+   * Takes what was read of a file; one after the other.
+   * @param removals whether it may take away objects that are in force; where it would, and may not, nothing is taken.
+   */
+  async take(
+    file: string,
+    { services, endpointSlices, problems, whole }: Reading,
+    removals: 'believed' | 'refused' = 'believed',
+  ): Promise<'changed' | 'same' | 'refused'> {
     const before = this.#files.get(file);
     const { services: servicesBefore, endpointSlices: slicesBefore, problems: problemsBefore } = before ?? EMPTY;
+    if (
+      whole &&
+      removals === 'refused' &&
+      (lacks('Service', services, servicesBefore) || lacks('EndpointSlice', endpointSlices, slicesBefore))
+    )
+      return 'refused';
     const now: FileState = {
-      services: held('Service', services, servicesBefore, whole),
-      endpointSlices: held('EndpointSlice', endpointSlices, slicesBefore, whole),
+      services: await held('Service', services, servicesBefore, whole),
+      endpointSlices: await held('EndpointSlice', endpointSlices, slicesBefore, whole),
       problems: isDeepStrictEqual(problems, problemsBefore) ? problemsBefore : problems,
     };
     this.#files.set(file, now);
     if (before === undefined) this.#unordered = true;
-    return now.services !== servicesBefore || now.endpointSlices !== slicesBefore || now.problems !== problemsBefore;
+    const same =
+      now.services === servicesBefore && now.endpointSlices === slicesBefore && now.problems === problemsBefore;
+    return same ? 'same' : 'changed';
   }
 
   /** The file is gone, and all that it held. */
@@ -105,18 +124,30 @@ export class LastGood {
   }
 }
 
-function held<T extends Service | EndpointSlice>(
+/** Whether an object that is held is not among these. */
+function lacks<T extends Service | EndpointSlice>(
+  kind: 'Service' | 'EndpointSlice',
+  objects: readonly T[],
+  { read, kept }: Held<T>,
+): boolean {
+  const names = new Set(objects.map((object) => objectName(kind, object)));
+  return [...read, ...kept].some(([name]) => !names.has(name));
+}
+
+async function held<T extends Service | EndpointSlice>(
   kind: 'Service' | 'EndpointSlice',
   objects: readonly T[],
   before: Held<T>,
   whole: boolean,
-): Held<T> {
+): Promise<Held<T>> {
   const known = new Map([...before.kept, ...before.read]);
-  const read = objects.map((object): readonly [string, T] => {
+  const read: (readonly [string, T])[] = [];
+  for (const [index, object] of objects.entries()) {
+    if (index % PORTION_MAX === PORTION_MAX - 1) await setImmediate();
     const name = objectName(kind, object);
     const old = known.get(name);
-    return [name, old !== undefined && isDeepStrictEqual(old, object) ? old : object];
-  });
+    read.push([name, old !== undefined && isDeepStrictEqual(old, object) ? old : object]);
+  }
   for (const [name] of read) known.delete(name);
   const kept = whole ? [] : [...known];
   return sameObjects(read, before.read) && sameObjects(kept, before.kept) ? before : { read, kept };

@@ -29,11 +29,11 @@ export async function readOnce(sources: readonly Source[]): Promise<ReadOnce> {
   const found = nothingFound();
   const options = { watch: () => undefined, signal: new AbortController().signal };
   for (const source of sources) {
-    if (source.type === 'text') state.take(source.name, readManifests({ file: source.name, text: source.text }));
-    else if (await isFile(source.path)) state.take(source.path, manifests.read(source.path));
+    if (source.type === 'text') await state.take(source.name, readManifests({ file: source.name, text: source.text }));
+    else if (await isFile(source.path)) await state.take(source.path, manifests.read(source.path));
     else await lookAtRoot(source.path, found, options);
   }
-  for (const path of found.files.keys()) state.take(path, manifests.read(path));
+  for (const path of found.files.keys()) await state.take(path, manifests.read(path));
   const { resources, problems } = state.merge();
   const isSource = (path: string): boolean => names.includes(path);
   const unread = [...found.unread].map(([path, code]) => ({ path, code }));

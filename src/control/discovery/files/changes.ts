@@ -85,16 +85,22 @@ export class Changes {
     this.#add(path, nowMs).dueMs = untilMs;
   }
 
-  /** What was read of a file would take objects away: it is read again when it changes, or has rested. */
-  doubt(path: string, nowMs: number): void {
+  /** Whether what was read of a file may be left alone, where it would take objects away. */
+  mayDoubt(path: string, nowMs: number): boolean {
+    return nowMs - (this.#doubted.get(path) ?? nowMs) < DOUBT_MAX_MS;
+  }
+
+  /** What was read of a file is not believed: it is read again when it changes, or has rested. */
+  doubt(path: string, stamp: Stamp, nowMs: number): void {
     if (!this.#doubted.has(path)) this.#doubted.set(path, nowMs);
     if (this.#changes.has(path)) return;
     const change = this.#add(path, nowMs);
+    change.stamp = stamp;
     change.restMs = REST_MS;
     change.dueMs = nowMs + REST_MS;
   }
 
-  /** What was read of a file is in force. */
+  /** What was read of a file is in force, or it is gone. */
   believe(path: string): void {
     this.#doubted.delete(path);
   }
@@ -113,11 +119,7 @@ export class Changes {
    * @param holdsObjects objects of it are in force, and would go if it were empty or gone.
    * @returns `wait`: it will be due again; otherwise it is to be read.
    */
-  take(
-    path: string,
-    stamp: Stamp,
-    { holdsObjects, nowMs }: { holdsObjects: boolean; nowMs: number },
-  ): Verdict {
+  take(path: string, stamp: Stamp, { holdsObjects, nowMs }: { holdsObjects: boolean; nowMs: number }): Verdict {
     const change = this.#changes.get(path) ?? this.#add(path, nowMs);
     if (change.stamp !== undefined && change.stamp.kind !== stamp.kind) change.noticedMs = nowMs;
     if (change.stamp !== undefined && change.stamp.id !== stamp.id) {
@@ -129,13 +131,12 @@ export class Changes {
     if (stamp.kind === 'present') settledMs = change.quietSinceMs + change.restMs;
     else if (holdsObjects) settledMs = change.noticedMs + (stamp.kind === 'empty' ? EMPTY_MS : ABSENT_MS);
     else settledMs = nowMs;
-    const atLatestMs = change.noticedMs + (change.restMs === QUIET_MS ? QUIET_MAX_MS : REST_MS);
+    const atLatestMs = change.noticedMs + Math.max(change.restMs, QUIET_MAX_MS);
     change.dueMs = stamp.kind === 'present' ? Math.min(settledMs, atLatestMs) : settledMs;
     if (nowMs < change.dueMs) return 'wait';
     this.#changes.delete(path);
     if (nowMs < settledMs) return 'unsettled';
-    const doubtedMs = nowMs - (this.#doubted.get(path) ?? nowMs);
-    return stamp.kind === 'present' && change.restMs === QUIET_MS && doubtedMs < DOUBT_MAX_MS ? 'settled' : 'whole';
+    return stamp.kind === 'present' && change.restMs === QUIET_MS ? 'settled' : 'whole';
   }
 
   #add(path: string, nowMs: number): Change {

@@ -3,9 +3,7 @@ import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { problemOf } from '../../../model/problem.ts';
 import type { FileReading } from '../manifest-file.ts';
-
-/** Files that are read together: one message each way. */
-const TOGETHER_MAX = 64;
+import { together, type Portion } from '../portions.ts';
 
 /** There is no process to read with: this says nothing about the files. */
 export class ReaderUnavailable extends Error {
@@ -15,7 +13,7 @@ export class ReaderUnavailable extends Error {
 export interface ReaderLimits {
   /** Far more than manifests need: a file made to eat memory ends the reader, not the node. */
   readonly heapMb: number;
-  /** Of reading up to 64 files, and of starting. */
+  /** Of reading a file, and of starting. */
   readonly answerMs: number;
   /** How long it stays for further work. */
   readonly lingerMs: number;
@@ -39,26 +37,19 @@ export class ReaderProcess {
   }
 
   /**
-   * Reads files. One that ends the reader twice, the second time alone, is said to be unreadable (`undefined`); the others are
-   * read nevertheless.
+   * Reads a file. The first time that the reader ends on it, that may not be its fault.
+   * @returns `undefined` where the reader ended twice.
    * @throws ReaderUnavailable
    */
-  async read(paths: readonly string[]): Promise<ReadonlyMap<string, FileReading | undefined>> {
+  async read(path: string): Promise<FileReading | undefined> {
     clearTimeout(this.#linger);
-    const readings = new Map<string, FileReading | undefined>();
     try {
-      for (let at = 0; at < paths.length; at += TOGETHER_MAX) {
-        const some = paths.slice(at, at + TOGETHER_MAX);
-        const answers = await this.#ask(some);
-        for (const [index, path] of some.entries())
-          readings.set(path, answers === undefined ? (await this.#ask([path]))?.[0] : answers[index]);
-      }
+      return (await this.#ask(path)) ?? (await this.#ask(path));
     } finally {
       this.#linger = setTimeout(() => {
         this.#end();
       }, this.#limits.lingerMs).unref();
     }
-    return readings;
   }
 
   /** Why a file could not be read, when the reader ended on it. */
@@ -75,12 +66,25 @@ export class ReaderProcess {
     this.#end();
   }
 
-  /** The readings of files in their order; `undefined` when the reader ended before it told them. */
-  async #ask(paths: readonly string[]): Promise<readonly FileReading[] | undefined> {
+  /** What a file holds; `undefined` when the reader ended before it told. */
+  async #ask(path: string): Promise<FileReading | undefined> {
     const child = this.#child?.connected === true ? this.#child : await this.#start();
+    const first = await this.#portion(child, path);
+    if (first === undefined) return undefined;
+    const portions: [Portion, ...Portion[]] = [first];
+    while (portions.at(-1)?.last === false) {
+      const next = child.connected ? await this.#portion(child, null) : undefined;
+      if (next === undefined) return undefined;
+      portions.push(next);
+    }
+    return together(portions);
+  }
+
+  /** The first portion of a file, or the next one: asked for one by one, so that other work is done between them. */
+  async #portion(child: ChildProcess, path: string | null): Promise<Portion | undefined> {
     const answer = this.#message(child);
-    child.send(paths, () => {}); // When it cannot be sent, the reader has ended.
-    return (await answer) as readonly FileReading[] | undefined;
+    child.send({ path }, () => {}); // When it cannot be sent, the reader has ended.
+    return (await answer) as Portion | undefined;
   }
 
   async #start(): Promise<ChildProcess> {

@@ -4,10 +4,10 @@ import { Changes } from '../../../../src/control/discovery/files/changes.ts';
 import { ABSENT, type Stamp } from '../../../../src/control/discovery/look.ts';
 
 const FILE = 'a.yaml';
-const EMPTY: Stamp = { kind: 'empty', id: '0' };
+const EMPTY: Stamp = { kind: 'empty', id: '0', bytes: 0 };
 
 function version(id: number): Stamp {
-  return { kind: 'present', id: String(id) };
+  return { kind: 'present', id: String(id), bytes: 1 };
 }
 
 /** Looks at the file whenever it is due, until it is taken. */
@@ -29,7 +29,7 @@ test('a file that was renamed to its place is taken at once', () => {
   changes.tell(FILE, 'replaced', 5);
   assert.deepEqual(
     takenAt(changes, () => version(1), { from: 5 }),
-    [5, 'settled'],
+    [5, 'whole'],
   );
 });
 
@@ -50,7 +50,7 @@ test('a file that is renamed to its place after it was written to is taken at on
   changes.tell(FILE, 'replaced', 10);
   assert.deepEqual(
     takenAt(changes, () => version(1)),
-    [10, 'settled'],
+    [10, 'whole'],
   );
 });
 
@@ -77,12 +77,12 @@ test('a file with objects that is empty is believed after 1 s, and one without a
   changes.tell(FILE, 'written', 0);
   assert.deepEqual(
     takenAt(changes, () => EMPTY),
-    [1000, 'settled'],
+    [1000, 'whole'],
   );
   changes.tell(FILE, 'replaced', 2000);
   assert.deepEqual(
     takenAt(changes, () => EMPTY, { holdsObjects: false, from: 2000 }),
-    [2000, 'settled'],
+    [2000, 'whole'],
   );
 });
 
@@ -102,7 +102,7 @@ test('a file with objects that is gone is believed after 100 ms, so that an edit
   changes.tell(FILE, 'replaced', 0);
   assert.deepEqual(
     takenAt(changes, () => ABSENT),
-    [100, 'settled'],
+    [100, 'whole'],
   );
   changes.tell(FILE, 'replaced', 1000);
   assert.equal(changes.take(FILE, ABSENT, { holdsObjects: true, nowMs: 1000 }), 'wait');
@@ -128,4 +128,39 @@ test('only a write that a watch told makes what was read doubtful', () => {
   assert.equal(changes.isBeingWritten(FILE), false);
   changes.tell(FILE, 'written', 1);
   assert.equal(changes.isBeingWritten(FILE), true);
+});
+
+test('a file whose reading is doubted is whole when it has rested for 1 s', () => {
+  const changes = new Changes();
+  changes.doubt(FILE, version(1), 0);
+  assert.deepEqual(
+    takenAt(changes, () => version(1)),
+    [1000, 'whole'],
+  );
+});
+
+test('a file whose reading is doubted is read again as soon as it was written to', () => {
+  const changes = new Changes();
+  changes.doubt(FILE, version(1), 0);
+  changes.tell(FILE, 'written', 700);
+  assert.deepEqual(
+    takenAt(changes, () => version(2), { from: 700 }),
+    [740, 'settled'],
+  );
+});
+
+test('a file whose reading is doubted, and which changed though no watch told, is not whole', () => {
+  const changes = new Changes();
+  changes.doubt(FILE, version(1), 0);
+  assert.notEqual(takenAt(changes, () => version(2))[1], 'whole');
+});
+
+test('readings of a file are doubted for 10 s at most, and anew after one was believed', () => {
+  const changes = new Changes();
+  changes.doubt(FILE, version(1), 0);
+  changes.doubt(FILE, version(2), 9000);
+  assert.equal(changes.mayDoubt(FILE, 9999), true);
+  assert.equal(changes.mayDoubt(FILE, 10_000), false);
+  changes.believe(FILE);
+  assert.equal(changes.mayDoubt(FILE, 20_000), true);
 });

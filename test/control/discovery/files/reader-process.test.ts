@@ -13,28 +13,29 @@ import { childPids, newChildren, Follower, folder, replaceFile, service } from '
 const LITTLE_MEMORY = { ...READER_LIMITS, heapMb: 24 };
 const GREEDY = `a: [${'{},'.repeat(500_000)}]\n`;
 
-function names(files: Awaited<ReturnType<ReaderProcess['read']>>): readonly (string | undefined)[] {
-  return [...files.values()].map((reading) => reading?.services.map(({ name }) => name).join());
+async function namesIn(reader: ReaderProcess, path: string): Promise<string | undefined> {
+  return (await reader.read(path))?.services.map(({ name }) => name).join();
 }
 
 test('one process reads again and again, and ends when it has nothing to do', async (t) => {
   const before = childPids();
   const root = folder(t, { 'a.yaml': service('a') });
   const reader = new ReaderProcess({ ...READER_LIMITS, lingerMs: 500 });
-  await reader.read([join(root, 'a.yaml')]);
+  await reader.read(join(root, 'a.yaml'));
   const [pid] = newChildren(before);
-  for (let turn = 0; turn < 100; turn++) await reader.read([join(root, 'a.yaml')]);
+  for (let turn = 0; turn < 100; turn++) await reader.read(join(root, 'a.yaml'));
   assert.deepEqual(newChildren(before), [pid]);
   await eventually(() => newChildren(before).length === 0);
-  assert.deepEqual(names(await reader.read([join(root, 'a.yaml')])), ['a']);
+  assert.equal(await namesIn(reader, join(root, 'a.yaml')), 'a');
   reader.stop();
 });
 
 test('a file that ends the reader harms only itself', async (t) => {
   const root = folder(t, { 'a.yaml': service('a'), 'greedy.yaml': GREEDY, 'z.yaml': service('z') });
   const reader = new ReaderProcess(LITTLE_MEMORY);
-  const files = ['a.yaml', 'greedy.yaml', 'z.yaml'].map((name) => join(root, name));
-  assert.deepEqual(names(await reader.read(files)), ['a', undefined, 'z']);
+  const names: (string | undefined)[] = [];
+  for (const file of ['a.yaml', 'greedy.yaml', 'z.yaml']) names.push(await namesIn(reader, join(root, file)));
+  assert.deepEqual(names, ['a', undefined, 'z']);
   reader.stop();
 });
 
@@ -81,7 +82,7 @@ test('a reader that takes too long is ended', async (t) => {
   const before = childPids();
   const root = folder(t, { 'a.yaml': GREEDY });
   const reader = new ReaderProcess({ ...READER_LIMITS, answerMs: 3000 });
-  const reading = reader.read([join(root, 'a.yaml')]);
+  const reading = reader.read(join(root, 'a.yaml'));
   await eventually(() => newChildren(before).length === 1);
   // A process that is stopped answers as little as one that hangs.
   process.kill(newChildren(before)[0]!, 'SIGSTOP');
@@ -112,3 +113,38 @@ for (const [how, name] of [
     assert.deepEqual(follower.lines, []);
   });
 }
+
+test('each want of a process is waited for as the first one, when files were read since', async (t) => {
+  const { execPath } = process;
+  t.after(() => {
+    process.execPath = execPath;
+  });
+  const before = childPids();
+  const root = folder(t, { 'a.yaml': service('a') });
+  const follower = await Follower.start(t, [root], { ...READER_LIMITS, lingerMs: 50 });
+  let tookMs = 0;
+  for (let turn = 2; turn < 6; turn++) {
+    await eventually(() => newChildren(before).length === 0);
+    process.execPath = '';
+    replaceFile(join(root, 'a.yaml'), service('a', { clusterIp: `10.96.0.${turn}` }));
+    await follower.until('a problem', () => follower.lines.length === 1);
+    process.execPath = execPath;
+    const began = performance.now();
+    await follower.untilState(`a=${turn}`);
+    tookMs = performance.now() - began;
+  }
+  // 1 s, and not the 8 s of the fourth failure.
+  assert.ok(tookMs < 6000, `Expected less than 6000 ms, got ${tookMs}`);
+});
+
+test('a small file waits for one large one at most', async (t) => {
+  const slow = `---\na: [${'{},'.repeat(200_000)}]\n`;
+  const root = folder(t, { 'a.yaml': service('a') });
+  const follower = await Follower.start(t, [root]);
+  for (let file = 0; file < 4; file++) replaceFile(join(root, `large${file}.yaml`), service(`large${file}`) + slow);
+  replaceFile(join(root, 'a.yaml'), service('a', { clusterIp: '10.96.0.2' }));
+  await follower.until('the small one', () => follower.state.startsWith('a=2'));
+  const larges = follower.services.length - 1;
+  assert.ok(larges <= 2, `Expected at most 2 large files that were read before, got ${larges}`);
+  await follower.until('the large ones', () => follower.services.length === 5);
+});

@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { portionsOf, together } from '../../../src/control/discovery/portions.ts';
+import { readManifests } from '../../../src/control/discovery/manifest.ts';
+import { service } from './folder.ts';
+
+function reading(count: number): Parameters<typeof portionsOf>[0] {
+  const text = Array.from({ length: count }, (_, index) => service(`s${index}`)).join('---\n');
+  return { ...readManifests({ file: 'a.yaml', text }), torn: true };
+}
+
+test('portions of a thousand objects at most are together what was cut', () => {
+  const all = reading(2001);
+  const [first, ...others] = portionsOf(all);
+  assert.ok(first);
+  assert.deepEqual(
+    [first, ...others].map(({ services, last }) => [services.length, last]),
+    [
+      [1000, false],
+      [1000, false],
+      [1, true],
+    ],
+  );
+  assert.deepEqual(together([first, ...others]), all);
+});
+
+test('a file without objects is one portion', () => {
+  assert.deepEqual(
+    [...portionsOf(reading(0))].map(({ last }) => last),
+    [true],
+  );
+});
