@@ -29,9 +29,22 @@ export class JsonWriter {
 
   /** JSON as it is: a constant. */
   put(json: Uint8Array): void {
-    if (!this.#has(json.length)) return;
-    this.#target.set(json, this.#at);
-    this.#at += json.length;
+    this.raw(json, 0, json.length);
+  }
+
+  /** Ends a text. */
+  quote(): void {
+    if (this.#has(1)) this.#target[this.#at++] = QUOTE;
+  }
+
+  keyInteger(key: Uint8Array, value: number): void {
+    this.put(key);
+    this.integer(value);
+  }
+
+  keyMilliseconds(key: Uint8Array, value: number): void {
+    this.put(key);
+    this.milliseconds(value);
   }
 
   /** Bytes that need no escape: digits. */
@@ -57,16 +70,6 @@ export class JsonWriter {
     let to = this.#at;
     for (let index = start; index < end; index++) to = writeUnit(target, to, bytes[index]!);
     this.#at = to;
-  }
-
-  /** Where the next byte will stand: for `back`. */
-  mark(): number {
-    return this.#at;
-  }
-
-  /** Takes back what was written since `mark`. */
-  back(mark: number): void {
-    this.#at = mark;
   }
 
   /** A whole number, from 0 to 2^53 - 1. */
