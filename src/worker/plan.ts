@@ -34,9 +34,9 @@ export class Planner {
     const live = new Map<BackendId, LiveBackend>(from === 0 ? [] : plan.backends);
     for (const id of backends.gone) live.delete(id);
     const updates = backends.put.flatMap((placed) => {
-      const known = plan.backends.get(placed.backend.id);
+      const alive = plan.backends.get(placed.backend.id);
       // One that counts elsewhere now is another one.
-      const before = known?.row === placed.row ? known : undefined;
+      const before = alive?.row === placed.row ? alive : undefined;
       live.set(placed.backend.id, before ?? new LiveBackend(placed, this.#context));
       return before === undefined ? [] : [before.prepare(placed, this.#context)];
     });
