@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { MessageChannel } from 'node:worker_threads';
+import { parseSettings } from '../../src/cli/settings.ts';
+import { Workers } from '../../src/control/workers.ts';
+import type { Settings } from '../../src/model/settings.ts';
+import type { Change, Route } from '../../src/model/snapshot.ts';
+import { allocateMeters } from '../../src/telemetry.ts';
+import { eventually } from '../harness/client.ts';
+
+const ROUTE: Route = { namespace: 'shop', name: 'orders', enabled: true, clusterIps: [], ports: [] };
+/** Nothing that compile makes is like this: it stands for a defect. */
+const POISON = { ...ROUTE, name: 'poison', clusterIps: null } as unknown as Route;
+
+function settings(): Settings {
+  const flags = new Map([
+    ['manifests', ['.']],
+    ['workers', ['1']],
+  ]);
+  const machine = { hostName: 'loom', cores: 1, terminal: false };
+  const parsed = parseSettings({ flags, env: {}, readFile: () => '', machine });
+  assert.ok(parsed.type === 'settings');
+  return parsed.settings;
+}
+
+function change(from: number, generation: number, ...put: Route[]): Change {
+  return {
+    from,
+    generation,
+    clusterDomain: 'cluster.local',
+    routes: { put, gone: [] },
+    backends: { put: [], gone: [] },
+  };
+}
+
+test('a worker that cannot apply a generation keeps its plan, says so, and gets the next one whole', async (t) => {
+  const told: string[] = [];
+  const channels: MessageChannel[] = [];
+  const logPort = (): MessageChannel['port2'] => {
+    const channel = new MessageChannel();
+    channels.push(channel);
+    return channel.port2;
+  };
+  const workers = new Workers(settings(), allocateMeters(1), logPort, {
+    onApplied: (_, generation) => told.push(`applied ${generation}`),
+    onKept: (_, generation, reason) => told.push(`kept ${generation} ${reason.startsWith('TypeError')}`),
+    onBatch: () => {},
+    onDefect: (_, stack) => told.push(stack),
+    onLost: (_, reason) => told.push(reason),
+  });
+  t.after(async () => {
+    await workers.stop();
+    for (const { port1 } of channels) port1.close();
+  });
+  const until = async (line: string): Promise<void> =>
+    eventually(() => told.includes(line), { what: line, waitMs: 20_000 });
+
+  workers.publish(change(0, 1, ROUTE), () => change(0, 1, ROUTE));
+  await until('applied 1');
+  workers.publish(change(1, 2, POISON), () => change(0, 2, ROUTE, POISON));
+  await until('kept 2 true');
+  assert.equal(workers.applied, 1);
+  let wholes = 0;
+  workers.publish(change(2, 3), () => {
+    wholes++;
+    return change(0, 3, ROUTE);
+  });
+  await until('applied 3');
+  assert.equal(wholes, 1);
+  assert.deepEqual(told, ['applied 1', 'kept 2 true', 'applied 3']);
+});
