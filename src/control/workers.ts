@@ -280,6 +280,7 @@ export class Workers {
     seat.thread = undefined;
     seat.ready = false;
     seat.applied = 0;
+    seat.planMs = 0;
     seat.finished = true;
     this.#meters.retire(seat.index);
     seat.onListen?.(0, `Worker ${seat.index} ended: ${reason}`);
