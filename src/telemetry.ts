@@ -3,6 +3,7 @@ export {
   allocateMeters,
   ENDPOINT_ROWS,
   EndpointMeter,
+  type Exemplar,
   MeterReader,
   ROW_FIRST,
   ROW_NONE,

@@ -1,6 +1,6 @@
 import type { AdminSource } from './admin/source.ts';
 
-export type { AdminSource, Check, Exemplar } from './admin/source.ts';
+export type { AdminSource, Check } from './admin/source.ts';
 
 export interface AdminOptions {
   readonly host: string;

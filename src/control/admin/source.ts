@@ -8,7 +8,7 @@ import type {
 } from '../../model/admin.ts';
 import type { Problem } from '../../model/problem.ts';
 import type { BackendId, Snapshot } from '../../model/snapshot.ts';
-import type { MeterReader } from '../../telemetry.ts';
+import type { Exemplar, MeterReader } from '../../telemetry.ts';
 
 /** The node, as the admin port and the probe port show it. Each property is read anew for each request. */
 export interface AdminSource {
@@ -54,13 +54,6 @@ export interface Check {
   readonly ok: boolean;
   /** Why it is not ok, for a person. */
   readonly text: string;
-}
-
-export interface Exemplar {
-  readonly traceId: string;
-  readonly valueMs: number;
-  /** Time of day, milliseconds since 1970. */
-  readonly timeMs: number;
 }
 
 /** All checks hold. */

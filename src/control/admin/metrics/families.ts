@@ -1,7 +1,7 @@
 import type { WorkerStatus } from '../../../model/admin.ts';
-import { BOUNDS_MS, WORKER } from '../../../telemetry.ts';
+import { BOUNDS_MS, type Exemplar, WORKER } from '../../../telemetry.ts';
 import type { EndpointSeries, EndpointTotals, ServiceSeries, ServiceTotals } from '../series.ts';
-import { type AdminSource, type Exemplar, isReady } from '../source.ts';
+import { type AdminSource, isReady } from '../source.ts';
 import { type Family, label, type Sample } from './format.ts';
 
 /** Of the fine buckets every fourth: whole powers of two, from 0.5 ms on. */

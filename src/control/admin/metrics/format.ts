@@ -1,5 +1,5 @@
 import type { ContentWriter, Slices } from '../content.ts';
-import type { Exemplar } from '../source.ts';
+import type { Exemplar } from '../../../telemetry.ts';
 
 /** Prometheus text format 0.0.4, OpenMetrics 1.0. */
 export type Format = 'text' | 'openmetrics';
