@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Client } from './client.ts';
+import { methodsOf } from './judge.ts';
 import { parseReply, parseRequest, parseRequests } from './message.ts';
 import { Recorder } from './recorder.ts';
 import { Upstream } from './upstream.ts';
@@ -65,6 +66,13 @@ test('the recorder tells a request without its end', () => {
     parseRequest('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n')?.complete,
     false,
   );
+});
+
+test('a negative length does not lead the recorder back into what it has read', () => {
+  const negative = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -50\r\n\r\n';
+  const { complete, end, faults } = parseRequest(negative) ?? {};
+  assert.deepEqual({ complete, end, faults }, { complete: false, end: negative.length, faults: ['Content-Length "-50"'] });
+  assert.deepEqual(methodsOf(negative), ['POST']);
 });
 
 test('the client tells a reply that ends with the connection from one that was cut', () => {

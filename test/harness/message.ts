@@ -38,6 +38,7 @@ export interface Reply extends Message {
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const REQUEST_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP\/(1\.[01])$/;
 const STATUS_LINE = /^HTTP\/1\.[01] ([1-9][0-9]{2}) ([\t\x20-\x7e\x80-\xff]*)$/;
+const CONTENT_LENGTH = /^[0-9]{1,15}$/;
 const CHUNK_LINE = /^([0-9a-fA-F]{1,13})$/;
 /** The same with what the mesh must understand but never sends. */
 const CHUNK_LINE_EXTENDED = /^([0-9a-fA-F]{1,13})(?:;[\t\x20-\x7e\x80-\xff]*)?$/;
@@ -148,7 +149,7 @@ function framingOf(fields: readonly Field[], faults: string[]): Framing | undefi
   const lengths = valuesOf({ fields }, 'content-length');
   const codings = valuesOf({ fields }, 'transfer-encoding');
   if (lengths.length > 1) faults.push('Several Content-Length fields');
-  for (const length of lengths) if (!/^[0-9]{1,15}$/.test(length)) faults.push(`Content-Length ${quote(length)}`);
+  for (const length of lengths) if (!CONTENT_LENGTH.test(length)) faults.push(`Content-Length ${quote(length)}`);
   if (codings.length > 1 || (codings[0] !== undefined && codings[0].toLowerCase() !== 'chunked')) {
     faults.push(`Transfer-Encoding ${quote(codings.join(' | '))}`);
   }
@@ -189,10 +190,17 @@ interface BodySource {
 function parseBody({ text, from, framing, fields, ended, extensions }: BodySource): Body {
   if (framing === 'chunked') return parseChunks(text, from, extensions ? CHUNK_LINE_EXTENDED : CHUNK_LINE);
   if (framing === 'none') return { body: '', trailers: [], complete: true, faults: [], end: from };
-  const length = framing === 'length' ? Number(valuesOf({ fields }, 'content-length')[0]) : Number.POSITIVE_INFINITY;
-  const end = Math.min(text.length, from + (Number.isNaN(length) ? 0 : length));
+  const length = framing === 'length' ? lengthOf(fields) : Number.POSITIVE_INFINITY;
+  // A length that means nothing: where the body ends is not known. (-50 as a number would lead back into the head, for ever.)
+  if (length === undefined) return { body: '', trailers: [], complete: false, faults: [], end: from };
+  const end = Math.min(text.length, from + length);
   const complete = framing === 'length' ? end === from + length : ended;
   return { body: text.slice(from, end), trailers: [], complete, faults: [], end };
+}
+
+function lengthOf(fields: readonly Field[]): number | undefined {
+  const value = valuesOf({ fields }, 'content-length')[0] ?? '';
+  return CONTENT_LENGTH.test(value) ? Number(value) : undefined;
 }
 
 function parseChunks(text: string, from: number, chunkLine: RegExp): Body {
