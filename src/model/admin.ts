@@ -44,6 +44,8 @@ export interface EndpointView {
   readonly state: 'used' | 'unused';
   /** Why it gets nothing; empty where it is used. */
   readonly reason: string;
+  /** 0: preferred; also where it is unused. */
+  readonly tier: number;
   /** Attempts under way. */
   readonly active: number;
   /** Peak-sensitive mean of the time to a reply head; 0: none yet. */
@@ -74,6 +76,40 @@ export interface RouteView {
 /** `GET /problems` */
 export interface ProblemsAnswer {
   readonly problems: readonly ProblemView[];
+}
+
+/** `GET /discovery`: where resources come from, and how fresh they are. */
+export interface DiscoveryAnswer {
+  readonly from: 'files' | 'kubernetes';
+  /** Directories, or the address of the API server. */
+  readonly sources: readonly string[];
+  /** What is in force is what the source says now; false: it is the last good state. */
+  readonly fresh: boolean;
+  /** When the snapshot file was last confirmed from which all came that is in force; null once the source has told it anew. */
+  readonly snapshotTime: string | null;
+  /** Empty for files. */
+  readonly kinds: readonly KindView[];
+}
+
+/** One kind of objects that is watched. */
+export interface KindView {
+  /** `Service`, `EndpointSlice`, … */
+  readonly kind: string;
+  /**
+   * `starting`: not read yet. `live`: followed. `stale`: it was read, and cannot be followed at the moment. `absent`: the API
+   * server does not know the kind. `forbidden`: we may not read it.
+   */
+  readonly state: 'starting' | 'live' | 'stale' | 'absent' | 'forbidden';
+  readonly objects: number;
+  /** Since the source was last heard of this kind: a list, an event, a bookmark; null: never. */
+  readonly silentMs: number | null;
+  /** Counters. */
+  readonly lists: number;
+  readonly watches: number;
+  readonly events: number;
+  readonly errors: number;
+  /** What is in the way; null while it is live. */
+  readonly error: string | null;
 }
 
 /** `GET /stats`: counters since the start, from which rates are made by looking twice. */
@@ -153,6 +189,9 @@ export interface GenerationView {
   readonly routesGone: readonly string[];
   readonly backendsChanged: readonly string[];
   readonly backendsGone: readonly string[];
+  /** Pods of this node: `namespace/name` of those that came or changed, addresses of those that went. */
+  readonly workloadsChanged: readonly string[];
+  readonly workloadsGone: readonly string[];
   readonly workers: readonly WorkerGeneration[];
 }
 

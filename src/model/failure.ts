@@ -62,7 +62,7 @@ export const FAILURES = {
     status: 404,
     grpc: 5,
     retry: false,
-    advice: 'The Service exists but has not opted in: annotate it with heddle.dev/enabled=true',
+    advice: 'The Service exists but has not opted in: annotate it, or its Namespace, with heddle.dev/enabled=true',
   },
   'no-port': { source: 'mesh', status: 404, grpc: 5, retry: false, advice: 'The Service has no such port' },
   'method-not-allowed': {

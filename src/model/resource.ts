@@ -3,31 +3,60 @@ import type { Origin } from './problem.ts';
 /** What the keys of our annotations begin with. */
 export const ANNOTATION_PREFIX = 'heddle.dev/';
 
+/** Traefik Mesh's keys, the newer spelling first: read where no key of ours says otherwise. */
+export const FOREIGN_PREFIXES = ['mesh.traefik.io/', 'maesh.containo.us/'] as const;
+
 /** The ground state: the few fields that Heddle reads of Kubernetes objects. Everything else is dropped on arrival. */
 export interface Resources {
   readonly services: readonly Service[];
   readonly endpointSlices: readonly EndpointSlice[];
+  readonly namespaces: readonly Namespace[];
+  /** Those on this node; files discovery knows none. */
+  readonly pods: readonly Pod[];
+  /** The node that we run on; files discovery knows none. */
+  readonly node: ClusterNode | undefined;
 }
 
-/** What every object has; a kind tells those of the same name apart. */
+export const NO_RESOURCES: Resources = {
+  services: [],
+  endpointSlices: [],
+  namespaces: [],
+  pods: [],
+  node: undefined,
+};
+
+/** What every object of a namespace has; a kind tells those of the same name apart. */
 export interface Resource {
   readonly namespace: string;
   readonly name: string;
   readonly origin?: Origin;
 }
 
-/** How problems call an object: `Service shop/orders`. */
-export function objectName(kind: 'Service' | 'EndpointSlice', { namespace, name }: Resource): string {
-  return `${kind} ${namespace}/${name}`;
+/** How problems call an object: `Service shop/orders`, `Namespace shop`. */
+export function objectName(
+  kind: 'Service' | 'EndpointSlice' | 'Namespace' | 'Pod' | 'Node',
+  { namespace, name }: { readonly namespace?: string; readonly name: string },
+): string {
+  return namespace === undefined ? `${kind} ${name}` : `${kind} ${namespace}/${name}`;
 }
 
 export interface Service extends Resource {
-  /** Only keys under `heddle.dev/`. */
+  /** Only keys under our prefix and under Traefik Mesh's. */
   readonly annotations: Readonly<Record<string, string>>;
   readonly type: 'ClusterIP' | 'NodePort' | 'LoadBalancer' | 'ExternalName';
-  /** Without `None`; empty for a headless Service. */
+  /** A DNS name; empty unless the type is ExternalName. */
+  readonly externalName: string;
+  /** `clusterIP: None`: its name leads to its endpoints themselves. */
+  readonly headless: boolean;
+  /** Empty for a headless Service, and in manifests that leave them to the API server. */
   readonly clusterIps: readonly string[];
   readonly publishNotReadyAddresses: boolean;
+  /** `Local`: clients inside of the cluster reach endpoints of their own node only. */
+  readonly internalTrafficPolicy: 'Cluster' | 'Local';
+  /** `ClientIP`: requests of one client go to one endpoint. */
+  readonly sessionAffinity: 'None' | 'ClientIP';
+  /** As it is written: values that are not known yet may come. Empty: no preference. */
+  readonly trafficDistribution: string;
   readonly ports: readonly ServicePort[];
 }
 
@@ -38,6 +67,8 @@ export interface ServicePort {
   readonly protocol: 'TCP' | 'UDP' | 'SCTP';
   /** A number, or the name of a container port; `port` when the manifest has none. */
   readonly targetPort: number | string;
+  /** As it is written (`http`, `kubernetes.io/h2c`); empty when absent. */
+  readonly appProtocol: string;
 }
 
 export interface EndpointSlice extends Resource {
@@ -61,4 +92,36 @@ export interface SliceEndpoint {
   readonly ready: boolean;
   readonly serving: boolean;
   readonly terminating: boolean;
+  /** Where it stands; empty when unknown. */
+  readonly nodeName: string;
+  readonly zone: string;
+  /** Whom the controller of the slice means it for; empty: nobody in particular. */
+  readonly forNodes: readonly string[];
+  readonly forZones: readonly string[];
+}
+
+export interface Namespace {
+  readonly name: string;
+  /** Only keys under our prefix. */
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly origin?: Origin;
+}
+
+export interface Pod extends Resource {
+  readonly serviceAccount: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Canonical (lib/ip); empty until it has one. */
+  readonly addresses: readonly string[];
+  /** It has the addresses of its node, as others have: an address says nothing about who it is. */
+  readonly hostNetwork: boolean;
+  /** Its containers have ended for good: its addresses may be somebody else's now. */
+  readonly ended: boolean;
+}
+
+export interface ClusterNode {
+  readonly name: string;
+  /** From the label `topology.kubernetes.io/zone`; empty when unknown. */
+  readonly zone: string;
+  /** Canonical (lib/ip). */
+  readonly addresses: readonly string[];
 }

@@ -3,9 +3,11 @@
  * infinite where they are off; sizes are bytes. Each field is a flag: `limits.head` is `--limit-head`.
  */
 export interface Settings {
-  readonly discovery: 'files';
-  readonly manifests: readonly string[];
+  readonly discovery: DiscoverySettings;
   readonly nodeName: string;
+  /** Undefined: that of the Node object. */
+  readonly zone: string | undefined;
+  readonly externalName: 'refuse' | 'allow';
   readonly clusterDomain: string;
   readonly meshListen: ListenAddress | undefined;
   readonly probeListen: ListenAddress | undefined;
@@ -27,6 +29,21 @@ export interface Settings {
   readonly limits: Limits;
   readonly timeouts: Timeouts;
 }
+
+/** Where resources come from. */
+export type DiscoverySettings =
+  | { readonly from: 'files'; readonly manifests: readonly string[] }
+  | {
+      readonly from: 'kubernetes';
+      /** Undefined: the service account of the pod that we run in. */
+      readonly kubeconfig: string | undefined;
+      /** Of the kubeconfig; undefined: its current one. */
+      readonly context: string | undefined;
+      /** Where the last good state is kept for a restarted container. */
+      readonly snapshotFile: string | undefined;
+      /** Since the state was last known to be fresh. */
+      readonly snapshotMaxAgeMs: number;
+    };
 
 /** What a line of the access log may hold. Never a header that authenticates. */
 export const ACCESS_LOG_FIELDS = [

@@ -7,6 +7,8 @@ export interface Configuration {
   /** One for each Service, enabled or not: the reason for a 404 needs the others too. */
   readonly routes: readonly Route[];
   readonly backends: readonly Backend[];
+  /** The pods of this node that can be told by their address. */
+  readonly workloads: readonly Workload[];
 }
 
 /** A configuration that was published to the workers. */
@@ -34,6 +36,11 @@ export interface RoutePort {
   /** Empty for an unnamed port. */
   readonly name: string;
   readonly backend: BackendId;
+  /**
+   * Of a headless Service: the ports of its endpoints, where they differ from `port`. Its DNS name leads to the endpoints
+   * themselves, so that clients name these.
+   */
+  readonly targetPorts: readonly number[];
 }
 
 /** A group of endpoints that serve one port of one Service. */
@@ -44,18 +51,32 @@ export interface Backend {
   readonly name: string;
   /** Of the Service, not of its endpoints. */
   readonly port: number;
+  /** `source`: exchanges of one client address go to one endpoint, as long as it may get traffic. */
+  readonly affinity: 'none' | 'source';
   /** Those that may get traffic now: the ready ones, else the serving and terminating ones, else none. */
   readonly endpoints: readonly Endpoint[];
 }
 
 export interface Endpoint {
-  /** An IP address, never a name: a name from outside is never resolved. */
+  /** An IP address, never a name: what a name means is not known here. */
   readonly address: string;
   readonly port: number;
+  /** 0: preferred. A greater one gets an attempt only where no endpoint of a lower one is left for it. */
+  readonly tier: number;
+}
+
+/** A pod of this node, known by the address that its connections come from. */
+export interface Workload {
+  /** Canonical (lib/ip). One address is at most one workload. */
+  readonly address: string;
+  readonly namespace: string;
+  /** Of the pod. */
+  readonly name: string;
+  readonly serviceAccount: string;
 }
 
 /** What tells the endpoints of one backend apart: `10.1.2.3:8080`, `[fd00::1]:8080`. */
-export function endpointKey({ address, port }: Endpoint): string {
+export function endpointKey({ address, port }: Pick<Endpoint, 'address' | 'port'>): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
@@ -93,4 +114,6 @@ export interface Change {
   readonly clusterDomain: string;
   readonly routes: { readonly put: readonly Route[]; readonly gone: readonly string[] };
   readonly backends: { readonly put: readonly PlacedBackend[]; readonly gone: readonly BackendId[] };
+  /** `gone` are addresses. */
+  readonly workloads: { readonly put: readonly Workload[]; readonly gone: readonly string[] };
 }

@@ -18,6 +18,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
+import { NO_RESOURCES } from '../../src/model/resource.ts';
 import { eventually, sleep } from '../harness/client.ts';
 import { childPids, newChildren, Follower, folder, replaceFile, service } from './discovery/folder.ts';
 
@@ -189,7 +191,7 @@ test('without any directory nothing is known, which is not the same as no Servic
   assert.deepEqual(follower.handedOver, []);
   mkdirSync(absent);
   await follower.until('a first reading', () => follower.handedOver.length > 0);
-  assert.deepEqual(follower.handedOver, [{ services: [], endpointSlices: [] }]);
+  assert.deepEqual(follower.handedOver, [NO_RESOURCES]);
 });
 
 test('sub-directories that are made, moved and removed are followed', async (t) => {
@@ -382,6 +384,44 @@ test('a file that is replaced while it is read comes out as one of its versions'
     assert.equal(services.length, 2);
     assert.deepEqual(services[0]?.clusterIps, services[1]?.clusterIps);
   }
+});
+
+test('a Namespace comes, changes and goes like any object', async (t) => {
+  const namespace = (enabled: boolean): string =>
+    `apiVersion: v1\nkind: Namespace\nmetadata: { name: shop, annotations: { heddle.dev/enabled: "${enabled}" } }\n`;
+  const root = folder(t, { 'a.yaml': version('a', 1) });
+  const follower = await Follower.start(t, [root]);
+  const wishes = (): unknown =>
+    follower.handedOver.at(-1)?.namespaces.map(({ annotations }) => annotations['heddle.dev/enabled']);
+  assert.deepEqual(wishes(), []);
+  for (const enabled of [true, false]) {
+    replaceFile(join(root, 'shop.yaml'), namespace(enabled));
+    await follower.until(`enabled ${enabled}`, () => isDeepStrictEqual(wishes(), [String(enabled)]));
+  }
+  rmSync(join(root, 'shop.yaml'));
+  await follower.until('no Namespace', () => isDeepStrictEqual(wishes(), []));
+  assert.equal(follower.state, 'a=1');
+});
+
+test('all is fresh while every file can be read', async (t) => {
+  const root = folder(t, { 'a.yaml': version('a', 1) });
+  const follower = await Follower.start(t, [root]);
+  const fresh = { from: 'files', sources: [root], fresh: true, snapshotTime: null, kinds: [] };
+  assert.deepEqual(follower.status, fresh);
+  replaceFile(join(root, 'a.yaml'), '[');
+  await follower.until('a problem', () => follower.lines.length === 1);
+  assert.deepEqual(follower.status, { ...fresh, fresh: false });
+  replaceFile(join(root, 'a.yaml'), version('a', 2));
+  await follower.untilState('a=2');
+  assert.deepEqual(follower.status, fresh);
+});
+
+test('nothing is fresh without a directory', async (t) => {
+  const root = folder(t, {});
+  const follower = new Follower(t, [join(root, 'none')]);
+  assert.equal(follower.status.fresh, false);
+  await follower.until('a problem', () => follower.lines.length === 1);
+  assert.equal(follower.status.fresh, false);
 });
 
 test('everything is read anew when asked for', async (t) => {

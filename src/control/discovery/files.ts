@@ -3,12 +3,13 @@ import { setImmediate } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { Backoff } from '../../lib/backoff.ts';
 import { sameItems } from '../../lib/same-items.ts';
+import type { DiscoveryAnswer } from '../../model/admin.ts';
 import { problemOf, type Problem } from '../../model/problem.ts';
 import type { Resources } from '../../model/resource.ts';
 import type { Discovery, DiscoveryEvents } from '../discovery.ts';
-import { Changes, type Verdict } from './files/changes.ts';
-import { LastGood } from './last-good.ts';
-import type { FileReading } from './manifest-file.ts';
+import { PendingFiles, type Verdict } from './files/pending-files.ts';
+import { FileStates } from './files/file-states.ts';
+import type { FileReading } from './files/file-reading.ts';
 import {
   ABSENT,
   FILES_MAX,
@@ -20,10 +21,13 @@ import {
   stampOf,
   type Found,
   type Stamp,
-} from './look.ts';
+} from './files/look.ts';
 import { Loop } from './files/loop.ts';
+import type { ReadOnce, Source } from './files/once.ts';
 import { READER_LIMITS, ReaderProcess, ReaderUnavailable } from './files/reader-process.ts';
 import { Watches } from './files/watches.ts';
+
+export type { Source } from './files/once.ts';
 
 /** How often everything is looked at, for what no watch tells. */
 const LOOK_MS = 2000;
@@ -62,8 +66,8 @@ export class FilesDiscovery implements Discovery {
   });
   readonly #reader: ReaderProcess;
   #backoff = readerBackoff();
-  readonly #lastGood: LastGood;
-  readonly #changes = new Changes();
+  readonly #states: FileStates;
+  readonly #pending = new PendingFiles();
   /** Stamps of files as they were read. */
   readonly #stamps = new Map<string, string>();
   /** Directories whose links of a mounted ConfigMap changed since the last look: its files are replaced, all at once. */
@@ -88,7 +92,7 @@ export class FilesDiscovery implements Discovery {
     () => {
       // Nothing is read before the first look, so that the first reading is complete.
       if (this.#found === undefined) return Number.POSITIVE_INFINITY;
-      return this.#changed ? 0 : this.#changes.nextMs;
+      return this.#changed ? 0 : this.#pending.nextMs;
     },
     async () => this.#pass(),
   );
@@ -97,13 +101,23 @@ export class FilesDiscovery implements Discovery {
     this.#directories = directories.map((directory) => normalize(directory).replace(/(?<=.)\/+$/, ''));
     this.#events = events;
     this.#reader = new ReaderProcess(limits);
-    this.#lastGood = new LastGood(this.#directories);
+    this.#states = new FileStates(this.#directories);
     this.#looks.wake();
   }
 
   reread(): void {
     this.#stamps.clear();
     this.#lookNow();
+  }
+
+  get status(): DiscoveryAnswer {
+    const fresh =
+      this.#resources !== undefined &&
+      this.#unavailable === undefined &&
+      this.#found?.unread.size === 0 &&
+      !this.#found.tooMany &&
+      this.#states.whole;
+    return { from: 'files', sources: this.#directories, fresh, snapshotTime: null, kinds: [] };
   }
 
   stop(): void {
@@ -125,8 +139,8 @@ export class FilesDiscovery implements Discovery {
       const path = join(directory, name);
       // Only Linux tells apart what is renamed and what is made and written to.
       const replaced = event === 'rename' && process.platform === 'linux';
-      if (this.#changes.size < CHANGES_MAX)
-        this.#changes.tell(path, replaced ? 'replaced' : 'written', performance.now());
+      if (this.#pending.size < CHANGES_MAX)
+        this.#pending.tell(path, replaced ? 'replaced' : 'written', performance.now());
       this.#passes.wake();
     } else if (event === 'rename' && !name.startsWith('.')) this.#addPlace(join(directory, name));
   }
@@ -167,7 +181,7 @@ export class FilesDiscovery implements Discovery {
     const nowMs = performance.now();
     for (const [path, stamp] of found.files) {
       if (this.#stamps.get(path) === stamp.id) continue;
-      this.#changes.find(path, stamp, first || swapped.has(dirname(path)) ? 'replaced' : 'written', nowMs);
+      this.#pending.find(path, stamp, first || swapped.has(dirname(path)) ? 'replaced' : 'written', nowMs);
     }
     this.#findAbsent(found, everything ? undefined : places);
     if (!everything) {
@@ -186,11 +200,11 @@ export class FilesDiscovery implements Discovery {
   /** Files that were read and are not there now; below a directory that could not be read nothing is known to be absent. */
   #findAbsent(found: Found, places: readonly string[] | undefined): void {
     const nowMs = performance.now();
-    for (const path of this.#lastGood.files) {
+    for (const path of this.#states.files) {
       if (found.files.has(path) || found.tooMany) continue;
       if (places !== undefined && !places.some((place) => path.startsWith(place + sep))) continue;
       if ([...found.unread.keys()].some((directory) => !relative(directory, path).startsWith('..'))) continue;
-      this.#changes.find(path, ABSENT, 'written', nowMs);
+      this.#pending.find(path, ABSENT, 'written', nowMs);
     }
   }
 
@@ -200,7 +214,7 @@ export class FilesDiscovery implements Discovery {
    */
   async #takeChanges(): Promise<readonly Taken[]> {
     const first = this.#resources === undefined;
-    const due = this.#changes.due(performance.now());
+    const due = this.#pending.due(performance.now());
     const files = await Promise.all(
       (first ? due : due.slice(0, READ_MAX)).map(async (path) => ({ path, stamp: await stampOf(path) })),
     );
@@ -209,8 +223,8 @@ export class FilesDiscovery implements Discovery {
     for (const [index, { path, stamp }] of files.toSorted((a, b) => a.stamp.bytes - b.stamp.bytes).entries()) {
       bytes += stamp.bytes;
       if (this.#stop.signal.aborted || (!first && index > 0 && bytes > READ_BYTES_MAX)) break;
-      const holdsObjects = this.#lastGood.holdsObjects(path);
-      const verdict = this.#changes.take(path, stamp, { holdsObjects, nowMs: performance.now() });
+      const holdsObjects = this.#states.holdsObjects(path);
+      const verdict = this.#pending.take(path, stamp, { holdsObjects, nowMs: performance.now() });
       if (verdict === 'wait') continue;
       if (stamp.kind === 'absent') await this.#forget(path);
       else taken.push({ path, stamp, verdict });
@@ -220,15 +234,15 @@ export class FilesDiscovery implements Discovery {
 
   /** The objects of a file that is gone go, but those of a directory that is gone as a whole stay. */
   async #forget(path: string): Promise<void> {
-    if (!this.#lastGood.has(path)) return;
+    if (!this.#states.has(path)) return;
     const root = this.#directories.find((directory) => !relative(directory, path).startsWith('..'));
     if (root !== undefined && !(await isDirectory(root))) {
       this.#lookNow();
       return;
     }
     this.#stamps.delete(path);
-    this.#lastGood.forget(path);
-    this.#changes.believe(path);
+    this.#states.forget(path);
+    this.#pending.believe(path);
     this.#changed = true;
   }
 
@@ -237,7 +251,7 @@ export class FilesDiscovery implements Discovery {
       if (performance.now() >= this.#retryMs) await this.#readOne(file);
       // Without a process, this one and the rest are read later.
       if (this.#unavailable === undefined) continue;
-      for (const { path } of taken.slice(index)) this.#changes.postpone(path, this.#retryMs, performance.now());
+      for (const { path } of taken.slice(index)) this.#pending.postpone(path, this.#retryMs, performance.now());
       return;
     }
   }
@@ -261,18 +275,18 @@ export class FilesDiscovery implements Discovery {
 
   async #take({ path, stamp, verdict }: Taken, reading: FileReading | undefined): Promise<void> {
     const nowMs = performance.now();
-    if (reading?.torn === true) this.#changes.tell(path, 'written', nowMs);
-    if (verdict !== 'unsettled' && this.#changes.isBeingWritten(path)) return;
-    const removals = verdict === 'whole' || !this.#changes.mayDoubt(path, nowMs) ? 'believed' : 'refused';
-    const outcome = await this.#lastGood.take(path, reading ?? this.#reader.unreadable(path), removals);
+    if (reading?.torn === true) this.#pending.tell(path, 'written', nowMs);
+    if (verdict !== 'unsettled' && this.#pending.isBeingWritten(path)) return;
+    const removals = verdict === 'whole' || !this.#pending.mayDoubt(path, nowMs) ? 'believed' : 'refused';
+    const outcome = await this.#states.take(path, reading ?? this.#reader.unreadable(path), removals);
     if (outcome === 'refused') {
-      this.#changes.doubt(path, stamp, nowMs);
+      this.#pending.doubt(path, stamp, nowMs);
       return;
     }
-    this.#changes.believe(path);
+    this.#pending.believe(path);
     this.#stamps.set(path, stamp.id);
     if (outcome === 'changed') this.#changed = true;
-    if (reading === undefined) this.#changes.postpone(path, nowMs + UNREADABLE_RETRY_MS, nowMs);
+    if (reading === undefined) this.#pending.postpone(path, nowMs + UNREADABLE_RETRY_MS, nowMs);
   }
 
   #setUnavailable(reason: string | undefined): void {
@@ -283,7 +297,7 @@ export class FilesDiscovery implements Discovery {
   #handOver(): void {
     if (!this.#changed) return;
     this.#changed = false;
-    const merged = this.#lastGood.merge();
+    const merged = this.#states.merge();
     const problems = [...this.#problemsOfReading(), ...merged.problems];
     if (problems.length > PROBLEMS_MAX) {
       const mismatch = { field: '', expected: `at most ${PROBLEMS_MAX} problems`, got: String(problems.length) };
@@ -333,5 +347,16 @@ function readerBackoff(): Backoff {
 }
 
 function sameResources(a: Resources, b: Resources): boolean {
-  return sameItems(a.services, b.services) && sameItems(a.endpointSlices, b.endpointSlices);
+  return (
+    sameItems(a.services, b.services) &&
+    sameItems(a.endpointSlices, b.endpointSlices) &&
+    sameItems(a.namespaces, b.namespaces)
+  );
+}
+
+/** Reads manifests once, in this process, for those who only look at them: the command line. */
+export async function readManifestsOnce(sources: readonly Source[]): Promise<ReadOnce> {
+  // Loaded late: a node reads manifests in a process of their own, and YAML costs memory.
+  const { readOnce } = await import('./files/once.ts');
+  return readOnce(sources);
 }

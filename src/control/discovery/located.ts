@@ -1,5 +1,6 @@
 import { isAlias, isMap, isScalar, isSeq, visit, type Alias, type Document, type Node, type YAMLMap } from 'yaml';
-import { quoted, shown } from '../../lib/shown.ts';
+import { shown } from '../../lib/shown.ts';
+import { memberPath } from './field-path.ts';
 import type { Yaml } from './yaml.ts';
 
 /** Deeper than any manifest; also what ends an alias that contains itself. */
@@ -35,16 +36,6 @@ export class Unreadable extends Error {
     this.expected = expected;
     this.got = got;
   }
-}
-
-/** Beyond it a path stays that of the ancestor: long keys, deeply nested, must not multiply. */
-const PATH_MAX = 500;
-
-/** Field path of a member: `spec.ports`, `metadata.annotations["heddle.dev/ports"]`. */
-export function memberPath(path: string, key: string): string {
-  if (path.length + key.length > PATH_MAX) return path;
-  if (!/^[A-Za-z_][\w-]*$/.test(key)) return `${path}[${quoted(key)}]`;
-  return path === '' ? key : `${path}.${key}`;
 }
 
 /** Line of a field, or of the nearest thing around it that is there. */

@@ -1,41 +1,50 @@
 import { isScalar, isSeq, type Node } from 'yaml';
 import { shown } from '../../lib/shown.ts';
 import { problemOf, type Mismatch, type Origin, type Problem } from '../../model/problem.ts';
-import { ANNOTATION_PREFIX, type EndpointSlice, type Service } from '../../model/resource.ts';
+import { ANNOTATION_PREFIX, FOREIGN_PREFIXES, objectName } from '../../model/resource.ts';
 import { DocumentReader, lineOf, Unreadable, type Entry, type Located } from './located.ts';
-import { trimEndpointSlice, trimService, type Trimmed } from './trim.ts';
+import { KINDS, type Kind, type ObjectOf } from './trim.ts';
 import { parseYaml } from './yaml.ts';
+
+/** An object of any kind that is read. */
+export interface ReadObject {
+  readonly kind: Kind;
+  readonly object: ObjectOf<Kind>;
+}
 
 /** What was read of one file, and what could not be. Plain data: it crosses processes. */
 export interface Reading {
-  readonly services: readonly Service[];
-  readonly endpointSlices: readonly EndpointSlice[];
+  /** As they follow each other in the file. */
+  readonly objects: readonly ReadObject[];
   readonly problems: readonly Problem[];
   /** False when something in the file could not be read, and may have been an object. */
   readonly whole: boolean;
 }
 
-/** The kinds that are read, each with its API version; all others are left alone. */
+/** API versions of the kinds that are read, and of lists of them. */
 const API_VERSIONS: ReadonlyMap<string, string> = new Map([
-  ['Service', 'v1'],
-  ['EndpointSlice', 'discovery.k8s.io/v1'],
   ['List', 'v1'],
-  ['ServiceList', 'v1'],
-  ['EndpointSliceList', 'discovery.k8s.io/v1'],
+  ...Object.entries(KINDS).flatMap(([kind, { apiVersion }]): [string, string][] => [
+    [kind, apiVersion],
+    [`${kind}List`, apiVersion],
+  ]),
 ]);
+/** API groups of these versions, which are `GROUP/VERSION`, or a version alone in the group without a name. */
+const GROUPS: ReadonlySet<string> = new Set([...API_VERSIONS.values()].map(groupOf));
 
 /** Lists within lists are flattened to this depth; an alias could make a list that contains itself. */
 const LISTS_MAX = 5;
 const PROBLEMS_MAX = 1000;
 
-/** Fields that compile may complain about, beside annotations of ours; their lines are kept. */
-const KEPT_LINES = /^(?:spec\.type|endpoints\[\d+\]\.addresses\[\d+\])$/;
-const ANNOTATION_PATH = `metadata.annotations["${ANNOTATION_PREFIX}`;
+/** Fields that compile may complain about, beside annotations; their lines are kept. */
+const KEPT_LINES =
+  /^(?:spec\.(?:type|externalName|trafficDistribution|ports\[\d+\]\.appProtocol)|endpoints\[\d+\]\.addresses\[\d+\])$/;
+const ANNOTATION_PATHS = [ANNOTATION_PREFIX, ...FOREIGN_PREFIXES].map((prefix) => `metadata.annotations["${prefix}`);
 
 /** Reads Kubernetes manifests: a text of any number of documents. */
 export function readManifests({ file, text }: { file: string; text: string }): Reading {
   const { parts, lineAt } = parseYaml(text);
-  const reading = new FileReading(file);
+  const reading = new ReadingOfFile(file);
   for (const part of parts) {
     if (part.type === 'stopped') {
       reading.lose(part.line, part);
@@ -70,10 +79,9 @@ interface Place {
 /** What a file has wrong in one place; without an object it is the file's. */
 type Wrong = Omit<Mismatch, 'field'> & { readonly object?: string; readonly field?: string };
 
-class FileReading {
+class ReadingOfFile {
   readonly #file: string;
-  readonly #services: Service[] = [];
-  readonly #endpointSlices: EndpointSlice[] = [];
+  readonly #objects: ReadObject[] = [];
   readonly #problems: Problem[] = [];
   #whole = true;
 
@@ -83,8 +91,7 @@ class FileReading {
 
   get result(): Reading {
     return {
-      services: this.#services,
-      endpointSlices: this.#endpointSlices,
+      objects: this.#objects,
       problems: problemsWithin(this.#file, this.#problems),
       whole: this.#whole,
     };
@@ -131,12 +138,10 @@ class FileReading {
     const apiVersion = scalar(reader, members.get('apiVersion')) ?? (place.kind === undefined ? undefined : expected);
     if (apiVersion !== expected) {
       // A Service of another API group (Knative has one) is another kind.
-      const group = (typeof apiVersion === 'string' ? /^(.*)\//.exec(apiVersion)?.[1] : undefined) ?? '';
-      if (group !== '' && group !== 'discovery.k8s.io') return;
+      if (typeof apiVersion === 'string' && !GROUPS.has(groupOf(apiVersion))) return;
       const line = members.get('apiVersion')?.line ?? reader.line(node);
       this.lose(line, { object: kind, field: 'apiVersion', expected, got: shown(apiVersion) });
-    } else if (kind === 'Service') this.#take(kind, reader.read(node), trimService, this.#services);
-    else if (kind === 'EndpointSlice') this.#take(kind, reader.read(node), trimEndpointSlice, this.#endpointSlices);
+    } else if (isKind(kind)) this.#take(kind, reader.read(node));
     else
       this.#addItems(reader, members.get('items'), {
         kind: kind.slice(0, -'List'.length) || undefined,
@@ -168,27 +173,38 @@ class FileReading {
     }
   }
 
-  #take<T extends { readonly origin?: Origin }>(
-    kind: string,
-    located: Located,
-    trim: (raw: unknown) => Trimmed<T>,
-    taken: T[],
-  ): void {
-    const { resource, mismatches } = trim(located.value);
-    const { name, namespace } =
-      (located.value as { metadata?: { name?: unknown; namespace?: unknown } | null }).metadata ?? {};
-    const object = `${kind} ${plainName(namespace ?? 'default')}/${plainName(name)}`;
+  #take(kind: Kind, located: Located): void {
+    const { resource, mismatches } = KINDS[kind].trim(located.value);
+    const object = nameOf(kind, located);
     for (const mismatch of mismatches) this.#tell(lineOf(located, mismatch.field), { object, ...mismatch });
     if (resource === undefined) this.#whole = false;
-    else taken.push({ ...resource, origin: this.#origin(located) });
+    else this.#objects.push({ kind, object: { ...resource, origin: this.#origin(located) } });
   }
 
   #origin({ lines }: Located): Origin {
     const kept = [...lines].filter(
-      ([field]) => KEPT_LINES.test(field) || (field.startsWith(ANNOTATION_PATH) && field.endsWith('"]')),
+      ([field]) =>
+        KEPT_LINES.test(field) || (field.endsWith('"]') && ANNOTATION_PATHS.some((path) => field.startsWith(path))),
     );
     return { file: this.#file, line: lines.get('') ?? 1, fieldLines: Object.fromEntries(kept) };
   }
+}
+
+function isKind(kind: string): kind is Kind {
+  return Object.hasOwn(KINDS, kind);
+}
+
+function groupOf(apiVersion: string): string {
+  return apiVersion.slice(0, Math.max(0, apiVersion.lastIndexOf('/')));
+}
+
+/** How problems call an object that may be none. */
+function nameOf(kind: Kind, { value }: Located): string {
+  const { name, namespace } = (value as { metadata?: { name?: unknown; namespace?: unknown } | null }).metadata ?? {};
+  return objectName(kind, {
+    name: plainName(name),
+    ...(KINDS[kind].scope === 'namespace' && { namespace: plainName(namespace ?? 'default') }),
+  });
 }
 
 function scalar(reader: DocumentReader, member: Entry | undefined): unknown {

@@ -1,16 +1,13 @@
 import { Ajv, type ErrorObject } from 'ajv';
-import { Type, type Static, type TSchema } from 'typebox';
+import { Type, type TSchema } from 'typebox';
 import { shown } from '../../lib/shown.ts';
 import type { Mismatch } from '../../model/problem.ts';
-import { memberPath } from './located.ts';
-
-/** Kubernetes' limit for all annotations of one object together. */
-export const ANNOTATION_BYTES_MAX = 256 * 1024;
-/** Of one object; an object without end must not make problems without end. */
-export const MISMATCHES_MAX = 20;
+import { memberPath } from './field-path.ts';
+import { MISMATCHES_MAX, SERVICE_LABEL } from './objects.ts';
 
 // Kubernetes' own rules for the fields that are read; each description is what a problem names as expected.
 const LABEL = '[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?';
+const SUBDOMAIN = `${LABEL}(\\.${LABEL})*`;
 const namespace = Type.String({
   pattern: `^${LABEL}$`,
   description: 'a namespace (RFC 1123 label: at most 63 of a-z, 0-9 and -)',
@@ -19,14 +16,25 @@ const serviceName = Type.String({
   pattern: '^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$',
   description: 'a Service name (RFC 1035 label: at most 63 of a-z, 0-9 and -, a letter first)',
 });
+const objectName = Type.String({
+  pattern: `^(?=.{1,253}$)${SUBDOMAIN}$`,
+  description: 'a name (RFC 1123 subdomain: at most 253 of a-z, 0-9, - and .)',
+});
+const zoneName = Type.String({
+  pattern: '^([A-Za-z0-9]([-\\w.]{0,61}[A-Za-z0-9])?)?$',
+  description: 'a zone (at most 63 of A-Z, a-z, 0-9, -, _ and .)',
+});
+const hinted = (what: string, name: TSchema) =>
+  Type.Optional(
+    Type.Array(Type.Object({ name }, { description: 'an object with a name' }), {
+      maxItems: 8,
+      description: `a list of at most 8 ${what}`,
+    }),
+  );
 const portName = (description: string) => Type.String({ pattern: `^(${LABEL})?$`, description });
-const protocol = Type.Optional(
-  Type.Unsafe<'TCP' | 'UDP' | 'SCTP'>({
-    type: 'string',
-    enum: ['TCP', 'UDP', 'SCTP'],
-    description: 'TCP, UDP or SCTP',
-  }),
-);
+const oneOf = (values: readonly string[], description: string) =>
+  Type.Unsafe<string>({ type: 'string', enum: values, description });
+const protocol = Type.Optional(oneOf(['TCP', 'UDP', 'SCTP'], 'TCP, UDP or SCTP'));
 const portNumber = Type.Integer({ minimum: 1, maximum: 65535, description: 'a port number from 1 to 65535' });
 const flag = Type.Optional(Type.Boolean({ description: 'true or false' }));
 // Annotations are read one by one: a bad one must not cost the object.
@@ -41,11 +49,13 @@ export const serviceSchema = Type.Object(
     spec: Type.Object(
       {
         type: Type.Optional(
-          Type.Unsafe<'ClusterIP' | 'NodePort' | 'LoadBalancer' | 'ExternalName'>({
-            type: 'string',
-            enum: ['ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'],
-            description: 'ClusterIP, NodePort, LoadBalancer or ExternalName',
-          }),
+          oneOf(
+            ['ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'],
+            'ClusterIP, NodePort, LoadBalancer or ExternalName',
+          ),
+        ),
+        externalName: Type.Optional(
+          Type.String({ pattern: `^(?=.{1,254}$)${SUBDOMAIN}\\.?$`, description: 'a DNS name' }),
         ),
         clusterIP: Type.Optional(Type.String({ description: 'an IP address or None' })),
         clusterIPs: Type.Optional(
@@ -55,6 +65,12 @@ export const serviceSchema = Type.Object(
           }),
         ),
         publishNotReadyAddresses: flag,
+        internalTrafficPolicy: Type.Optional(oneOf(['Cluster', 'Local'], 'Cluster or Local')),
+        sessionAffinity: Type.Optional(oneOf(['None', 'ClientIP'], 'None or ClientIP')),
+        // Kubernetes grows new values, of which the older ones are told apart later.
+        trafficDistribution: Type.Optional(
+          Type.String({ pattern: '^[A-Za-z]{0,63}$', description: 'a preference such as PreferSameNode' }),
+        ),
         ports: Type.Optional(
           Type.Array(
             Type.Object(
@@ -70,6 +86,12 @@ export const serviceSchema = Type.Object(
                     // RFC 6335, 5.1: at most 15 characters, one of them a letter, no hyphen at an end or beside another.
                     pattern: '^(?=.{1,15}$)(?=.*[a-z])(?!.*--)[a-z0-9]([-a-z0-9]*[a-z0-9])?$',
                     description: 'a port number from 1 to 65535 or the name of a container port',
+                  }),
+                ),
+                appProtocol: Type.Optional(
+                  Type.String({
+                    pattern: `^(?=.{1,317}$)(${SUBDOMAIN}/)?[A-Za-z0-9]([-\\w.]{0,61}[A-Za-z0-9])?$`,
+                    description: 'an application protocol such as http or kubernetes.io/h2c',
                   }),
                 ),
               },
@@ -89,19 +111,13 @@ export const endpointSliceSchema = Type.Object(
   {
     metadata: Type.Object(
       {
-        name: Type.String({
-          pattern: `^(?=.{1,253}$)${LABEL}(\\.${LABEL})*$`,
-          description: 'a name (RFC 1123 subdomain: at most 253 of a-z, 0-9, - and .)',
-        }),
+        name: objectName,
         namespace: Type.Optional(namespace),
-        labels: Type.Object(
-          { 'kubernetes.io/service-name': serviceName },
-          { description: 'labels with kubernetes.io/service-name' },
-        ),
+        labels: Type.Object({ [SERVICE_LABEL]: serviceName }, { description: `labels with ${SERVICE_LABEL}` }),
       },
       { description: 'metadata with a name and labels' },
     ),
-    addressType: Type.Unsafe<'IPv4' | 'IPv6'>({ type: 'string', enum: ['IPv4', 'IPv6'], description: 'IPv4 or IPv6' }),
+    addressType: oneOf(['IPv4', 'IPv6'], 'IPv4 or IPv6'),
     ports: Type.Optional(
       Type.Array(
         Type.Object(
@@ -123,6 +139,16 @@ export const endpointSliceSchema = Type.Object(
             conditions: Type.Optional(
               Type.Object({ ready: flag, serving: flag, terminating: flag }, { description: 'conditions' }),
             ),
+            nodeName: Type.Optional(objectName),
+            zone: Type.Optional(zoneName),
+            hints: Type.Optional(
+              Type.Object(
+                { forNodes: hinted('nodes', objectName), forZones: hinted('zones', zoneName) },
+                {
+                  description: 'hints',
+                },
+              ),
+            ),
           },
           { description: 'an endpoint' },
         ),
@@ -133,25 +159,22 @@ export const endpointSliceSchema = Type.Object(
   { description: 'an EndpointSlice' },
 );
 
-export type ServiceObject = Static<typeof serviceSchema>;
+export const namespaceSchema = Type.Object(
+  { metadata: Type.Object({ name: namespace, annotations }, { description: 'metadata with a name' }) },
+  { description: 'a Namespace' },
+);
 
 const ajv = new Ajv({ allErrors: true, verbose: true, allowUnionTypes: true });
 
-/** A function that says what is wrong with the shape of a value; nothing, then it is a `T`. */
-export function shape<S extends TSchema>(
-  schema: S,
-): (value: unknown) => { value: Static<S> } | { mismatches: Mismatch[] } {
-  const validate = ajv.compile<Static<S>>(schema);
+/** A function that says what is wrong with the shape of a value. */
+export function shape(schema: TSchema): (value: unknown) => readonly Mismatch[] {
+  const validate = ajv.compile(schema);
   return (raw) => {
     const value = withoutNulls(raw);
-    if (validate(value)) return { value };
+    if (validate(value)) return [];
     const mismatches = (validate.errors ?? []).slice(0, MISMATCHES_MAX).map((error) => mismatchOf(error, value));
     // A value that breaks two rules of its field (length and letters) is one mismatch.
-    return {
-      mismatches: mismatches.filter(
-        ({ field }, index) => mismatches.findIndex((other) => other.field === field) === index,
-      ),
-    };
+    return mismatches.filter(({ field }, index) => mismatches.findIndex((other) => other.field === field) === index);
   };
 }
 

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { FilesDiscovery } from '../../../src/control/discovery/files.ts';
 import type { ReaderLimits } from '../../../src/control/discovery/files/reader-process.ts';
+import type { DiscoveryAnswer } from '../../../src/model/admin.ts';
 import { problemText, type Problem } from '../../../src/model/problem.ts';
 import type { Resources, Service } from '../../../src/model/resource.ts';
 import { eventually } from '../../harness/client.ts';
@@ -86,6 +87,10 @@ export class Follower {
   /** Problems as lines, without the path of the first directory. */
   get lines(): readonly string[] {
     return (this.told.at(-1) ?? []).map((problem) => problemText(problem).replaceAll(this.#root, ''));
+  }
+
+  get status(): DiscoveryAnswer {
+    return this.#discovery.status;
   }
 
   reread(): void {

@@ -3,6 +3,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { compile } from '../../../src/control/compile.ts';
+import { FileStates } from '../../../src/control/discovery/files/file-states.ts';
 import { readManifests } from '../../../src/control/discovery/manifest.ts';
 import { problemText } from '../../../src/model/problem.ts';
 
@@ -52,7 +53,7 @@ function mutated(text: string, roll: (bound: number) => number): string {
   return result;
 }
 
-test('no mutation of a manifest makes reading or compiling throw', () => {
+test('no mutation of a manifest makes reading or compiling throw', async () => {
   const roll = dice(3);
   const texts = globSync('*.in.yaml', { cwd: GOLDEN })
     .toSorted()
@@ -60,10 +61,17 @@ test('no mutation of a manifest makes reading or compiling throw', () => {
   for (let round = 0; round < 1500; round++) {
     const text = mutated(texts[round % texts.length] ?? '', roll);
     const read = readManifests({ file: 'x.yaml', text });
-    const compiled = compile(read, undefined, 'cluster.local');
-    structuredClone(compiled.configuration);
+    const files = new FileStates(['.']);
+    await files.take('x.yaml', read);
+    const { resources, problems } = files.merge();
+    const compiled = compile(resources, undefined, {
+      clusterDomain: 'cluster.local',
+      from: 'files',
+      externalName: 'refuse',
+    });
+    structuredClone(compiled.backends);
     const lineCount = text.split('\n').length;
-    for (const problem of [...read.problems, ...compiled.problems]) {
+    for (const problem of [...problems, ...compiled.problems]) {
       const line = problem.origin?.line ?? 0;
       assert.ok(line >= 1 && line <= lineCount, `${problemText(problem)} in a text of ${lineCount} lines`);
     }
@@ -82,39 +90,15 @@ test('one bad object of a list harms itself only', () => {
     null,
     2,
   );
-  const { services, problems, whole } = readManifests({ file: 'x.json', text });
+  const { objects, problems, whole } = readManifests({ file: 'x.json', text });
   assert.equal(whole, false);
   assert.deepEqual(
-    services.map(({ name }) => name),
+    objects.map(({ object }) => object.name),
     ['a', 'c'],
   );
   assert.deepEqual(problems.map(problemText), [
     'x.json:30: Service shop/b: spec.ports[0].port: expected a port number from 1 to 65535, got an object',
   ]);
-});
-
-test('absent conditions mean ready, serving as ready, and not terminating', () => {
-  const text = `apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: { name: a, namespace: shop, labels: { kubernetes.io/service-name: a } }
-addressType: IPv4
-ports: [{ port: 80 }]
-endpoints:
-  - { addresses: [10.0.0.1] }
-  - { addresses: [10.0.0.1], conditions: {} }
-  - { addresses: [10.0.0.1], conditions: { ready: false } }
-  - { addresses: [10.0.0.1], conditions: { ready: false, serving: true, terminating: true } }
-`;
-  const [slice] = readManifests({ file: 'x.yaml', text }).endpointSlices;
-  assert.deepEqual(
-    slice?.endpoints.map(({ ready, serving, terminating }) => [ready, serving, terminating]),
-    [
-      [true, true, false],
-      [true, true, false],
-      [false, false, false],
-      [false, true, true],
-    ],
-  );
 });
 
 test('an object tells at most 20 faults and a file at most 1000 problems', () => {
@@ -124,4 +108,98 @@ test('an object tells at most 20 faults and a file at most 1000 problems', () =>
   const many = readManifests({ file: 'x.yaml', text: one.repeat(60) }).problems;
   assert.equal(many.length, 1001);
   assert.equal(many.at(-1)?.expected, 'at most 1000 problems in one file');
+});
+
+test('a Namespace has no namespace, and only its own name', () => {
+  const text = `apiVersion: v1
+kind: Namespace
+metadata:
+  name: shop
+  annotations: { heddle.dev/enabled: "true", mesh.traefik.io/scheme: http, other.example/x: y }
+---
+apiVersion: v1
+kind: Namespace
+metadata: { name: Shop }
+`;
+  const { objects, problems } = readManifests({ file: 'x.yaml', text });
+  const origin = { file: 'x.yaml', line: 1 };
+  assert.deepEqual(
+    objects.map(({ kind, object }) => ({ kind, object: { ...object, origin: { ...object.origin, fieldLines: 0 } } })),
+    [
+      {
+        kind: 'Namespace',
+        object: {
+          name: 'shop',
+          annotations: { 'heddle.dev/enabled': 'true' },
+          origin: { ...origin, fieldLines: 0 },
+        },
+      },
+    ],
+  );
+  assert.deepEqual(problems.map(problemText), [
+    'x.yaml:9: Namespace Shop: metadata.name: expected a namespace (RFC 1123 label: at most 63 of a-z, 0-9 and -), got "Shop"',
+  ]);
+});
+
+test('the items of a NamespaceList are Namespaces', () => {
+  const text = '{ apiVersion: v1, kind: NamespaceList, items: [{ metadata: { name: a } }, { metadata: { name: b } }] }';
+  const { objects } = readManifests({ file: 'x.yaml', text });
+  assert.deepEqual(
+    objects.map(({ kind, object }) => `${kind} ${object.name}`),
+    ['Namespace a', 'Namespace b'],
+  );
+});
+
+test('the fields that say who prefers whom are checked', () => {
+  const text = `apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: { name: a, namespace: shop, labels: { kubernetes.io/service-name: a } }
+addressType: IPv4
+ports: [{ port: 80 }]
+endpoints:
+  - addresses: [10.0.0.1]
+    nodeName: Node 1
+    zone: _
+    hints:
+      forNodes: [{ name: n1 }, {}]
+      forZones: [z]
+---
+apiVersion: v1
+kind: Service
+metadata: { name: a, namespace: shop }
+spec:
+  externalName: not a name
+  internalTrafficPolicy: Remote
+  sessionAffinity: Cookie
+  trafficDistribution: 7
+  ports: [{ port: 80, appProtocol: a/b/c }]
+`;
+  const { objects, problems } = readManifests({ file: 'x.yaml', text });
+  assert.deepEqual(objects, []);
+  assert.deepEqual(
+    problems.map(({ field, origin }) => [field, origin?.line]),
+    [
+      ['endpoints[0].nodeName', 8],
+      ['endpoints[0].zone', 9],
+      ['endpoints[0].hints.forNodes[1].name', 11],
+      ['endpoints[0].hints.forZones[0]', 12],
+      ['spec.externalName', 18],
+      ['spec.internalTrafficPolicy', 19],
+      ['spec.sessionAffinity', 20],
+      ['spec.trafficDistribution', 21],
+      ['spec.ports[0].appProtocol', 22],
+    ],
+  );
+});
+
+test('an EndpointSlice of a file must say whose it is', () => {
+  const text = `apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: { name: a, namespace: shop, labels: {} }
+addressType: IPv4
+endpoints: null
+`;
+  assert.deepEqual(readManifests({ file: 'x.yaml', text }).problems.map(problemText), [
+    'x.yaml:3: EndpointSlice shop/a: metadata.labels["kubernetes.io/service-name"]: expected a Service name (RFC 1035 label: at most 63 of a-z, 0-9 and -, a letter first), got nothing',
+  ]);
 });

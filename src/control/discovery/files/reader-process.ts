@@ -1,9 +1,8 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { problemOf } from '../../../model/problem.ts';
-import type { FileReading } from '../manifest-file.ts';
-import { together, type Portion } from '../portions.ts';
+import { unreadable, type FileReading } from './file-reading.ts';
+import { together, type Portion } from './portions.ts';
 
 /** There is no process to read with: this says nothing about the files. */
 export class ReaderUnavailable extends Error {
@@ -56,8 +55,7 @@ export class ReaderProcess {
   unreadable(file: string): FileReading {
     const { heapMb, answerMs } = this.#limits;
     const expected = `a file that can be read with ${heapMb} MB of memory in ${answerMs / 1000} s`;
-    const problems = [problemOf(file, { field: '', expected, got: 'a reader that ended twice' })];
-    return { services: [], endpointSlices: [], problems, whole: false, torn: false };
+    return unreadable(file, expected, 'a reader that ended twice');
   }
 
   stop(): void {
@@ -129,7 +127,7 @@ export class ReaderProcess {
 
 function forkReader(heapMb: number): ChildProcess {
   // The same line works from src/*.ts and from dist/*.js: tsc rewrites imports but not URLs.
-  const path = fileURLToPath(new URL(`../reader${extname(import.meta.filename)}`, import.meta.url));
+  const path = fileURLToPath(new URL(`./reader${extname(import.meta.filename)}`, import.meta.url));
   return fork(path, [], {
     execArgv: [`--max-old-space-size=${heapMb}`],
     serialization: 'advanced',

@@ -14,7 +14,7 @@ const LITTLE_MEMORY = { ...READER_LIMITS, heapMb: 24 };
 const GREEDY = `a: [${'{},'.repeat(500_000)}]\n`;
 
 async function namesIn(reader: ReaderProcess, path: string): Promise<string | undefined> {
-  return (await reader.read(path))?.services.map(({ name }) => name).join();
+  return (await reader.read(path))?.objects.map(({ object }) => object.name).join();
 }
 
 test('one process reads again and again, and ends when it has nothing to do', async (t) => {

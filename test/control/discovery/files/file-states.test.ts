@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LastGood } from '../../../src/control/discovery/last-good.ts';
-import { readManifests } from '../../../src/control/discovery/manifest.ts';
-import { problemText } from '../../../src/model/problem.ts';
-import { service } from './folder.ts';
+import { FileStates } from '../../../../src/control/discovery/files/file-states.ts';
+import { readManifests } from '../../../../src/control/discovery/manifest.ts';
+import { problemText } from '../../../../src/model/problem.ts';
+import { service } from '../folder.ts';
 
 const BROKEN = '---\napiVersion: v1\nkind: [\n';
 
-async function take(files: LastGood, file: string, ...documents: string[]): Promise<boolean> {
+async function take(files: FileStates, file: string, ...documents: string[]): Promise<boolean> {
   return (await files.take(file, readManifests({ file, text: documents.join('---\n') }))) === 'changed';
 }
 
-function state(files: LastGood): string {
+function state(files: FileStates): string {
   const { resources, problems } = files.merge();
   const names = resources.services.map(({ name, clusterIps }) => `${name}=${clusterIps[0]?.split('.').at(-1)}`);
   return `${names.toSorted().join(' ')} (${problems.length})`;
@@ -22,7 +22,7 @@ function version(name: string, number: number): string {
 }
 
 test('objects that are missing in a broken file stay as they were, and what could be read is taken', async () => {
-  const files = new LastGood(['m']);
+  const files = new FileStates(['m']);
   await take(files, 'm/x.yaml', version('a', 1), version('b', 1), version('c', 1));
   await take(files, 'm/x.yaml', version('a', 2), BROKEN);
   assert.equal(state(files), 'a=2 b=1 c=1 (1)');
@@ -31,7 +31,7 @@ test('objects that are missing in a broken file stay as they were, and what coul
 });
 
 test('an object that was removed on purpose goes when the file is whole again', async () => {
-  const files = new LastGood(['m']);
+  const files = new FileStates(['m']);
   await take(files, 'm/x.yaml', version('a', 1), version('b', 1));
   await take(files, 'm/x.yaml', version('a', 1), BROKEN);
   await take(files, 'm/x.yaml', version('a', 1));
@@ -39,7 +39,7 @@ test('an object that was removed on purpose goes when the file is whole again', 
 });
 
 test('where removals are refused, nothing is taken that would take an object away', async () => {
-  const files = new LastGood(['m']);
+  const files = new FileStates(['m']);
   const takeDoubtful = async (...documents: string[]): Promise<string> =>
     files.take('m/x.yaml', readManifests({ file: 'm/x.yaml', text: documents.join('---\n') }), 'refused');
   assert.equal(await takeDoubtful(version('a', 1), version('b', 1)), 'changed');
@@ -54,21 +54,21 @@ test('where removals are refused, nothing is taken that would take an object awa
 });
 
 test('an object of which a field is wrong stays as it was', async () => {
-  const files = new LastGood(['m']);
+  const files = new FileStates(['m']);
   await take(files, 'm/x.yaml', version('a', 1), version('b', 1));
   await take(files, 'm/x.yaml', version('a', 2), version('b', 2).replace('port: 80', 'port: 0'));
   assert.equal(state(files), 'a=2 b=1 (1)');
 });
 
 test('an annotation that is wrong costs only itself', async () => {
-  const files = new LastGood(['m']);
+  const files = new FileStates(['m']);
   await take(files, 'm/x.yaml', version('a', 1), version('b', 1));
   await take(files, 'm/x.yaml', service('a', { annotations: '{ heddle.dev/enabled: true }', clusterIp: '10.96.0.2' }));
   assert.equal(state(files), 'a=2 (1)');
 });
 
 test('an object that moved from a broken file to another one is the one that was read', async () => {
-  const files = new LastGood(['m']);
+  const files = new FileStates(['m']);
   await take(files, 'm/x.yaml', version('a', 1), version('b', 1));
   await take(files, 'm/x.yaml', version('b', 1), BROKEN);
   await take(files, 'm/y.yaml', version('a', 7));
@@ -76,7 +76,7 @@ test('an object that moved from a broken file to another one is the one that was
 });
 
 test('the same object in two files: the first one in the order of directories, then names, stays', async () => {
-  const files = new LastGood(['second', 'first']);
+  const files = new FileStates(['second', 'first']);
   await take(files, 'first/a.yaml', version('a', 1));
   await take(files, 'second/b.yaml', version('a', 2));
   await take(files, 'second/a/z.yaml', version('a', 3));
@@ -86,7 +86,7 @@ test('the same object in two files: the first one in the order of directories, t
 });
 
 test('an equal object is the same object, and nothing changed', async () => {
-  const files = new LastGood(['m']);
+  const files = new FileStates(['m']);
   assert.equal(await take(files, 'm/x.yaml', version('a', 1), version('b', 1)), true);
   const before = files.merge().resources.services;
   assert.equal(await take(files, 'm/x.yaml', version('a', 1), version('b', 1)), false);
@@ -97,14 +97,14 @@ test('an equal object is the same object, and nothing changed', async () => {
 });
 
 test('an object that moved to other lines is another one, so that problems name the right line', async () => {
-  const files = new LastGood(['m']);
+  const files = new FileStates(['m']);
   await take(files, 'm/x.yaml', version('a', 1));
   assert.equal(await take(files, 'm/x.yaml', '# a comment\n', version('a', 1)), true);
   assert.equal(files.merge().resources.services[0]?.origin?.line, 3);
 });
 
 test('the problem of a broken file names its line', async () => {
-  const files = new LastGood(['m']);
+  const files = new FileStates(['m']);
   await take(files, 'm/x.yaml', version('a', 1), BROKEN);
   assert.match(files.merge().problems.map(problemText).join(), /^m\/x\.yaml:1\d: expected YAML or JSON/);
 });

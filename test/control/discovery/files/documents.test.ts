@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { readDocuments } from '../../../src/control/discovery/documents.ts';
-import { readManifests } from '../../../src/control/discovery/manifest.ts';
-import { service } from './folder.ts';
+import { readDocuments } from '../../../../src/control/discovery/files/documents.ts';
+import { readManifests } from '../../../../src/control/discovery/manifest.ts';
+import { service } from '../folder.ts';
 
-const GOLDEN = join(import.meta.dirname, '../../compile');
+const GOLDEN = join(import.meta.dirname, '../../../compile');
 
 /** Compared as data: what the two make of a text must not differ. */
 function both(text: string): readonly [unknown, unknown] {
@@ -39,8 +39,8 @@ test('document by document the same is read as in one piece', () => {
 
 test('a marker within quotes ends the document, and the next one is read', () => {
   const text = `${service('a')}x: "\n---\n${service('b')}`;
-  const { services, whole } = readDocuments({ file: 'x.yaml', text }, undefined).reading;
-  assert.deepEqual([services.map(({ name }) => name), whole], [['b'], false]);
+  const { objects, whole } = readDocuments({ file: 'x.yaml', text }, undefined).reading;
+  assert.deepEqual([objects.map(({ object }) => object.name), whole], [['b'], false]);
 });
 
 test('what was in the file before is not parsed again, and its lines are right', () => {
@@ -57,7 +57,7 @@ test('what was in the file before is not parsed again, and its lines are right',
 test('two equal documents have lines of their own', () => {
   const { reading } = readDocuments({ file: 'x.yaml', text: `---\n${service('a')}---\n${service('a')}` }, undefined);
   assert.deepEqual(
-    reading.services.map(({ origin }) => origin?.line),
+    reading.objects.map(({ object }) => object.origin?.line),
     [2, 13],
   );
 });
@@ -65,7 +65,7 @@ test('two equal documents have lines of their own', () => {
 test('a hundred thousand empty documents are read in a moment', () => {
   const began = performance.now();
   const { reading } = readDocuments({ file: 'x.yaml', text: '---\n'.repeat(100_000) + service('a') }, undefined);
-  assert.equal(reading.services.length, 1);
+  assert.equal(reading.objects.length, 1);
   assert.ok(performance.now() - began < 5000);
 });
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { portionsOf, together } from '../../../src/control/discovery/portions.ts';
-import { readManifests } from '../../../src/control/discovery/manifest.ts';
-import { service } from './folder.ts';
+import { portionsOf, together } from '../../../../src/control/discovery/files/portions.ts';
+import { readManifests } from '../../../../src/control/discovery/manifest.ts';
+import { service } from '../folder.ts';
 
 function reading(count: number): Parameters<typeof portionsOf>[0] {
   const text = Array.from({ length: count }, (_, index) => service(`s${index}`)).join('---\n');
@@ -14,7 +14,7 @@ test('portions of a thousand objects at most are together what was cut', () => {
   const [first, ...others] = portionsOf(all);
   assert.ok(first);
   assert.deepEqual(
-    [first, ...others].map(({ services, last }) => [services.length, last]),
+    [first, ...others].map(({ objects, last }) => [objects.length, last]),
     [
       [1000, false],
       [1000, false],

@@ -1,15 +1,8 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
-import { problemOf } from '../../model/problem.ts';
 import { readDocuments, type Documents } from './documents.ts';
-import type { Reading } from './manifest.ts';
+import { unreadable, type FileReading } from './file-reading.ts';
 
 const FILE_BYTES_MAX = 8 * 1024 * 1024;
-
-/** What one file holds. */
-export interface FileReading extends Reading {
-  /** The file was written to while it was read: this may be half of it. */
-  readonly torn: boolean;
-}
 
 /** Characters of documents that are kept for the next reading of their file. */
 const KEPT_MAX = 32 * 1024 * 1024;
@@ -63,9 +56,4 @@ function charactersOf(documents: Documents | undefined): number {
   let characters = 0;
   for (const text of documents?.keys() ?? []) characters += text.length;
   return characters;
-}
-
-function unreadable(file: string, expected: string, got: string): FileReading {
-  const problems = [problemOf(file, { field: '', expected, got })];
-  return { services: [], endpointSlices: [], problems, whole: false, torn: false };
 }

@@ -1,4 +1,4 @@
-import type { Stamp } from '../look.ts';
+import type { Stamp } from './look.ts';
 
 /** A file that is written in place is read when it was left alone for this long, */
 const QUIET_MS = 40;
@@ -40,7 +40,7 @@ export type Verdict = 'wait' | 'whole' | 'settled' | 'unsettled';
  * Files that changed and are not read yet, and when each may be believed: never while it may be half written, and not at once
  * when it is gone or empty, because it may be about to be written. All times are monotonic.
  */
-export class Changes {
+export class PendingFiles {
   readonly #changes = new Map<string, Change>();
   /** Files of which a reading was not believed, and since when. */
   readonly #doubted = new Map<string, number>();

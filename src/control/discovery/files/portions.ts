@@ -1,4 +1,4 @@
-import type { FileReading } from './manifest-file.ts';
+import type { FileReading } from './file-reading.ts';
 
 /** Objects of one message: to take in tens of thousands at once would hold up the main thread for long. */
 const PORTION_MAX = 1000;
@@ -9,18 +9,12 @@ export interface Portion extends FileReading {
 }
 
 /** Cuts what a file holds into one portion or more. */
-export function* portionsOf({
-  services,
-  endpointSlices,
-  problems,
-  ...rest
-}: FileReading): Generator<Portion, undefined> {
-  const count = Math.max(1, Math.ceil(Math.max(services.length, endpointSlices.length, problems.length) / PORTION_MAX));
+export function* portionsOf({ objects, problems, ...rest }: FileReading): Generator<Portion, undefined> {
+  const count = Math.max(1, Math.ceil(Math.max(objects.length, problems.length) / PORTION_MAX));
   for (let portion = 0; portion < count; portion++) {
     const cut = <T>(all: readonly T[]): readonly T[] => all.slice(portion * PORTION_MAX, (portion + 1) * PORTION_MAX);
     yield {
-      services: cut(services),
-      endpointSlices: cut(endpointSlices),
+      objects: cut(objects),
       problems: cut(problems),
       ...rest,
       last: portion === count - 1,
@@ -32,8 +26,7 @@ export function* portionsOf({
 export function together(portions: readonly [Portion, ...Portion[]]): FileReading {
   const { whole, torn } = portions[0];
   return {
-    services: portions.flatMap(({ services }) => services),
-    endpointSlices: portions.flatMap(({ endpointSlices }) => endpointSlices),
+    objects: portions.flatMap(({ objects }) => objects),
     problems: portions.flatMap(({ problems }) => problems),
     whole,
     torn,

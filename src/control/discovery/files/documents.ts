@@ -1,6 +1,5 @@
-import type { Origin, Problem } from '../../model/problem.ts';
-import type { EndpointSlice, Service } from '../../model/resource.ts';
-import { problemsWithin, readManifests, type Reading } from './manifest.ts';
+import type { Origin, Problem } from '../../../model/problem.ts';
+import { problemsWithin, readManifests, type Reading, type ReadObject } from '../manifest.ts';
 
 /** More documents than this are not told apart: each costs a little, and a file can hold two million empty ones. */
 const DOCUMENTS_MAX = 100_000;
@@ -17,21 +16,19 @@ export function readDocuments(
   before: Documents | undefined,
 ): { reading: Reading; documents: Documents } {
   const documents = new Map<string, Reading>();
-  const services: Service[] = [];
-  const endpointSlices: EndpointSlice[] = [];
+  const objects: ReadObject[] = [];
   const problems: Problem[] = [];
   let whole = true;
   let lines = 0;
   for (const document of documentsOf(text)) {
     const reading = before?.get(document) ?? documents.get(document) ?? readManifests({ file, text: document });
     documents.set(document, reading);
-    for (const service of reading.services) services.push(shifted(service, lines));
-    for (const slice of reading.endpointSlices) endpointSlices.push(shifted(slice, lines));
+    for (const { kind, object } of reading.objects) objects.push({ kind, object: shifted(object, lines) });
     for (const problem of reading.problems) problems.push(shifted(problem, lines));
     whole &&= reading.whole;
     lines += lineBreaks(document);
   }
-  return { reading: { services, endpointSlices, problems: problemsWithin(file, problems), whole }, documents };
+  return { reading: { objects, problems: problemsWithin(file, problems), whole }, documents };
 }
 
 /**

@@ -1,10 +1,10 @@
 import { stat } from 'node:fs/promises';
-import { problemOf, type Problem } from '../../model/problem.ts';
-import type { Resources } from '../../model/resource.ts';
-import { LastGood } from './last-good.ts';
+import { problemOf, type Problem } from '../../../model/problem.ts';
+import type { Resources } from '../../../model/resource.ts';
+import { FileStates } from './file-states.ts';
 import { FILES_MAX, lookAtRoot, nothingFound } from './look.ts';
 import { ManifestFiles } from './manifest-file.ts';
-import { readManifests } from './manifest.ts';
+import { readManifests } from '../manifest.ts';
 
 /** A file or a directory of manifests, or the text of one that has no file. */
 export type Source =
@@ -24,7 +24,7 @@ export interface ReadOnce {
 /** Reads in this process. */
 export async function readOnce(sources: readonly Source[]): Promise<ReadOnce> {
   const names = sources.map((source) => (source.type === 'path' ? source.path : source.name));
-  const state = new LastGood(names);
+  const state = new FileStates(names);
   const manifests = new ManifestFiles();
   const found = nothingFound();
   const options = { watch: () => undefined, signal: new AbortController().signal };
