@@ -1,29 +1,29 @@
 import { networkInterfaces } from 'node:os';
+import { parseIp } from '../lib/ip.ts';
+import { unchanged } from '../lib/unchanged.ts';
 import type { GenerationView } from '../model/admin.ts';
 import { type Problem, problemText } from '../model/problem.ts';
-import type { Resources } from '../model/resource.ts';
-import {
-  type Backend,
-  type BackendId,
-  type Change,
-  type Endpoint,
-  endpointKey,
-  type Snapshot,
-} from '../model/snapshot.ts';
+import type { ClusterNode, Resources } from '../model/resource.ts';
+import type { BackendId, Change, Snapshot } from '../model/snapshot.ts';
 import type { Log, MeterReader } from '../telemetry.ts';
-import { type Compilation, compile, type Unused, unusedEndpoints } from './compile.ts';
+import { type Compilation, compile, type CompileOptions } from './compile.ts';
 import { Generations } from './generations.ts';
-import { localize } from './localize.ts';
+import { type Localization, localize, type Unused, type View } from './localize.ts';
 import { Publication } from './publication.ts';
 
-export interface ChangesOptions {
-  readonly clusterDomain: string;
+export interface ChangesOptions extends CompileOptions {
+  readonly nodeName: string;
+  /** Undefined: that of the Node object. */
+  readonly zone: string | undefined;
   readonly workers: number;
   readonly meters: MeterReader;
   readonly log: Log;
   /** @param whole makes all that is in force, for a worker that has not what the change builds upon. */
   readonly publish: (change: Change, whole: () => Change) => void;
 }
+
+/** The system is asked for the addresses of this machine at most so often: changes come many times a second. */
+const ADDRESSES_AGE_MS = 10_000;
 
 /** Where a problem was found; each stage tells all of its own at a time. */
 type Stage = 'discovery' | 'compile' | 'localize';
@@ -38,11 +38,14 @@ export class Changes {
   readonly #generations: Generations;
   readonly #problems: Record<Stage, readonly Problem[]> = { discovery: [], compile: [], localize: [] };
   /** Ports of ours that an endpoint must not be. */
-  readonly #ports: number[] = [];
+  readonly #ports = new Set<number>();
+  /** Of this machine, and when the system was asked for them. */
+  #addresses: readonly string[] = [];
+  #addressesMs = -Infinity;
+  #node: ClusterNode | undefined = undefined;
+  #view: View | undefined = undefined;
   #compilation: Compilation | undefined = undefined;
-  /** Before and after `localize`. */
-  #compiled: ReadonlyMap<BackendId, Backend> = new Map();
-  #used: ReadonlyMap<BackendId, Backend> = new Map();
+  #localization: Localization | undefined = undefined;
 
   constructor(options: ChangesOptions) {
     this.#options = options;
@@ -51,7 +54,8 @@ export class Changes {
   }
 
   onResources(resources: Resources): void {
-    this.#compilation = compile(resources, this.#compilation, this.#options.clusterDomain);
+    this.#node = resources.node;
+    this.#compilation = compile(resources, this.#compilation, this.#options);
     this.#setProblems('compile', this.#compilation.problems);
     this.#publish();
   }
@@ -62,8 +66,8 @@ export class Changes {
 
   /** A listener of ours was opened: no endpoint may be it. */
   listens(port: number): void {
-    if (this.#ports.includes(port)) return;
-    this.#ports.push(port);
+    if (this.#ports.has(port)) return;
+    this.#ports.add(port);
     if (this.#compilation !== undefined) this.#publish();
   }
 
@@ -91,14 +95,7 @@ export class Changes {
 
   /** Endpoints of a backend that are known and get nothing, with the reason. */
   unused(id: BackendId): readonly Unused[] {
-    const compiled = this.#compiled.get(id);
-    if (compiled === undefined || this.#compilation === undefined) return [];
-    const used = new Set(this.#used.get(id)?.endpoints.map(endpointKey));
-    const own = compiled.endpoints.map(endpointKey).filter((address) => !used.has(address));
-    return [
-      ...unusedEndpoints(this.#compilation, compiled),
-      ...own.map((address) => ({ address, reason: 'a listener of this mesh' })),
-    ];
+    return this.#localization?.chosen.get(id)?.unused ?? [];
   }
 
   /** Newest first. */
@@ -116,14 +113,10 @@ export class Changes {
 
   #publish(): void {
     const { log, publish } = this.#options;
-    const { configuration, problems } = localize(
-      this.#compilation!.configuration,
-      ownAddresses(this.#ports),
-      this.#publication.snapshot,
-    );
+    this.#view = unchanged(this.#viewNow(), this.#view);
+    this.#localization = localize(this.#compilation!, this.#view, this.#localization);
+    const { configuration, problems } = this.#localization;
     this.#setProblems('localize', problems);
-    this.#compiled = byId(this.#compilation!.configuration.backends);
-    this.#used = byId(configuration.backends);
     const change = this.#publication.next(configuration);
     if (change === undefined) return;
     this.#generations.published(change, performance.now());
@@ -133,8 +126,24 @@ export class Changes {
     log.info({ generation: change.generation, services, known: routes.length }, 'Configuration');
   }
 
+  #viewNow(): View {
+    const nowMs = performance.now();
+    if (nowMs - this.#addressesMs >= ADDRESSES_AGE_MS) {
+      this.#addressesMs = nowMs;
+      this.#addresses = machineAddresses();
+    }
+    return {
+      nodeName: this.#options.nodeName,
+      zone: this.#options.zone ?? this.#node?.zone ?? '',
+      // Behind a hostPort we are reached at addresses of the node, which this machine does not have.
+      addresses: new Set([...this.#addresses, ...(this.#node?.addresses ?? [])]),
+      ports: new Set(this.#ports),
+    };
+  }
+
   /** Only what is new is logged, and what is over. */
   #setProblems(stage: Stage, problems: readonly Problem[]): void {
+    if (problems === this.#problems[stage]) return;
     const { log } = this.#options;
     const before = new Set(this.#problems[stage].map(problemText));
     this.#problems[stage] = problems;
@@ -146,14 +155,10 @@ export class Changes {
   }
 }
 
-function byId(backends: readonly Backend[]): ReadonlyMap<BackendId, Backend> {
-  return new Map(backends.map((backend) => [backend.id, backend]));
-}
-
-/** Each address of this machine with each of these ports. */
-function ownAddresses(ports: readonly number[]): readonly Endpoint[] {
-  const addresses = Object.values(networkInterfaces())
+/** Canonical, so that they compare with those of endpoints. */
+function machineAddresses(): readonly string[] {
+  return Object.values(networkInterfaces())
     .flat()
-    .flatMap((address) => (address === undefined ? [] : [address.address]));
-  return addresses.flatMap((address) => ports.map((port) => ({ address, port })));
+    .map((found) => parseIp(found?.address ?? '')?.address)
+    .filter((address) => address !== undefined);
 }

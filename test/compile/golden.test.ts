@@ -2,23 +2,61 @@ import assert from 'node:assert/strict';
 import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { test } from 'node:test';
-import { compile } from '../../src/control/compile.ts';
-import { LastGood } from '../../src/control/discovery/last-good.ts';
-import { readDocuments } from '../../src/control/discovery/documents.ts';
+import { parseAllDocuments } from 'yaml';
+import { compile, type CompileOptions } from '../../src/control/compile.ts';
+import { readManifestsOnce } from '../../src/control/discovery.ts';
+import { nodeOf, podOf, type NodeObject, type PodObject } from '../../src/control/discovery/objects.ts';
+import { localize } from '../../src/control/localize.ts';
+import type { Resources } from '../../src/model/resource.ts';
 
-// One case is `NAME.in.yaml` and what it compiles to, `NAME.out.json`; UPDATE_GOLDEN=1 writes the latter anew.
+// One case is `NAME.in.yaml` and what it compiles to, `NAME.out.json`; UPDATE_GOLDEN=1 writes the latter anew. A first line
+// `# options: from=kubernetes externalName=allow node=n1 zone=a` says what differs from files discovery on a nameless node.
 for (const file of globSync('*.in.yaml', { cwd: import.meta.dirname }).toSorted()) {
   test(`${basename(file, '.in.yaml')} compiles as its golden file says`, async () => {
-    const files = new LastGood(['.']);
-    await files.take(
-      file,
-      readDocuments({ file, text: readFileSync(join(import.meta.dirname, file), 'utf8') }, undefined).reading,
-    );
-    const { resources, problems } = files.merge();
-    const compiled = compile(resources, undefined, 'cluster.local');
-    const actual = { configuration: compiled.configuration, problems: [...problems, ...compiled.problems] };
+    const text = readFileSync(join(import.meta.dirname, file), 'utf8');
+    const { node: nodeName = '', zone = '', ...given } = readOptions(text);
+    const options = {
+      clusterDomain: 'cluster.local',
+      from: 'files',
+      externalName: 'refuse',
+      ...given,
+    } as CompileOptions;
+    const read = await readManifestsOnce([{ type: 'text', name: file, text }]);
+    const resources = options.from === 'kubernetes' ? { ...read.resources, ...readNode(text) } : read.resources;
+    const compiled = compile(resources, undefined, options);
+    const view = {
+      nodeName,
+      zone: zone || (resources.node?.zone ?? ''),
+      addresses: new Set(resources.node?.addresses),
+      ports: new Set([4140]),
+    };
+    const { configuration, problems, chosen } = localize(compiled, view, undefined);
+    const unused = [...chosen].filter(([, one]) => one.unused.length > 0).map(([id, one]) => [id, one.unused] as const);
+    const actual = {
+      configuration,
+      unused: Object.fromEntries(unused),
+      problems: [...read.problems, ...compiled.problems, ...problems],
+    };
     const golden = join(import.meta.dirname, file.replace('.in.yaml', '.out.json'));
     if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(golden, `${JSON.stringify(actual, null, 2)}\n`);
     assert.deepEqual(structuredClone(actual), JSON.parse(readFileSync(golden, 'utf8')));
   });
+}
+
+function readOptions(text: string): Readonly<Record<string, string>> {
+  const [, pairs = ''] = /^# options: (.+)\n/.exec(text) ?? [];
+  return Object.fromEntries(
+    pairs
+      .split(' ')
+      .filter(Boolean)
+      .map((pair) => pair.split('=') as [string, string]),
+  );
+}
+
+/** What only an API server tells: manifests of a user hold neither pods nor nodes. */
+function readNode(text: string): Pick<Resources, 'pods' | 'node'> {
+  const objects = parseAllDocuments(text).map((document) => document.toJS() as { kind: string });
+  const pods = objects.filter(({ kind }) => kind === 'Pod').map((pod) => podOf(pod as unknown as PodObject).resource!);
+  const nodes = objects.filter(({ kind }) => kind === 'Node');
+  return { pods, node: nodes.map((node) => nodeOf(node as unknown as NodeObject).resource!)[0] };
 }

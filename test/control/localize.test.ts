@@ -1,80 +1,179 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { localize } from '../../src/control/localize.ts';
-import type { BackendId, Configuration, Endpoint } from '../../src/model/snapshot.ts';
+import { describe, test } from 'node:test';
+import { compile, type Compilation } from '../../src/control/compile.ts';
+import { localize, type Unused, type View } from '../../src/control/localize.ts';
+import { NO_RESOURCES, type EndpointSlice, type Service } from '../../src/model/resource.ts';
+import { endpoint, pod, service, slice } from '../compile/objects.ts';
 
-function configurationOf(...endpoints: Endpoint[]): Configuration {
-  const backends = [
-    { id: 'shop/orders:80' as BackendId, namespace: 'shop', name: 'orders', port: 80, endpoints },
-    {
-      id: 'shop/users:80' as BackendId,
-      namespace: 'shop',
-      name: 'users',
-      port: 80,
-      endpoints: [{ address: '10.0.0.9', port: 80 }],
-    },
-  ];
-  return { clusterDomain: 'cluster.local', routes: [], backends };
+const HERE: View = { nodeName: 'n1', zone: 'a', addresses: new Set(['10.0.0.1']), ports: new Set([8080]) };
+
+function compiled(services: readonly Service[], endpointSlices: readonly EndpointSlice[]): Compilation {
+  const options = { clusterDomain: 'cluster.local', from: 'files', externalName: 'refuse' } as const;
+  return compile({ ...NO_RESOURCES, services, endpointSlices }, undefined, options);
 }
 
-function left(endpoints: Endpoint[], own: Endpoint[]): readonly Endpoint[] | undefined {
-  return localize(configurationOf(...endpoints), own, undefined).configuration.backends[0]?.endpoints;
+/** What becomes of these endpoints, which listen on 8080, of the Service `orders`. */
+function chosen(
+  endpoints: Parameters<typeof endpoint>[],
+  { view = HERE, over = {} }: { view?: View; over?: Partial<Service> } = {},
+): { used: readonly string[]; unused: readonly Unused[]; problems: readonly string[] } {
+  const input = compiled([service('orders', over)], [slice('orders', ...endpoints.map((one) => endpoint(...one)))]);
+  const { configuration, chosen: all, problems } = localize(input, view, undefined);
+  const { id, endpoints: used } = configuration.backends[0]!;
+  return {
+    used: used.map(({ address, tier }) => `${address} ${tier}`),
+    unused: all.get(id)!.unused,
+    problems: problems.map(({ object, got }) => `${object}: ${got}`),
+  };
 }
 
-test('an endpoint that is a listener of ours is taken out, with a problem that names the Service', () => {
-  const configuration = configurationOf({ address: '10.0.0.1', port: 4140 }, { address: '10.0.0.2', port: 4140 });
-  const localized = localize(configuration, [{ address: '10.0.0.1', port: 4140 }], undefined);
-  assert.deepEqual(localized.configuration.backends[0]?.endpoints, [{ address: '10.0.0.2', port: 4140 }]);
-  assert.deepEqual(localized.problems, [
-    {
-      object: 'Service shop/orders',
-      field: '',
-      expected: 'endpoints that are no listener of this mesh',
-      got: '"10.0.0.1:4140"',
-    },
-  ]);
+describe('our own listeners', () => {
+  test('an endpoint that is one is taken out, with a problem that names the Service', () => {
+    assert.deepEqual(chosen([['10.0.0.1'], ['10.0.0.2']]), {
+      used: ['10.0.0.2 0'],
+      unused: [{ address: '10.0.0.1:8080', reason: 'a listener of this mesh' }],
+      problems: ['Service shop/orders: "10.0.0.1:8080"'],
+    });
+  });
+
+  test('any loopback address is one on a port that we listen on', () => {
+    assert.deepEqual(chosen([['127.0.0.1'], ['127.9.9.9'], ['::1']]).used, []);
+  });
+
+  test('on a port that we do not listen on, loopback and our addresses stay', () => {
+    const { used } = chosen([['10.0.0.1'], ['127.0.0.1'], ['::1']], { view: { ...HERE, ports: new Set([4140]) } });
+    assert.deepEqual(used, ['10.0.0.1 0', '127.0.0.1 0', '::1 0']);
+  });
+
+  test('one that is refused leaves its place to what shuts down', () => {
+    const leaving = { ready: false, terminating: true };
+    assert.deepEqual(chosen([['10.0.0.1'], ['10.0.0.2', leaving]]).used, ['10.0.0.2 0']);
+  });
+
+  test('one that is not ready is no problem', () => {
+    assert.deepEqual(chosen([['10.0.0.1', { ready: false, serving: false }]]), {
+      used: [],
+      unused: [{ address: '10.0.0.1:8080', reason: 'not ready' }],
+      problems: [],
+    });
+  });
 });
 
-test('a backend without such endpoints stays the same object, and so does a configuration', () => {
-  const configuration = configurationOf({ address: '10.0.0.1', port: 4140 });
-  assert.equal(
-    localize(configuration, [{ address: '10.0.0.1', port: 4140 }], undefined).configuration.backends[1],
-    configuration.backends[1],
-  );
-  assert.equal(localize(configuration, [{ address: '10.0.0.1', port: 4141 }], undefined).configuration, configuration);
+describe('internalTrafficPolicy: Local', () => {
+  const over = { internalTrafficPolicy: 'Local' } as const;
+
+  test('what shuts down on this node is used before what is ready on another', () => {
+    const leaving = { ready: false, terminating: true, nodeName: 'n1' };
+    assert.deepEqual(
+      chosen(
+        [
+          ['10.0.1.1', leaving],
+          ['10.0.2.1', { nodeName: 'n2' }],
+        ],
+        { over },
+      ),
+      {
+        used: ['10.0.1.1 0'],
+        unused: [{ address: '10.0.2.1:8080', reason: 'on another node (internalTrafficPolicy: Local)' }],
+        problems: [],
+      },
+    );
+  });
+
+  test('an endpoint of unknown node is not on a node of unknown name', () => {
+    assert.deepEqual(chosen([['10.0.1.1']], { over, view: { ...HERE, nodeName: '' } }).used, []);
+  });
+
+  test('endpoints of the annotation count as being here', () => {
+    const annotations = { 'heddle.dev/enabled': 'true', 'heddle.dev/endpoints': '127.0.0.1:9001' };
+    assert.deepEqual(chosen([], { over: { ...over, annotations } }).used, ['127.0.0.1 0']);
+  });
 });
 
-test('any loopback address is ours on a port that we listen on', () => {
-  const own = [{ address: '10.0.0.1', port: 4140 }];
-  assert.deepEqual(
-    left(
-      [
-        { address: '127.0.0.1', port: 4140 },
-        { address: '127.9.9.9', port: 4140 },
-        { address: '::1', port: 4140 },
-      ],
-      own,
-    ),
-    [],
-  );
+describe('tiers', () => {
+  const places = [
+    ['10.0.1.1', { nodeName: 'n1', zone: 'a' }],
+    ['10.0.2.1', { nodeName: 'n2', zone: 'a' }],
+    ['10.0.3.1', { nodeName: 'n3', zone: 'b' }],
+  ] satisfies Parameters<typeof endpoint>[];
+  const sameNode = { over: { trafficDistribution: 'PreferSameNode' } };
+
+  test('they have no gaps: the preferred of those that are there are 0', () => {
+    assert.deepEqual(chosen(places, sameNode).used, ['10.0.1.1 0', '10.0.2.1 1', '10.0.3.1 2']);
+    assert.deepEqual(chosen([places[0]!, places[2]!], sameNode).used, ['10.0.1.1 0', '10.0.3.1 1']);
+    assert.deepEqual(chosen([places[2]!], sameNode).used, ['10.0.3.1 0']);
+  });
+
+  test('what shuts down beside nothing else is preferred by place too', () => {
+    const leaving = { ready: false, terminating: true };
+    const all = places.map(([address, place]): Parameters<typeof endpoint> => [address, { ...place, ...leaving }]);
+    assert.deepEqual(chosen(all, sameNode).used, ['10.0.1.1 0', '10.0.2.1 1', '10.0.3.1 2']);
+  });
+
+  test('the zone that is found once stays when the endpoint goes by which it was found', () => {
+    const view = { ...HERE, zone: '' };
+    const services = [service('orders', { trafficDistribution: 'PreferSameZone' }), service('users')];
+    const orders = slice('orders', endpoint(...places[1]!), endpoint(...places[2]!));
+    const before = localize(compiled(services, [orders, slice('users', endpoint(...places[0]!))]), view, undefined);
+    const after = localize(compiled(services, [orders]), view, before);
+    assert.equal(after.zone, 'a');
+    assert.equal(after.configuration.backends[0], before.configuration.backends[0]);
+  });
 });
 
-test('loopback on a port that we do not listen on stays', () => {
-  const endpoints = [
-    { address: '127.0.0.1', port: 9001 },
-    { address: '::1', port: 9001 },
-  ];
-  assert.deepEqual(left(endpoints, [{ address: '127.0.0.1', port: 4140 }]), endpoints);
-});
+describe('what did not change', () => {
+  const services = [service('orders'), service('users')];
+  const endpointSlices = [slice('orders', '10.0.0.5'), slice('users', '10.0.0.6')];
 
-test('another spelling of our own address is our own address', () => {
-  assert.deepEqual(left([{ address: 'fd00::1', port: 4140 }], [{ address: 'FD00:0:0:0:0:0:0:1', port: 4140 }]), []);
-  assert.deepEqual(left([{ address: '10.0.0.1', port: 4140 }], [{ address: '::ffff:10.0.0.1', port: 4140 }]), []);
-});
+  test('the same compilation for the same view is the same configuration', () => {
+    const input = compiled(services, endpointSlices);
+    const before = localize(input, HERE, undefined);
+    const after = localize(input, HERE, before);
+    assert.equal(after.configuration, before.configuration);
+    assert.equal(after.problems, before.problems);
+  });
 
-test('the configuration that is given is not changed', () => {
-  const configuration = configurationOf({ address: '127.0.0.1', port: 4140 });
-  const copy = structuredClone(configuration);
-  localize(configuration, [{ address: '127.0.0.1', port: 4140 }], undefined);
-  assert.deepEqual(configuration, copy);
+  test('equal input in other objects is the same configuration', () => {
+    const resources = { ...NO_RESOURCES, services, endpointSlices, pods: [pod('web', '10.0.1.1')] };
+    const options = { clusterDomain: 'cluster.local', from: 'files', externalName: 'refuse' } as const;
+    const first = compile(resources, undefined, options);
+    const before = localize(first, HERE, undefined);
+    const after = localize(compile(structuredClone(resources), first, options), structuredClone(HERE), before);
+    assert.equal(after.configuration, before.configuration);
+  });
+
+  test('only the backend that changed is another object', () => {
+    const before = localize(compiled(services, endpointSlices), HERE, undefined);
+    const changed = [slice('orders', '10.0.0.7'), ...endpointSlices.slice(1)];
+    const after = localize(compiled(services, changed), HERE, before);
+    assert.notEqual(after.configuration.backends[0], before.configuration.backends[0]);
+    assert.equal(after.configuration.backends[1], before.configuration.backends[1]);
+  });
+
+  test('what is now known of an unused endpoint does not change the backend', () => {
+    const before = localize(compiled(services, endpointSlices), HERE, undefined);
+    const unready = endpoint('10.0.0.9', { ready: false });
+    const after = localize(
+      compiled(services, [slice('orders', '10.0.0.5', unready), endpointSlices[1]!]),
+      HERE,
+      before,
+    );
+    assert.equal(after.configuration.backends, before.configuration.backends);
+    assert.equal(after.chosen.get(after.configuration.backends[0]!.id)?.unused.length, 1);
+  });
+
+  test('another view chooses anew', () => {
+    const input = compiled(services, endpointSlices);
+    const before = localize(input, HERE, undefined);
+    const after = localize(input, { ...HERE, addresses: new Set(['10.0.0.5']) }, before);
+    assert.deepEqual(after.configuration.backends[0]?.endpoints, []);
+    assert.equal(after.configuration.backends[1], before.configuration.backends[1]);
+  });
+
+  test('what is given is not changed', () => {
+    const input = compiled(services, endpointSlices);
+    const copy = structuredClone(input);
+    localize(input, HERE, localize(input, { ...HERE, ports: new Set() }, undefined));
+    assert.deepEqual(input, copy);
+  });
 });

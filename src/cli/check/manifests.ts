@@ -29,13 +29,22 @@ export async function checkManifests(paths: readonly string[], output: 'table' |
       `Nothing was read: expected manifests, got none in ${paths.map(shown).join(', ')}`,
       EXIT_UNREAD,
     );
-  const { configuration, problems: disobeyed } = compile(resources, undefined, 'cluster.local');
+  const {
+    routes,
+    backends,
+    problems: disobeyed,
+  } = compile(resources, undefined, {
+    clusterDomain: 'cluster.local',
+    from: 'files',
+    externalName: 'refuse',
+  });
   const problems = [...unreadable, ...disobeyed].toSorted(byPlace);
   const summary = {
     files,
-    servicesKnown: configuration.routes.length,
-    servicesEnabled: configuration.routes.filter(({ enabled }) => enabled).length,
-    endpoints: configuration.backends.reduce((sum, { endpoints }) => sum + endpoints.length, 0),
+    servicesKnown: routes.length,
+    servicesEnabled: routes.filter(({ enabled }) => enabled).length,
+    // How many of them a node uses depends on the node.
+    endpoints: backends.flatMap(({ candidates }) => candidates).filter(({ grade }) => grade !== 'unfit').length,
   };
   if (output === 'json') writeJson({ ...summary, problems: problems.map(problemView) });
   else tell(problems, summary);

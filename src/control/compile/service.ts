@@ -1,0 +1,174 @@
+import { shown } from '../../lib/shown.ts';
+import { problemOf, type Mismatch, type Problem } from '../../model/problem.ts';
+import { objectName, type EndpointSlice, type Service, type ServicePort } from '../../model/resource.ts';
+import { type BackendId, type Route, routeKey } from '../../model/snapshot.ts';
+import { checkOutside, MISMATCHES_MAX, readWishes, type Wishes } from './annotations.ts';
+import { type Candidate, candidatesOfPort, type CompiledBackend, fixedCandidates, judgeSlices } from './candidates.ts';
+
+export interface CompileOptions {
+  readonly clusterDomain: string;
+  /** Where the resources come from. */
+  readonly from: 'files' | 'kubernetes';
+  /** What becomes of ExternalName Services. `allow`: what their names mean stands in slices, as of any other Service. */
+  readonly externalName: 'refuse' | 'allow';
+}
+
+/** What one Service compiles to. */
+export interface CompiledService {
+  readonly route: Route;
+  readonly backends: readonly CompiledBackend[];
+  readonly problems: readonly Problem[];
+}
+
+/** Application protocols (KEP-2433) that are plain HTTP/1.1 on the wire; a port without one is taken for it too. */
+const SPOKEN: ReadonlySet<string> = new Set(['', 'http', 'http/1.1', 'kubernetes.io/ws']);
+
+/** Of one Service over all its ports: each may have every address of its slices, so that small objects would make many. */
+const CANDIDATES_MAX = 20_000;
+
+/** Values of `trafficDistribution` (KEP-4444, KEP-3015). */
+const LOCALITY_OF: ReadonlyMap<string, CompiledBackend['locality']> = new Map([
+  ['', 'hinted'],
+  ['PreferSameNode', 'node'],
+  ['PreferSameZone', 'zone'],
+  ['PreferClose', 'zone'],
+]);
+
+/** Compiles one Service. Pure. */
+export function compileService(
+  { service, enabled, slices }: { service: Service; enabled: boolean; slices: readonly EndpointSlice[] },
+  options: CompileOptions,
+): CompiledService {
+  const { namespace, name, clusterIps } = service;
+  if (!enabled) {
+    const route = { namespace, name, enabled, clusterIps, ports: [] };
+    return { route, backends: [], problems: problemsOf(service, checkOutside(service)) };
+  }
+  const { wishes, mismatches } = readWishes(service, options.from);
+  const { ports, mismatches: ofPorts } = meshPorts(service, wishes);
+  const found = candidatesByPort(service, { ports, slices, wishes, options });
+  const { locality, mismatches: ofLocality } = localityOf(service, wishes);
+  const backends = ports.map(({ port }, index): CompiledBackend => ({
+    id: `${routeKey(service)}:${port}` as BackendId,
+    namespace,
+    name,
+    port,
+    affinity: service.sessionAffinity === 'ClientIP' ? 'source' : 'none',
+    locality,
+    // Endpoints of the annotation are written for where they are read.
+    internalTrafficPolicy: wishes.endpoints === undefined ? service.internalTrafficPolicy : 'Cluster',
+    candidates: found.candidates[index]!,
+  }));
+  const routePorts = ports.map((port, index) => {
+    const { id, candidates } = backends[index]!;
+    const targetPorts = service.headless ? targetPortsOf(port, candidates) : [];
+    return { port: port.port, name: port.name, backend: id, targetPorts };
+  });
+  return {
+    route: { namespace, name, enabled, clusterIps, ports: routePorts },
+    backends,
+    problems: [
+      ...problemsOf(service, [...mismatches, ...ofPorts, ...ofLocality, ...found.mismatches]),
+      ...found.problems,
+    ],
+  };
+}
+
+function problemsOf(service: Service, mismatches: readonly Mismatch[]): readonly Problem[] {
+  return mismatches
+    .slice(0, MISMATCHES_MAX)
+    .map((mismatch) => problemOf(objectName('Service', service), mismatch, service.origin));
+}
+
+interface Found {
+  /** In the order of the ports. */
+  readonly candidates: readonly (readonly Candidate[])[];
+  /** Of the Service. */
+  readonly mismatches: readonly Mismatch[];
+  /** Of its slices. */
+  readonly problems: readonly Problem[];
+}
+
+/** What stands behind each port of a Service: nothing, what its annotation says, or what its slices say. */
+function candidatesByPort(
+  service: Service,
+  {
+    ports,
+    slices,
+    wishes,
+    options,
+  }: {
+    ports: readonly ServicePort[];
+    slices: readonly EndpointSlice[];
+    wishes: Wishes;
+    options: CompileOptions;
+  },
+): Found {
+  const isExternal = service.type === 'ExternalName';
+  if (isExternal && options.externalName === 'refuse') {
+    const expected =
+      'a Service with endpoints (names outside of the mesh are resolved only with --external-name allow)';
+    const mismatch = { field: 'spec.type', expected, got: service.type };
+    return { candidates: ports.map(() => []), mismatches: [mismatch], problems: [] };
+  }
+  if (wishes.endpoints !== undefined) {
+    const fixed = fixedCandidates(wishes.endpoints);
+    return { candidates: ports.map(() => fixed), mismatches: [], problems: [] };
+  }
+  // What a name means is said by whoever owns it: it must never lead to what listens on the node itself.
+  const loopback = options.from === 'kubernetes' || isExternal ? 'refuse' : 'allow';
+  const judged = judgeSlices(slices, { publishNotReady: service.publishNotReadyAddresses, loopback });
+  const max = Math.floor(CANDIDATES_MAX / ports.length);
+  const all = ports.map(({ name }) => candidatesOfPort(judged, name, max + 1));
+  const expected = `at most ${CANDIDATES_MAX} endpoints over all its ports (${max} for each; the rest gets nothing)`;
+  return {
+    candidates: all.map((candidates) => (candidates.length > max ? candidates.slice(0, max) : candidates)),
+    mismatches: all.some(({ length }) => length > max) ? [{ field: '', expected, got: 'more' }] : [],
+    problems: judged.problems,
+  };
+}
+
+/** The ports that are in the mesh: the TCP ports that are wished and understood, in the order of the manifest. */
+function meshPorts(
+  { ports }: Service,
+  wishes: Wishes,
+): { readonly ports: readonly ServicePort[]; readonly mismatches: readonly Mismatch[] } {
+  const mismatches: Mismatch[] = [];
+  const understood = ports.filter((port, index) => {
+    if (port.protocol !== 'TCP') return false;
+    if (wishes.ports !== undefined && !wishes.ports.has(port.name) && !wishes.ports.has(String(port.port)))
+      return false;
+    // The Service's owner knows better than a field that others read too.
+    if (wishes.trafficType === 'http' || SPOKEN.has(port.appProtocol.toLowerCase())) return true;
+    mismatches.push({
+      field: `spec.ports[${index}].appProtocol`,
+      expected:
+        'http, http/1.1, kubernetes.io/ws or none (others are not yet obeyed, and what is not HTTP/1.1 would be broken, ' +
+        'so this port is left out of the mesh; heddle.dev/traffic-type: http says that it is HTTP/1.1 all the same)',
+      got: shown(port.appProtocol),
+    });
+    return false;
+  });
+  return { ports: understood, mismatches };
+}
+
+function localityOf(
+  { trafficDistribution }: Service,
+  wishes: Wishes,
+): { readonly locality: CompiledBackend['locality']; readonly mismatches: readonly Mismatch[] } {
+  if (wishes.locality !== undefined) return { locality: wishes.locality, mismatches: [] };
+  const locality = LOCALITY_OF.get(trafficDistribution);
+  if (locality !== undefined) return { locality, mismatches: [] };
+  const expected = 'PreferSameNode, PreferSameZone, PreferClose or none (no endpoint is preferred)';
+  const mismatch = { field: 'spec.trafficDistribution', expected, got: shown(trafficDistribution) };
+  return { locality: 'any', mismatches: [mismatch] };
+}
+
+/** The ports of endpoints that differ from the Service's. */
+function targetPortsOf({ port, targetPort }: ServicePort, candidates: readonly Candidate[]): readonly number[] {
+  const targets = new Set(candidates.map((candidate) => candidate.port));
+  // So that it is known with no endpoint there.
+  if (typeof targetPort === 'number') targets.add(targetPort);
+  targets.delete(port);
+  return [...targets].toSorted((a, b) => a - b);
+}
