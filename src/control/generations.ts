@@ -19,7 +19,7 @@ export class Generations {
     this.#workers = workers;
   }
 
-  published({ generation, routes, backends }: Change, nowMs: number): void {
+  published({ generation, routes, backends, workloads }: Change, nowMs: number): void {
     const view = {
       generation,
       time: new Date().toISOString(),
@@ -27,6 +27,8 @@ export class Generations {
       routesGone: routes.gone.slice(0, NAMES_MAX),
       backendsChanged: backends.put.slice(0, NAMES_MAX).map(({ backend }) => backend.id),
       backendsGone: backends.gone.slice(0, NAMES_MAX),
+      workloadsChanged: workloads.put.slice(0, NAMES_MAX).map(({ namespace, name }) => `${namespace}/${name}`),
+      workloadsGone: workloads.gone.slice(0, NAMES_MAX),
     };
     const workers = new Map<number, WorkerGeneration>();
     for (let worker = 0; worker < this.#workers; worker++)

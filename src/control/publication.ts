@@ -5,14 +5,13 @@ import {
   type Configuration,
   endpointKey,
   type PlacedBackend,
-  type Route,
   routeKey,
   type Snapshot,
 } from '../model/snapshot.ts';
 import { ENDPOINT_ROWS, type MeterReader, ROW_FIRST, ROW_OTHER, SERVICE_ROWS } from '../telemetry.ts';
 import { Rows } from './rows.ts';
 
-const NOTHING: Snapshot = { generation: 0, clusterDomain: '', routes: [], backends: [] };
+const NOTHING: Snapshot = { generation: 0, clusterDomain: '', routes: [], backends: [], workloads: [] };
 
 /**
  * What is published to the workers: numbers the generations, says what differs from one to the next (by identity: what is
@@ -39,7 +38,8 @@ export class Publication {
     const before = this.#snapshot;
     const routes = difference(before.routes, configuration.routes, routeKey);
     const backends = difference(before.backends, configuration.backends, ({ id }) => id);
-    const same = routes.put.length + routes.gone.length + backends.put.length + backends.gone.length === 0;
+    const workloads = difference(before.workloads, configuration.workloads, ({ address }) => address);
+    const same = [routes, backends, workloads].every(({ put, gone }) => put.length + gone.length === 0);
     if (same && before !== NOTHING) return undefined;
     const generation = before.generation + 1;
     this.#snapshot = { ...configuration, generation };
@@ -47,18 +47,19 @@ export class Publication {
     const gone = backends.gone as readonly BackendId[];
     for (const id of gone) this.#leave(id, generation);
     const put = backends.put.map((backend) => this.#place(backend, generation));
-    return { from: before.generation, generation, clusterDomain, routes, backends: { put, gone } };
+    return { from: before.generation, generation, clusterDomain, routes, backends: { put, gone }, workloads };
   }
 
   /** The generation in force with everything in it, for a worker that has nothing. */
   whole(): Change {
-    const { generation, clusterDomain, routes } = this.#snapshot;
+    const { generation, clusterDomain, routes, workloads } = this.#snapshot;
     return {
       from: 0,
       generation,
       clusterDomain,
       routes: { put: routes, gone: [] },
       backends: { put: [...this.#placed.values()], gone: [] },
+      workloads: { put: workloads, gone: [] },
     };
   }
 
@@ -116,7 +117,7 @@ export class Publication {
 }
 
 /** What is new or another object, and the keys of what is not there any more. */
-function difference<T extends Route | Backend>(
+function difference<T>(
   before: readonly T[],
   after: readonly T[],
   keyOf: (one: T) => string,

@@ -1,6 +1,8 @@
 import { FAILURES, type FailureCode } from '../model/failure.ts';
 import { METHOD } from './http.ts';
 
+export { CurrentAttempt } from './attempt/current.ts';
+
 /** Without a policy one retry is made. */
 const ATTEMPTS_MAX = 2;
 /** RFC 9110 section 9.2.2, as bits. */

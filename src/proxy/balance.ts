@@ -1,16 +1,12 @@
 import { type Backend, type BackendId, endpointKey, type PlacedBackend } from '../model/snapshot.ts';
 import { ServiceMeter } from '../telemetry.ts';
+import type { Balancer } from './balance/balancer.ts';
 import { PowerOfTwoChoices } from './balance/p2c.ts';
+import { Rendezvous } from './balance/rendezvous.ts';
+import { Tiers } from './balance/tiers.ts';
 import { LiveEndpoint, type UpstreamContext, type WaitingRoom } from './upstream.ts';
 
-/** Rebuilt when endpoints change; picking never allocates. */
-export interface Balancer {
-  /**
-   * @param hash of what the request should stick to, or any random 32-bit number.
-   * @param except the endpoint that just failed this exchange: taken only when there is no other.
-   */
-  pick(hash: number, nowMs: number, except: LiveEndpoint | undefined): LiveEndpoint | undefined;
-}
+export { sourceHash } from './balance/rendezvous.ts';
 
 /** A worker's live form of a backend: its endpoints with their state, and the way to choose among them. */
 export class LiveBackend {
@@ -30,7 +26,7 @@ export class LiveBackend {
     this.row = row;
     this.meter = new ServiceMeter(context.meters, context.worker, row);
     this.endpoints = this.#adopt(placed, new Map(), context);
-    this.balancer = new PowerOfTwoChoices([...this.endpoints.values()]);
+    this.balancer = balancerOf(backend, this.endpoints);
   }
 
   /**
@@ -40,7 +36,7 @@ export class LiveBackend {
   prepare(placed: PlacedBackend, context: UpstreamContext): () => void {
     const before = this.endpoints;
     const after = this.#adopt(placed, before, context);
-    const balancer = new PowerOfTwoChoices([...after.values()]);
+    const balancer = balancerOf(placed.backend, after);
     return () => {
       this.backend = placed.backend;
       this.endpoints = after;
@@ -68,4 +64,20 @@ export class LiveBackend {
       }),
     );
   }
+}
+
+/**
+ * How this backend's endpoints are chosen.
+ * @param live all of them, by key. Their tiers are those of the backend: an endpoint that changes its tier stays the same.
+ */
+export function balancerOf(
+  { endpoints, affinity }: Pick<Backend, 'endpoints' | 'affinity'>,
+  live: ReadonlyMap<string, LiveEndpoint>,
+): Balancer {
+  const [lowest = [], next] = [...Map.groupBy(endpoints, ({ tier }) => tier)]
+    .toSorted(([one], [other]) => one - other)
+    .map(([, tier]) => tier.map((endpoint) => live.get(endpointKey(endpoint))!));
+  const among = (tier: readonly LiveEndpoint[]): Balancer =>
+    affinity === 'source' ? new Rendezvous(tier) : new PowerOfTwoChoices(tier);
+  return next === undefined ? among(lowest) : new Tiers(among(lowest), among(next));
 }

@@ -1,8 +1,8 @@
 import type { FailureCode } from '../model/failure.ts';
-import { type BackendId, BRIDGE_AUTHORITY, type Route, type RoutePort } from '../model/snapshot.ts';
+import { type BackendId, BRIDGE_AUTHORITY, type Route, type RoutePort, type Workload } from '../model/snapshot.ts';
 import type { LiveBackend } from './balance.ts';
 import { looped } from './filter.ts';
-import { ASTERISK, FIELD, FORM, type Head, METHOD, PATH_AS_IT_IS, SLASH } from './http.ts';
+import { ASTERISK, FIELD, FORM, type Head, METHOD, PATH_AS_IT_IS, SLASH, type Source } from './http.ts';
 import type { RouteTable } from './route.ts';
 
 /** A worker's live form of a snapshot: swapped as one reference. */
@@ -10,7 +10,12 @@ export interface Plan {
   readonly generation: number;
   readonly routes: RouteTable;
   readonly backends: ReadonlyMap<BackendId, LiveBackend>;
+  /** By address. */
+  readonly workloads: ReadonlyMap<string, Workload>;
 }
+
+/** The part of a plan that says where a request goes. */
+export type Directory = Pick<Plan, 'routes' | 'workloads'>;
 
 /** What the plan says about one head. Written anew for each: one object serves a thread. */
 export class Decision {
@@ -34,28 +39,47 @@ const QUESTION = 63;
  * Which backend serves this request, and under which path, or why none. Pure.
  * The Service is the one that the authority names; else the one of the path `/_svc/namespace/name[:port]/…`; else the one of
  * the field `x-heddle-service`.
- * @param listenerPort in an authority, the port that the client reached us on says nothing about the Service's port.
+ * A bare name means the Service of the client's own namespace, as it does in DNS.
+ * @param source of the request. In an authority, the port that it reached us on says nothing about the Service's port.
  */
-export function decide(head: Head, routes: RouteTable, listenerPort: number, decision: Decision): Decision {
+export function decide(head: Head, directory: Directory, source: Source, decision: Decision): Decision {
+  const { routes } = directory;
   decision.failure = undefined;
   if (head.method === METHOD.trace) return fail(decision, 'method-not-allowed', 'TRACE is not carried');
   if (looped(head)) return fail(decision, 'loop', 'The Via fields name this mesh more than 16 times');
   takePath(head, decision);
-  const route = routes.byAuthority(head);
+  const route = routes.byAuthority(head) ?? byBareName(head, directory, source);
   if (route !== undefined) {
     decision.by = 'authority';
     const { port } = head.authority;
-    choosePort(decision, route, port > 0 ? String(port) : '', listenerPort);
-  } else if (head.form === FORM.authority) fail(decision, 'connect-forbidden', unknownAuthority(head));
+    choosePort(decision, route, port > 0 ? String(port) : '', source.listenerPort);
+  } else if (head.form === FORM.authority)
+    fail(decision, 'connect-forbidden', unknownAuthority(head, directory, source));
   else if (isBridge(head))
     fail(
       decision,
       'no-route',
       `${BRIDGE_AUTHORITY} is the address of the bridge, which this version does not have yet`,
     );
-  else if (!bySomethingElse(head, routes, decision)) fail(decision, 'no-route', unknownAuthority(head));
+  else if (!bySomethingElse(head, routes, decision))
+    fail(decision, 'no-route', unknownAuthority(head, directory, source));
   if (decision.failure !== undefined && head.form === FORM.authority) decision.failure = 'connect-forbidden';
   return decision;
+}
+
+/** The Service of this name in the namespace of the workload that asks. Only requests that no other name explains come here. */
+function byBareName(head: Head, { routes, workloads }: Directory, { address }: Source): Route | undefined {
+  if (!isBare(head)) return undefined;
+  const workload = workloads.get(address);
+  return workload === undefined ? undefined : routes.byName(workload.namespace, hostOf(head).toLowerCase());
+}
+
+function isBare({ authority: { hostStart, hostEnd, dotted, ipv6 } }: Head): boolean {
+  return !dotted && !ipv6 && hostStart < hostEnd;
+}
+
+function hostOf(head: Head): string {
+  return head.text(head.authority.hostStart, head.authority.hostEnd);
 }
 
 /** RFC 9112 section 3.2.2: an absolute form goes on as path and query; without a path that is `/`, or `*` for OPTIONS. */
@@ -107,19 +131,22 @@ function byName(
   else choosePort(decision, route, port, 0);
 }
 
-/** The port that was asked for; none, or the listener's own that the Service does not have, means 80, else the only one. */
+/** The port that was asked for, of the Service or else of its endpoints where clients see them (headless); none, or the listener's own that the Service does not have, means 80, else the only one. */
 function choosePort(decision: Decision, route: Route, asked: string, listenerPort: number): void {
   const { name, namespace, ports, enabled } = route;
   if (!enabled) {
     fail(
       decision,
       'not-enabled',
-      `Service ${name} in namespace ${namespace} exists but is not enabled: annotate it with heddle.dev/enabled: "true"`,
+      `Service ${name} in namespace ${namespace} exists but is not enabled: annotate it with heddle.dev/enabled: "true", or its Namespace`,
     );
     return;
   }
   let port: RoutePort | undefined;
-  if (asked !== '') port = ports.find((candidate) => String(candidate.port) === asked || candidate.name === asked);
+  if (asked !== '')
+    port =
+      ports.find((candidate) => String(candidate.port) === asked || candidate.name === asked) ??
+      ports.find(({ targetPorts }) => targetPorts.some((target) => String(target) === asked));
   if (port === undefined && (asked === '' || asked === String(listenerPort))) {
     port = ports.find((candidate) => candidate.port === 80) ?? (ports.length === 1 ? ports[0] : undefined);
   }
@@ -128,26 +155,35 @@ function choosePort(decision: Decision, route: Route, asked: string, listenerPor
 }
 
 function noPort({ name, namespace, ports }: Route, asked: string): string {
-  const list = ports.map((port) => (port.name === '' ? `${port.port}` : `${port.port} (${port.name})`)).join(', ');
   const wanted = asked === '' ? 'no port 80 and several others, so name one' : `no port ${asked}`;
-  return `Service ${name} in namespace ${namespace} has ${wanted}; its ports are ${list === '' ? 'none' : list}`;
+  const list = ports.length === 0 ? 'none' : ports.map(portText).join(', ');
+  return `Service ${name} in namespace ${namespace} has ${wanted}; its ports are ${list}`;
+}
+
+/** `80`, `80 (http)`, `80 (http, at its endpoints 8080 or 8081)` */
+function portText({ port, name, targetPorts }: RoutePort): string {
+  const more = [name, targetPorts.length === 0 ? '' : `at its endpoints ${targetPorts.join(' or ')}`];
+  const text = more.filter((part) => part !== '').join(', ');
+  return text === '' ? `${port}` : `${port} (${text})`;
 }
 
 function isBridge(head: Head): boolean {
   const { hostStart, hostEnd } = head.authority;
-  return (
-    hostEnd - hostStart === BRIDGE_AUTHORITY.length && head.text(hostStart, hostEnd).toLowerCase() === BRIDGE_AUTHORITY
-  );
+  return hostEnd - hostStart === BRIDGE_AUTHORITY.length && hostOf(head).toLowerCase() === BRIDGE_AUTHORITY;
 }
 
-function unknownAuthority(head: Head): string {
-  const { hostStart, hostEnd, dotted, ipv6 } = head.authority;
-  const host = head.text(hostStart, hostEnd);
+function unknownAuthority(head: Head, { workloads }: Directory, { address }: Source): string {
+  const host = hostOf(head);
   if (host === '')
     return 'The request names no Service: it has no authority, and neither its path nor x-heddle-service does';
-  if (!dotted && !ipv6)
+  if (!isBare(head))
+    return `The authority ${host} is no Service that is known here: it must be name.namespace, name.namespace.svc or a ClusterIP`;
+  if (workloads.size === 0)
     return `The bare name ${host} needs the client's namespace, which is known on Kubernetes only: use ${host}.<namespace>`;
-  return `The authority ${host} is no Service that is known here: it must be name.namespace, name.namespace.svc or a ClusterIP`;
+  const workload = workloads.get(address);
+  return workload === undefined
+    ? `The bare name ${host} needs the client's namespace, and its address ${address} is no pod of this node that is known: use ${host}.<namespace>`
+    : `There is no Service ${host} in namespace ${workload.namespace}, which is the client's: for another one use ${host}.<namespace>`;
 }
 
 function startsWith(head: Head, prefix: Buffer): boolean {

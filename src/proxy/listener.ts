@@ -1,5 +1,6 @@
 import { BlockList, type Socket } from 'node:net';
 import type { Cidr } from '../model/settings.ts';
+import { sourceHash } from './balance.ts';
 import { sourceLines } from './filter.ts';
 import {
   type Connection,
@@ -22,6 +23,7 @@ interface SourceConnections {
   count: number;
   readonly trusted: boolean;
   readonly lines: Buffer;
+  readonly hash: number;
 }
 
 /** The downstream connections of a worker: who may come in, and how they end. */
@@ -63,8 +65,9 @@ export class Listener implements Door {
       count: 0,
       trusted: this.#isTrusted(address),
       lines: sourceLines(address),
+      hash: sourceHash(address),
     };
-    const { trusted, lines } = connections;
+    const { trusted, lines, hash } = connections;
     const full = this.#connections.size >= limits.connections;
     if (full || connections.count >= limits.connectionsPerSource) {
       this.#meter.add(full ? WORKER.refusedByLimit : WORKER.refusedBySource, 1);
@@ -76,7 +79,7 @@ export class Listener implements Door {
     this.#meter.add(WORKER.connections, 1);
     connections.count++;
     this.#sources.set(address, connections);
-    const source: Source = { address, trusted, lines, listenerPort };
+    const source: Source = { address, trusted, lines, hash, listenerPort };
     const ageMs = limits.connectionAgeMs * (1 - AGE_JITTER + 2 * AGE_JITTER * Math.random());
     const connection = new H1Downstream(this.#context, this, source, ageMs);
     this.#connections.add(connection);

@@ -1,5 +1,5 @@
 import { Timer, type TimerOwner } from '../lib/timer-wheel.ts';
-import { isIdempotent, mayRetry } from './attempt.ts';
+import { CurrentAttempt, isIdempotent, mayRetry } from './attempt.ts';
 import type { LiveBackend } from './balance.ts';
 import { decide, type Decision, type Plan } from './decide.ts';
 import { FAILURES, type FailureCode } from '../model/failure.ts';
@@ -20,13 +20,15 @@ import {
   type Edits,
   type Exchange,
   type ExchangeOwner,
-  FIELD,
   type Head,
   type HttpContext,
   METHOD,
 } from './http.ts';
 import { failureBody, replyFailure } from './reply.ts';
+import { Backpressure } from './serve/backpressure.ts';
 import { RetainedBody } from './serve/retained-body.ts';
+import { STAGE } from './serve/stage.ts';
+import { isStream } from './serve/stream.ts';
 import type { CarrierWaiter, LiveEndpoint } from './upstream.ts';
 
 /** What all exchanges of a worker share. */
@@ -43,22 +45,8 @@ export interface ServeContext extends HttpContext {
   readonly traceSample: number;
 }
 
-const STAGE = {
-  idle: 0,
-  /** Waits for a connection to an endpoint. */
-  connecting: 1,
-  /** The request goes out. */
-  sending: 2,
-  /** The reply comes in. */
-  relaying: 3,
-  /** Answered by ourselves, or given up. */
-  done: 4,
-} as const;
-
 /** A wire that is full is looked at so many times within an idle timeout, to see whether it moves. */
 const LOOKS = 12;
-const EVENT_STREAM = Buffer.from('text/event-stream');
-const GRPC = Buffer.from('application/grpc');
 
 /** Those of this thread that serve nothing at the moment. */
 const free: Serving[] = [];
@@ -79,26 +67,22 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   /** What came is a request: its head can be read. */
   #isRequest = false;
   #backend!: LiveBackend;
-  #endpoint: LiveEndpoint | undefined = undefined;
-  #carrier: Carrier | undefined = undefined;
+  readonly #current: CurrentAttempt;
   #pathStart = 0;
   #pathPrefix!: Buffer;
-  #attemptMs = 0;
   /** The whole request came with its head. */
   #bodyless = true;
   readonly #retained = new RetainedBody();
   #replayable = false;
   #trailers: Head | undefined = undefined;
-  /** A direction whose receiver does not keep up. */
-  #requestBlocked = false;
-  #replyBlocked = false;
+  readonly #backpressure = new Backpressure();
   /** The reply sends now and then, for as long as somebody listens. */
   #streams = false;
   #idleMs = 0;
-  #movedMs = 0;
 
   private constructor(context: ServeContext) {
     this.#context = context;
+    this.#current = new CurrentAttempt(this.#record, context.timeouts.connectMs);
   }
 
   /** For an exchange that begins. An idle connection has none. */
@@ -128,7 +112,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     this.#idleMs = timeouts.idleMs;
     if (!bringsRequestId(head)) makeRequestId(this.#requestId);
     if (observer.traces) beginTrace(this.#record.trace, head, traceSample);
-    decide(head, plan.routes, exchange.source.listenerPort, decision);
+    decide(head, plan, exchange.source, decision);
     if (decision.failure !== undefined) {
       this.#meter.begin();
       this.#answer(decision.failure, decision.detail);
@@ -149,32 +133,28 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
 
   /** @param failed the endpoint of the attempt before. @param fresh only a new connection will do. */
   #attempt(failed: LiveEndpoint | undefined, fresh: boolean, nowMs: number): void {
-    const record = this.#record;
-    const endpoint = this.#backend.balancer.pick((Math.random() * 2 ** 32) | 0, nowMs, failed);
+    const endpoint = this.#backend.balancer.pick(this.#exchange.source.hash, nowMs, failed);
     if (endpoint === undefined) {
       this.#answer('no-endpoint', `No endpoint of ${this.#backend.id} is ready`);
       return;
     }
     this.#stage = STAGE.connecting;
-    if (++record.attempts > 1) this.#meter.retry();
-    record.endpoint = endpoint.key;
-    this.#attemptMs = nowMs;
-    this.#endpoint = endpoint;
-    endpoint.begin();
+    this.#current.begin(endpoint, nowMs);
+    if (this.#record.attempts > 1) this.#meter.retry();
     if (this.#exchange.head.method === METHOD.connect) this.#openTunnel(endpoint);
     else endpoint.request(this, fresh);
   }
 
   #openTunnel(endpoint: LiveEndpoint): void {
-    this.#carrier = endpoint.tunnel(this);
-    if (this.#carrier === undefined) this.onNoCarrier('overload', 'The endpoint has as many tunnels as it may have');
+    this.#current.carrier = endpoint.tunnel(this);
+    if (this.#current.carrier === undefined)
+      this.onNoCarrier('overload', 'The endpoint has as many tunnels as it may have');
   }
 
   onNoCarrier(failure: FailureCode, detail: string): void {
-    const failed = this.#endpoint!;
-    if (failure !== 'overload') this.#observeFailure(failed);
-    this.#detach();
-    this.#record.attempt(failed.endpoint, this.#attemptMs, 0, failure);
+    const failed = this.#current.endpoint;
+    if (failure !== 'overload') this.#current.blame();
+    this.#current.fail(failure);
     if (this.#mayRetry(failure, false, undefined)) this.#attempt(failed, false, performance.now());
     else this.#answer(failure, detail);
   }
@@ -183,21 +163,21 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     const { edits, wheel, timeouts, observer } = this.#context;
     const exchange = this.#exchange;
     const { head } = exchange;
-    this.#carrier = carrier;
+    this.#current.carrier = carrier;
     this.#stage = STAGE.sending;
-    this.#requestBlocked = false;
+    this.#backpressure.request = false;
     editRequest(edits, head, exchange.source, this.#requestId, observer.traces ? this.#record.trace : undefined);
     edits.pathStart = this.#pathStart;
     edits.pathPrefix = this.#pathPrefix;
     carrier.start(this, head, edits, this.#bodyless);
     if (this.#bodyless) return;
     const { bytes, length } = this.#retained;
-    if (bytes !== undefined && !carrier.data(bytes, 0, length)) this.#requestBlocked = true;
+    if (bytes !== undefined && !carrier.data(bytes, 0, length)) this.#backpressure.request = true;
     if (!this.#replayable) this.#forget();
     if (exchange.requestEnded) this.onEnd(this.#trailers);
     else {
       wheel.after(this.#timer, timeouts.idleMs);
-      if (!this.#requestBlocked) exchange.resume();
+      if (!this.#backpressure.request) exchange.resume();
     }
   }
 
@@ -214,8 +194,8 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
       else this.#forget();
     }
     this.#touch();
-    if (this.#carrier?.data(bytes, start, end) === false) {
-      this.#requestBlocked = true;
+    if (this.#current.carrier?.data(bytes, start, end) === false) {
+      this.#backpressure.request = true;
       this.#exchange.pause();
       this.#watch();
     }
@@ -224,13 +204,13 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   onEnd(trailers: Head | undefined): void {
     this.#trailers = trailers;
     if (this.#stage === STAGE.connecting) return;
-    this.#carrier?.end(trailers);
+    this.#current.carrier?.end(trailers);
     const { wheel, timeouts } = this.#context;
     if (this.#stage === STAGE.sending) wheel.after(this.#timer, timeouts.requestMs);
   }
 
   onCarrierDrain(): void {
-    this.#requestBlocked = false;
+    this.#backpressure.request = false;
     this.#touch();
     this.#exchange.resume();
   }
@@ -245,16 +225,11 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
 
   onReply(head: Head): void {
     const { edits, timeouts, observer } = this.#context;
-    const record = this.#record;
-    const nowMs = performance.now();
-    record.upstreamMs = nowMs - this.#attemptMs;
-    record.status = head.status;
-    record.attempt(this.#endpoint!.endpoint, this.#attemptMs, head.status, undefined);
-    this.#endpoint!.observe(record.upstreamMs, nowMs);
+    this.#current.reply(head.status, performance.now());
     this.#stage = STAGE.relaying;
     this.#forget();
-    if (observer.watched) record.replyHeaders = describeHeaders(head);
-    this.#streams = head.status === 101 || this.#exchange.head.method === METHOD.connect || isStream(head);
+    if (observer.watched) this.#record.replyHeaders = describeHeaders(head);
+    this.#streams = isStream(this.#exchange.head, head);
     this.#idleMs = this.#streams ? timeouts.streamIdleMs : timeouts.idleMs;
     this.#touch();
     editReply(edits);
@@ -265,15 +240,15 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     this.#record.replyBytes += end - start;
     this.#touch();
     if (this.#exchange.data(bytes, start, end)) return;
-    this.#replyBlocked = true;
-    this.#carrier?.pause();
+    this.#backpressure.reply = true;
+    this.#current.carrier?.pause();
     this.#watch();
   }
 
   onDrain(): void {
-    this.#replyBlocked = false;
+    this.#backpressure.reply = false;
     this.#touch();
-    this.#carrier?.resume();
+    this.#current.carrier?.resume();
   }
 
   onReplyEnd(trailers: Head | undefined): void {
@@ -282,14 +257,13 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
 
   /** All is said on both sides. Called for each exchange exactly once, last. */
   onFinished(): void {
-    this.#detach();
+    this.#current.end();
     this.#forget();
     this.#tell();
     this.#isRequest = false;
     this.#stage = STAGE.idle;
     this.#trailers = undefined;
-    this.#requestBlocked = false;
-    this.#replyBlocked = false;
+    this.#backpressure.clear();
     if (free.length < FREE_MAX) {
       this.#context.wheel.rest(this.#timer);
       free.push(this);
@@ -314,20 +288,14 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   // What goes wrong.
 
   onFailure(failure: FailureCode, detail: string): void {
-    const carrier = this.#carrier!;
-    const failed = this.#endpoint!;
+    const { endpoint, carrier } = this.#current;
+    const { reused } = carrier!;
     const relaying = this.#stage === STAGE.relaying;
-    this.#observeFailure(failed, carrier.reused);
-    this.#carrier = undefined;
-    this.#detach();
-    if (relaying) this.#record.spoilAttempt(failure);
+    this.#current.blame(reused);
+    this.#current.fail(failure);
     if (relaying && !this.#exchange.retract()) this.#cut(failure, detail);
-    else if (relaying) this.#answer(failure, detail);
-    else {
-      this.#record.attempt(failed.endpoint, this.#attemptMs, 0, failure);
-      if (this.#mayRetry(failure, true, carrier)) this.#attempt(failed, carrier.reused, performance.now());
-      else this.#answer(failure, detail);
-    }
+    else if (!relaying && this.#mayRetry(failure, true, carrier)) this.#attempt(endpoint, reused, performance.now());
+    else this.#answer(failure, detail);
   }
 
   #mayRetry(failure: FailureCode, written: boolean, carrier: Carrier | undefined): boolean {
@@ -342,15 +310,6 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
       reused: carrier?.reused ?? false,
       others: this.#backend.endpoints.size > 1,
     });
-  }
-
-  /**
-   * A failed attempt counts as a slow one, else the endpoint that fails fastest would get the most. That a kept-alive
-   * connection died says nothing against its endpoint.
-   */
-  #observeFailure(endpoint: LiveEndpoint, reused = false): void {
-    endpoint.meter.failed();
-    if (!reused) endpoint.observe(this.#context.timeouts.connectMs, performance.now());
   }
 
   onRefused(failure: FailureCode, detail: string): void {
@@ -389,33 +348,31 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
 
   /** Nothing was passed on for a while. A receiver that takes little by little is not idle. */
   #idle(nowMs: number): void {
-    const blocked = this.#replyBlocked || this.#requestBlocked;
-    if ((this.#replyBlocked && this.#exchange.moved()) || (this.#requestBlocked && this.#carrier?.moved() === true))
-      this.#movedMs = nowMs;
-    if (blocked && nowMs - this.#movedMs < this.#idleMs) {
+    const backpressure = this.#backpressure;
+    if (backpressure.moves(this.#exchange, this.#current.carrier, nowMs, this.#idleMs)) {
       this.#context.wheel.after(this.#timer, this.#idleMs / LOOKS);
     } else if (this.#stage === STAGE.relaying) {
       this.#cutIdle();
-    } else if (this.#requestBlocked)
+    } else if (backpressure.request)
       this.#timeOut('reply-stalled', `The endpoint took nothing of the request for ${this.#idleMs} ms`);
     else this.#timeOut('body-timeout', `Nothing came of the request body for ${this.#idleMs} ms`);
   }
 
   /** A reply stands still: who did not do his part? */
   #cutIdle(): void {
-    if (this.#replyBlocked) {
+    if (this.#backpressure.reply) {
       this.#giveUp('client-gone');
       this.#cut('client-gone', `The client took nothing of the reply for ${this.#idleMs} ms`);
       return;
     }
     const failure = this.#streams ? 'stream-idle' : 'reply-stalled';
-    if (!this.#streams) this.#observeFailure(this.#endpoint!);
+    if (!this.#streams) this.#current.blame();
     this.#giveUp(failure);
     this.#cut(failure, `Nothing came of the reply for ${this.#idleMs} ms`);
   }
 
   #timeOut(failure: FailureCode, detail: string): void {
-    if (failure !== 'body-timeout' && this.#endpoint !== undefined) this.#observeFailure(this.#endpoint);
+    if (failure !== 'body-timeout' && this.#current.endpoint !== undefined) this.#current.blame();
     this.#giveUp(failure);
     this.#answer(failure, detail);
   }
@@ -440,20 +397,8 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
 
   /** The attempt under way is not wanted any more. */
   #giveUp(failure: FailureCode): void {
-    const endpoint = this.#endpoint;
-    if (this.#stage === STAGE.relaying) this.#record.spoilAttempt(failure);
-    else if (endpoint !== undefined) this.#record.attempt(endpoint.endpoint, this.#attemptMs, 0, failure);
-    this.#carrier?.abort();
-    this.#endpoint?.withdraw(this);
-    this.#carrier = undefined;
-    this.#detach();
+    this.#current.abandon(this, failure);
     this.#stage = STAGE.done;
-  }
-
-  #detach(): void {
-    this.#endpoint?.end();
-    this.#endpoint = undefined;
-    this.#carrier = undefined;
   }
 
   #forget(): void {
@@ -470,14 +415,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   /** A receiver is full: from now on it is looked at more often. */
   #watch(): void {
     const { wheel } = this.#context;
-    this.#movedMs = wheel.nowMs;
-    this.#carrier?.moved();
+    this.#backpressure.watch(this.#current.carrier, wheel.nowMs);
     wheel.after(this.#timer, this.#idleMs / LOOKS);
   }
-}
-
-/** Does this reply send now and then, for as long as somebody listens? */
-function isStream(head: Head): boolean {
-  const type = head.find(FIELD.contentType);
-  return type >= 0 && (head.valueStarts(type, EVENT_STREAM) || head.valueStarts(type, GRPC));
 }

@@ -29,7 +29,8 @@ export class LiveEndpoint {
   /** Of the meters. */
   readonly row: number;
   readonly meter: EndpointMeter;
-  readonly endpoint: Endpoint;
+  readonly address: string;
+  readonly port: number;
   /** Attempts under way. */
   #active = 0;
   #tunnels = 0;
@@ -37,14 +38,16 @@ export class LiveEndpoint {
   readonly #pool: Pool;
   readonly #context: HttpContext;
 
+  /** @param endpoint of which its tier is not kept: that may change. */
   constructor(endpoint: Endpoint, row: number, context: UpstreamContext, room: WaitingRoom) {
     this.key = endpointKey(endpoint);
     this.row = row;
     this.meter = new EndpointMeter(context.meters, context.worker, row);
-    this.endpoint = endpoint;
+    this.address = endpoint.address;
+    this.port = endpoint.port;
     this.#context = context;
     this.#latency = new PeakEwma(LATENCY_FIRST_MS, LATENCY_DECAY_MS, context.wheel.nowMs);
-    this.#pool = new Pool(endpoint, context, this.meter, room);
+    this.#pool = new Pool(this, context, this.meter, room);
   }
 
   /** What one more attempt would cost here: the smaller, the better. */
@@ -82,7 +85,7 @@ export class LiveEndpoint {
   tunnel(waiter: CarrierWaiter): Carrier | undefined {
     if (this.#tunnels >= this.#context.limits.upstreamConnections) return undefined;
     this.#tunnels++;
-    return Tunnel.dial(this.endpoint, this.#context, waiter, () => {
+    return Tunnel.dial(this, this.#context, waiter, () => {
       this.#tunnels--;
     });
   }

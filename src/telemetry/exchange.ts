@@ -84,7 +84,12 @@ export class ExchangeRecord {
   }
 
   /** How an attempt went, for spans. @param status of its reply; 0: none. */
-  attempt({ address, port }: Endpoint, startMs: number, status: number, failure: FailureCode | undefined): void {
+  attempt(
+    { address, port }: Pick<Endpoint, 'address' | 'port'>,
+    startMs: number,
+    status: number,
+    failure: FailureCode | undefined,
+  ): void {
     if (!this.trace.sampled) return;
     this.attemptList.push({ address, port, startMs, endMs: performance.now(), status, failure });
   }

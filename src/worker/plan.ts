@@ -6,7 +6,12 @@ import { RouteTable } from '../proxy/route.ts';
 
 /** The plan of a worker that has heard of nothing yet. */
 export function emptyPlan(clusterDomain: string): Plan {
-  return { generation: 0, routes: new RouteTable({ routes: [], clusterDomain }), backends: new Map() };
+  return {
+    generation: 0,
+    routes: new RouteTable({ routes: [], clusterDomain }),
+    backends: new Map(),
+    workloads: new Map(),
+  };
 }
 
 /**
@@ -25,13 +30,13 @@ export class Planner {
     const { from, generation, clusterDomain, routes, backends } = change;
     if (from !== 0 && from !== plan.generation)
       throw new Error(`Expected a change from generation ${plan.generation}, got one from ${from}`);
-    const known = new Map(from === 0 ? [] : this.#routes);
-    for (const key of routes.gone) known.delete(key);
-    for (const route of routes.put) known.set(routeKey(route), route);
-    const sameRoutes = from !== 0 && routes.put.length + routes.gone.length === 0;
-    const table = sameRoutes ? plan.routes : new RouteTable({ routes: [...known.values()], clusterDomain });
+    const whole = from === 0;
+    const known = applied(whole ? undefined : this.#routes, routes, routeKey);
+    const same = known === this.#routes;
+    const table = same ? plan.routes : new RouteTable({ routes: [...known.values()], clusterDomain });
+    const workloads = applied(whole ? undefined : plan.workloads, change.workloads, ({ address }) => address);
 
-    const live = new Map<BackendId, LiveBackend>(from === 0 ? [] : plan.backends);
+    const live = new Map<BackendId, LiveBackend>(whole ? [] : plan.backends);
     for (const id of backends.gone) live.delete(id);
     const updates = backends.put.flatMap((placed) => {
       const alive = plan.backends.get(placed.backend.id);
@@ -45,6 +50,19 @@ export class Planner {
     this.#routes = known;
     for (const update of updates) update();
     for (const [id, backend] of plan.backends) if (live.get(id) !== backend) backend.close();
-    return { generation, routes: table, backends: live };
+    return { generation, routes: table, backends: live, workloads };
   }
+}
+
+/** A map with a change applied: the same one where nothing changes. @param before undefined: the change holds everything. */
+function applied<T>(
+  before: ReadonlyMap<string, T> | undefined,
+  { put, gone }: { readonly put: readonly T[]; readonly gone: readonly string[] },
+  keyOf: (one: T) => string,
+): ReadonlyMap<string, T> {
+  if (before !== undefined && put.length + gone.length === 0) return before;
+  const after = new Map(before);
+  for (const key of gone) after.delete(key);
+  for (const one of put) after.set(keyOf(one), one);
+  return after;
 }

@@ -10,6 +10,7 @@ function change(generation: number): Change {
     clusterDomain: 'cluster.local',
     routes: { put: [], gone: [`shop/service-${generation}`] },
     backends: { put: [], gone: [] },
+    workloads: { put: [], gone: [] },
   };
 }
 

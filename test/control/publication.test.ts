@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Publication } from '../../src/control/publication.ts';
 import { Rows } from '../../src/control/rows.ts';
-import type { Backend, BackendId, Configuration, Route } from '../../src/model/snapshot.ts';
+import type { Backend, BackendId, Configuration, Route, Workload } from '../../src/model/snapshot.ts';
 import { allocateMeters, EndpointMeter, MeterReader, ServiceMeter } from '../../src/telemetry.ts';
 
 const ORDERS = backend('orders', ['10.0.0.1', '10.0.0.2']);
@@ -10,17 +10,28 @@ const USERS = backend('users', ['10.0.0.3']);
 
 function backend(name: string, addresses: readonly string[]): Backend {
   const id = `shop/${name}:80` as BackendId;
-  return { id, namespace: 'shop', name, port: 80, endpoints: addresses.map((address) => ({ address, port: 8080 })) };
+  const endpoints = addresses.map((address) => ({ address, port: 8080, tier: 0 }));
+  return { id, namespace: 'shop', name, port: 80, affinity: 'none', endpoints };
 }
 
 function route({ namespace, name, id }: Backend): Route {
-  return { namespace, name, enabled: true, clusterIps: [], ports: [{ port: 80, name: '', backend: id }] };
+  return {
+    namespace,
+    name,
+    enabled: true,
+    clusterIps: [],
+    ports: [{ port: 80, name: '', backend: id, targetPorts: [] }],
+  };
+}
+
+function workload(address: string): Workload {
+  return { address, namespace: 'shop', name: 'cart', serviceAccount: 'default' };
 }
 
 const ROUTES = [route(ORDERS), route(USERS)];
 
 function configuration(...backends: Backend[]): Configuration {
-  return { clusterDomain: 'cluster.local', routes: ROUTES, backends };
+  return { clusterDomain: 'cluster.local', routes: ROUTES, backends, workloads: [] };
 }
 
 function start(): { publication: Publication; memory: ReturnType<typeof allocateMeters> } {
@@ -42,7 +53,10 @@ describe('what is published', () => {
 
   test('even an empty configuration is a first generation', () => {
     const { publication } = start();
-    assert.equal(publication.next({ clusterDomain: 'cluster.local', routes: [], backends: [] })?.generation, 1);
+    assert.equal(
+      publication.next({ clusterDomain: 'cluster.local', routes: [], backends: [], workloads: [] })?.generation,
+      1,
+    );
   });
 
   test('what is the same is not published again', () => {
@@ -68,6 +82,28 @@ describe('what is published', () => {
     const { publication } = start();
     publication.next(configuration(ORDERS, USERS));
     assert.deepEqual(publication.next(configuration(ORDERS))?.backends.gone, [USERS.id]);
+  });
+
+  test('only the workload that is another object is published, and one that is gone is named by its address', () => {
+    const { publication } = start();
+    const [cart, till, stock] = ['10.1.0.1', '10.1.0.2', '10.1.0.3'].map((address) => workload(address));
+    publication.next({ ...configuration(ORDERS), workloads: [cart!, till!, stock!] });
+    const moved = { ...till!, name: 'other' };
+    const change = publication.next({ ...configuration(ORDERS), workloads: [cart!, moved] });
+    assert.deepEqual(change?.workloads, { put: [moved], gone: ['10.1.0.3'] });
+    assert.deepEqual([change?.routes.put, change?.backends.put], [[], []]);
+    assert.deepEqual(publication.whole().workloads, { put: [cart, moved], gone: [] });
+    assert.equal(publication.next({ ...configuration(ORDERS), workloads: [cart!, moved] }), undefined);
+  });
+
+  test('an endpoint that changes its tier is published, and keeps its row', () => {
+    const { publication } = start();
+    publication.next(configuration(ORDERS));
+    const row = publication.endpointRow(ORDERS.id, '10.0.0.1:8080');
+    const endpoints = ORDERS.endpoints.map((endpoint) => ({ ...endpoint, tier: 1 }));
+    const change = publication.next(configuration({ ...ORDERS, endpoints }));
+    assert.deepEqual(change?.backends.put[0]?.backend.endpoints, endpoints);
+    assert.equal(change?.backends.put[0]?.endpointRows[0], row);
   });
 
   test('the whole is what all changes together made', () => {

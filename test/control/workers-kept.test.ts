@@ -1,27 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MessageChannel } from 'node:worker_threads';
-import { parseSettings } from '../../src/cli/settings.ts';
 import { Workers } from '../../src/control/workers.ts';
-import type { Settings } from '../../src/model/settings.ts';
 import type { Change, Route } from '../../src/model/snapshot.ts';
 import { allocateMeters } from '../../src/telemetry.ts';
 import { eventually } from '../harness/client.ts';
+import { settingsOf } from '../harness/settings.ts';
 
 const ROUTE: Route = { namespace: 'shop', name: 'orders', enabled: true, clusterIps: [], ports: [] };
 /** Nothing that compile makes is like this: it stands for a defect. */
 const POISON = { ...ROUTE, name: 'poison', clusterIps: null } as unknown as Route;
-
-function settings(): Settings {
-  const flags = new Map([
-    ['manifests', ['.']],
-    ['workers', ['1']],
-  ]);
-  const machine = { hostName: 'loom', cores: 1, terminal: false };
-  const parsed = parseSettings({ flags, env: {}, readFile: () => '', machine });
-  assert.ok(parsed.type === 'settings');
-  return parsed.settings;
-}
 
 function change(from: number, generation: number, ...put: Route[]): Change {
   return {
@@ -30,6 +18,7 @@ function change(from: number, generation: number, ...put: Route[]): Change {
     clusterDomain: 'cluster.local',
     routes: { put, gone: [] },
     backends: { put: [], gone: [] },
+    workloads: { put: [], gone: [] },
   };
 }
 
@@ -41,7 +30,7 @@ test('a worker that cannot apply a generation keeps its plan, says so, and gets 
     channels.push(channel);
     return channel.port2;
   };
-  const workers = new Workers(settings(), allocateMeters(1), logPort, {
+  const workers = new Workers(settingsOf({ workers: '1' }), allocateMeters(1), logPort, {
     onApplied: (_, generation) => told.push(`applied ${generation}`),
     onKept: (_, generation, reason) => told.push(`kept ${generation} ${reason.startsWith('TypeError')}`),
     onBatch: () => {},

@@ -71,7 +71,10 @@ test('the recorder tells a request without its end', () => {
 test('a negative length does not lead the recorder back into what it has read', () => {
   const negative = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -50\r\n\r\n';
   const { complete, end, faults } = parseRequest(negative) ?? {};
-  assert.deepEqual({ complete, end, faults }, { complete: false, end: negative.length, faults: ['Content-Length "-50"'] });
+  assert.deepEqual(
+    { complete, end, faults },
+    { complete: false, end: negative.length, faults: ['Content-Length "-50"'] },
+  );
   assert.deepEqual(methodsOf(negative), ['POST']);
 });
 

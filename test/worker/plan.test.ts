@@ -1,35 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { TimerWheel } from '../../src/lib/timer-wheel.ts';
-import type { BackendId, Change, PlacedBackend, Route } from '../../src/model/snapshot.ts';
-import type { UpstreamContext } from '../../src/proxy/upstream.ts';
-import { HeadPool } from '../../src/proxy/http.ts';
-import { allocateMeters, MeterReader } from '../../src/telemetry.ts';
+import type { BackendId, Change, PlacedBackend, Route, Workload } from '../../src/model/snapshot.ts';
+import { MeterReader } from '../../src/telemetry.ts';
 import { emptyPlan, Planner } from '../../src/worker/plan.ts';
-import { parseSettings } from '../../src/cli/settings.ts';
+import { upstreamContext } from '../proxy/upstream-context.ts';
 
 const ID = 'shop/orders:80' as BackendId;
-
-function context(): UpstreamContext {
-  const parsed = parseSettings({
-    flags: new Map([['manifests', ['.']]]),
-    env: {},
-    readFile: () => '',
-    machine: { hostName: 'loom', cores: 1, terminal: false },
-  });
-  assert.ok(parsed.type === 'settings');
-  const { limits, timeouts } = parsed.settings;
-  return {
-    heads: new HeadPool(limits.headers),
-    wheel: new TimerWheel(0),
-    limits,
-    timeouts,
-    headLimits: { head: limits.head, headers: limits.headers, url: limits.url },
-    bodyLimits: { chunkExtension: 0, trailers: { head: 0, headers: 0, url: 0 } },
-    meters: allocateMeters(1),
-    worker: 0,
-  };
-}
 
 function placed(...addresses: string[]): PlacedBackend {
   return {
@@ -38,7 +14,8 @@ function placed(...addresses: string[]): PlacedBackend {
       namespace: 'shop',
       name: 'orders',
       port: 80,
-      endpoints: addresses.map((address) => ({ address, port: 80 })),
+      affinity: 'none',
+      endpoints: addresses.map((address) => ({ address, port: 80, tier: 0 })),
     },
     row: 2,
     endpointRows: addresses.map((_, index) => index + 2),
@@ -50,12 +27,16 @@ const ROUTE: Route = {
   name: 'orders',
   enabled: true,
   clusterIps: [],
-  ports: [{ port: 80, name: '', backend: ID }],
+  ports: [{ port: 80, name: '', backend: ID, targetPorts: [] }],
 };
 
 function change(
   from: number,
-  { routes = [], backends = [] }: { routes?: Route[]; backends?: PlacedBackend[] },
+  {
+    routes = [],
+    backends = [],
+    workloads = [],
+  }: { routes?: Route[]; backends?: PlacedBackend[]; workloads?: Workload[] },
 ): Change {
   return {
     from,
@@ -63,11 +44,16 @@ function change(
     clusterDomain: 'cluster.local',
     routes: { put: routes, gone: [] },
     backends: { put: backends, gone: [] },
+    workloads: { put: workloads, gone: [] },
   };
 }
 
+function workload(address: string, name: string): Workload {
+  return { address, namespace: 'shop', name, serviceAccount: 'default' };
+}
+
 test('a change of endpoints keeps the table of routes and the endpoints that stay', () => {
-  const planner = new Planner(context());
+  const planner = new Planner(upstreamContext());
   const first = planner.next(
     emptyPlan('cluster.local'),
     change(0, { routes: [ROUTE], backends: [placed('10.0.0.1')] }),
@@ -80,7 +66,7 @@ test('a change of endpoints keeps the table of routes and the endpoints that sta
 });
 
 test('a route that is gone is not found any more, and its backend neither', () => {
-  const planner = new Planner(context());
+  const planner = new Planner(upstreamContext());
   const first = planner.next(
     emptyPlan('cluster.local'),
     change(0, { routes: [ROUTE], backends: [placed('10.0.0.1')] }),
@@ -95,7 +81,7 @@ test('a route that is gone is not found any more, and its backend neither', () =
 });
 
 test('a change that builds upon another generation is refused', () => {
-  const planner = new Planner(context());
+  const planner = new Planner(upstreamContext());
   assert.throws(
     () => planner.next(emptyPlan('cluster.local'), change(4, {})),
     /^Error: Expected a change from generation 0, got one from 4$/,
@@ -103,7 +89,7 @@ test('a change that builds upon another generation is refused', () => {
 });
 
 test('a change that cannot be obeyed leaves the plan as it is', () => {
-  const planner = new Planner(context());
+  const planner = new Planner(upstreamContext());
   const first = planner.next(
     emptyPlan('cluster.local'),
     change(0, { routes: [ROUTE], backends: [placed('10.0.0.1')] }),
@@ -116,7 +102,7 @@ test('a change that cannot be obeyed leaves the plan as it is', () => {
 });
 
 test('a whole generation replaces everything, and what stays keeps its state', () => {
-  const planner = new Planner(context());
+  const planner = new Planner(upstreamContext());
   const first = planner.next(
     emptyPlan('cluster.local'),
     change(0, { routes: [ROUTE], backends: [placed('10.0.0.1')] }),
@@ -129,7 +115,7 @@ test('a whole generation replaces everything, and what stays keeps its state', (
 });
 
 test('a backend that comes back with another row counts there, and no more in the old one', () => {
-  const own = context();
+  const own = upstreamContext();
   const planner = new Planner(own);
   const first = planner.next(emptyPlan('cluster.local'), change(0, { backends: [placed('10.0.0.1')] }));
   const before = first.backends.get(ID)!;
@@ -141,4 +127,41 @@ test('a backend that comes back with another row counts there, and no more in th
   after.meter.end(200, '', 1);
   const reader = new MeterReader(own.meters);
   assert.deepEqual([reader.service(before.row).requests, reader.service(moved.row).requests], [0, 1]);
+});
+
+test('an endpoint that changes its tier keeps its state, and the new tiers count', () => {
+  const planner = new Planner(upstreamContext());
+  const one = placed('10.0.0.1', '10.0.0.2');
+  const first = planner.next(emptyPlan('cluster.local'), change(0, { backends: [one] }));
+  const live = first.backends.get(ID)!;
+  const before = [...live.endpoints.values()];
+  const [preferred, other] = one.backend.endpoints;
+  const endpoints = [preferred!, { ...other!, tier: 1 }];
+  planner.next(first, change(1, { backends: [{ ...one, backend: { ...one.backend, endpoints } }] }));
+  assert.deepEqual([...live.endpoints.values()], before);
+  const picked = Array.from({ length: 50 }, () => live.balancer.pick(0, 0, undefined)?.key);
+  assert.deepEqual([...new Set(picked)], ['10.0.0.1:80']);
+});
+
+test('a change of workloads keeps everything else, and a change without any keeps the workloads', () => {
+  const planner = new Planner(upstreamContext());
+  const [cart, till] = [workload('10.1.0.1', 'cart'), workload('10.1.0.2', 'till')];
+  const first = planner.next(emptyPlan('cluster.local'), change(0, { routes: [ROUTE], workloads: [cart, till] }));
+  const other = workload('10.1.0.1', 'cart-2');
+  const second = planner.next(first, {
+    ...change(1, {}),
+    workloads: { put: [other], gone: [till.address] },
+  });
+  assert.equal(second.routes, first.routes);
+  assert.deepEqual([...second.workloads.values()], [other]);
+  assert.deepEqual([...first.workloads.values()], [cart, till]);
+  const third = planner.next(second, change(2, { backends: [placed('10.0.0.1')] }));
+  assert.equal(third.workloads, second.workloads);
+});
+
+test('a whole generation replaces the workloads', () => {
+  const planner = new Planner(upstreamContext());
+  const first = planner.next(emptyPlan('cluster.local'), change(0, { workloads: [workload('10.1.0.1', 'cart')] }));
+  const whole = planner.next(first, { ...change(0, { workloads: [workload('10.1.0.9', 'till')] }), generation: 9 });
+  assert.deepEqual([...whole.workloads.keys()], ['10.1.0.9']);
 });

@@ -1,5 +1,5 @@
-import type { Balancer } from '../balance.ts';
 import type { LiveEndpoint } from '../upstream.ts';
+import type { Balancer } from './balancer.ts';
 
 /**
  * Power of two choices: of two endpoints picked at random, the one where one more exchange costs less. Nearly as good as
@@ -12,15 +12,14 @@ export class PowerOfTwoChoices implements Balancer {
     this.#endpoints = endpoints;
   }
 
-  pick(hash: number, nowMs: number, except: LiveEndpoint | undefined): LiveEndpoint | undefined {
+  pick(_source: number, nowMs: number, except: LiveEndpoint | undefined): LiveEndpoint | undefined {
     const endpoints = this.#endpoints;
     const count = endpoints.length;
     if (count <= 1) return endpoints[0];
     // Two different ones out of one 32-bit number.
-    const low = hash & 0xffff;
-    const high = hash >>> 16;
-    const first = low % count;
-    const second = (first + 1 + (high % (count - 1))) % count;
+    const dice = (Math.random() * 2 ** 32) | 0;
+    const first = (dice & 0xffff) % count;
+    const second = (first + 1 + ((dice >>> 16) % (count - 1))) % count;
     const one = endpoints[first]!;
     const other = endpoints[second]!;
     if (one === except) return other;

@@ -10,6 +10,8 @@ export interface Source {
   readonly trusted: boolean;
   /** Field lines that tell upstream of it, the same for all its requests. */
   readonly lines: Buffer;
+  /** Of its address, for balancers that send one client to one endpoint. */
+  readonly hash: number;
   /** The port of ours that it came in on. */
   readonly listenerPort: number;
 }

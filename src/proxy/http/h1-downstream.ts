@@ -1,12 +1,11 @@
 import type { FailureCode } from '../../model/failure.ts';
 import { Timer, type TimerOwner } from '../../lib/timer-wheel.ts';
 import type { Connection, Door, Exchange, ExchangeOwner, Source } from './exchange.ts';
-import { BodyReader, type BodySink, FRAMING } from './body.ts';
+import { BodyReader, type BodySink } from './body.ts';
 import type { HttpContext } from './context.ts';
-import { AFTERWARDS, type Edits, writeLastChunk, writePayload, writeReply } from './encode.ts';
-import { FIELD } from './fields.ts';
-import { replyFraming, requestFraming } from './framing.ts';
-import { type Head, METHOD } from './head.ts';
+import { AFTERWARDS, type Edits } from './encode.ts';
+import { requestFraming } from './framing.ts';
+import type { Head } from './head.ts';
 import { requestIsSound } from './meaning.ts';
 import { feedHead, PARSE_MORE, PARSE_REFUSED, startRequest } from './parse.ts';
 import {
@@ -18,7 +17,8 @@ import {
   PHASE,
   SURE_BYTES,
 } from './h1-downstream/phase.ts';
-import { outbox, type Wire, type WireOwner } from './wire.ts';
+import { ReplyWriter } from './h1-downstream/reply-writer.ts';
+import type { Wire, WireOwner } from './wire.ts';
 
 const BLANK_LINES_MAX = 4;
 const CR = 13;
@@ -34,6 +34,7 @@ export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, 
   readonly #timer = new Timer(this);
   readonly #expiresMs: number;
   #wire!: Wire;
+  #reply!: ReplyWriter;
   /** While an exchange is under way. */
   #owner: ExchangeOwner | undefined = undefined;
   #phase: number = PHASE.fresh;
@@ -46,14 +47,6 @@ export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, 
   #clientCloses = false;
   /** The client has closed its sending side, behind at least one complete request. */
   #eof = false;
-  #replyBegan = false;
-  #replyEnded = false;
-  #replyFraming: number = FRAMING.none;
-  /** Of all replies together. */
-  #sentBytes = 0;
-  /** Where the reply starts in the outbox, and what had been sent before it. */
-  #replyMark = 0;
-  #replySends = 0;
   /** The client's next request, or the first bytes for a tunnel that is not there yet. */
   #held: Buffer | undefined = undefined;
   #ownerPaused = false;
@@ -74,6 +67,7 @@ export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, 
   /** What the connection is made of needs the connection itself. */
   join(wire: Wire): void {
     this.#wire = wire;
+    this.#reply = new ReplyWriter(wire);
   }
 
   get head(): Head {
@@ -165,8 +159,7 @@ export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, 
     this.#reader.start(requestFraming(head), head.contentLength);
     this.#requestEnded = this.#reader.done;
     this.#phase = this.#reader.done ? PHASE.reply : PHASE.body;
-    this.#replyBegan = false;
-    this.#replyEnded = false;
+    this.#reply.reset();
     this.#bodyBegan = false;
     this.#context.wheel.rest(this.#timer);
     this.#owner = this.#door.ownerFor(this);
@@ -242,12 +235,12 @@ export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, 
         break;
       case PHASE.reply:
         this.#eof = true;
-        this.#context.wheel.after(this.#timer, this.#replyBegan ? GONE_STALLED_MS : GONE_AFTER_MS);
+        this.#context.wheel.after(this.#timer, this.#reply.began ? GONE_STALLED_MS : GONE_AFTER_MS);
         break;
       case PHASE.tunnel:
         this.#requestEnded = true;
         this.#owner?.onEnd(undefined);
-        if (this.#replyEnded) this.#finish();
+        if (this.#reply.ended) this.#finish();
         break;
       default:
         this.#leave();
@@ -272,33 +265,22 @@ export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, 
   // The reply.
 
   inform(head: Head, edits: Edits): void {
-    // RFC 9110 section 15.2: not to an HTTP/1.0 client.
-    edits.drop |= 1 << FIELD.contentLength;
-    if (this.head.minor > 0) writeReply(this.#wire, head, edits, false, AFTERWARDS.open);
+    this.#reply.inform(this.head, head, edits);
   }
 
   reply(head: Head, edits: Edits): void {
     const request = this.head;
-    let framing = replyFraming(head, request.method);
-    const switched = framing === FRAMING.untilClose && (head.status === 101 || request.method === METHOD.connect);
-    // RFC 9110 section 8.6: neither 1xx nor 204 has a length.
-    if (head.status === 204 || switched) edits.drop |= 1 << FIELD.contentLength;
-    if (!switched && (framing === FRAMING.untilClose || framing === FRAMING.chunked))
-      framing = request.minor > 0 ? FRAMING.chunked : FRAMING.untilClose;
+    const untilClose = this.#reply.frame(request, head, edits);
     // RFC 9110 section 10.1.1: a client that got no 100 may send its body or not; what follows could be either.
     const unclear = this.#phase === PHASE.body && request.expectContinue && !this.#bodyBegan;
-    if (framing === FRAMING.untilClose || unclear) this.#close = true;
-    this.#replyBegan = true;
-    this.#replyFraming = framing;
-    this.#replyMark = outbox.mark(this.#wire);
-    this.#replySends = this.#wire.sends;
-    writeReply(this.#wire, head, edits, framing === FRAMING.chunked, this.#afterwards(head, switched));
-    if (switched) this.#openTunnel();
+    if (untilClose || unclear) this.#close = true;
+    this.#reply.start(head, edits, this.#afterwards(head));
+    if (this.#reply.switched) this.#openTunnel();
     this.#watchForGone();
   }
 
-  #afterwards(head: Head, switched: boolean): number {
-    if (switched) return head.status === 101 ? AFTERWARDS.switched : AFTERWARDS.open;
+  #afterwards(head: Head): number {
+    if (this.#reply.switched) return head.status === 101 ? AFTERWARDS.switched : AFTERWARDS.open;
     const { limits, wheel } = this.#context;
     if (this.#door.draining || this.#requests >= limits.requestsPerConnection || wheel.nowMs >= this.#expiresMs)
       this.#close = true;
@@ -318,9 +300,7 @@ export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, 
   }
 
   data(bytes: Buffer, start: number, end: number): boolean {
-    const open = writePayload(this.#wire, bytes, start, end, this.#replyFraming === FRAMING.chunked);
-    this.#sentBytes += end - start;
-    if (!open) this.#wire.moved();
+    const open = this.#reply.data(bytes, start, end);
     if (this.#eof) this.#watchForGone();
     return open;
   }
@@ -332,8 +312,7 @@ export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, 
   }
 
   end(trailers: Head | undefined): void {
-    this.#replyEnded = true;
-    if (this.#replyFraming === FRAMING.chunked) writeLastChunk(this.#wire, trailers);
+    this.#reply.end(trailers);
     if (this.#phase === PHASE.tunnel) {
       this.#wire.end();
       if (!this.#requestEnded) return;
@@ -342,9 +321,7 @@ export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, 
   }
 
   retract(): boolean {
-    if (this.#phase === PHASE.tunnel || this.#wire.sends !== this.#replySends) return false;
-    this.#replyBegan = false;
-    return outbox.rewind(this.#wire, this.#replyMark);
+    return this.#reply.retract();
   }
 
   abort(): void {
@@ -373,7 +350,8 @@ export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, 
     const over = this.#close || !this.#requestEnded;
     // A client that said it would send no more need not be waited for, if the reply is surely in its hands: should it send
     // something after all, the kernel answers with RST, and what the client has not received by then is lost.
-    const quiet = this.#clientCloses && this.#requestEnded && this.#held === undefined && this.#sentBytes <= SURE_BYTES;
+    const quiet =
+      this.#clientCloses && this.#requestEnded && this.#held === undefined && this.#reply.sentBytes <= SURE_BYTES;
     this.#endExchange();
     if (early) {
       this.#phase = PHASE.discarding;
@@ -459,7 +437,7 @@ export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, 
   #gone(failure: FailureCode, detail: string): void {
     this.#owner?.onGone(failure, detail);
     // Half a reply must not look like a whole one to a client that is there after all.
-    if (this.#replyBegan) this.#wire.reset();
+    if (this.#reply.began) this.#wire.reset();
     else this.#wire.close();
     this.#release();
   }

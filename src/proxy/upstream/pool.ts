@@ -21,7 +21,7 @@ export interface WaitingRoom {
  * and whichever connection is free first is his.
  */
 export class Pool {
-  readonly endpoint: Endpoint;
+  readonly endpoint: Pick<Endpoint, 'address' | 'port'>;
   readonly #context: HttpContext;
   readonly #meter: EndpointMeter;
   readonly #room: WaitingRoom;
@@ -33,7 +33,7 @@ export class Pool {
   #waiting = 0;
   #closed = false;
 
-  constructor(endpoint: Endpoint, context: HttpContext, meter: EndpointMeter, room: WaitingRoom) {
+  constructor(endpoint: Pool['endpoint'], context: HttpContext, meter: EndpointMeter, room: WaitingRoom) {
     this.endpoint = endpoint;
     this.#context = context;
     this.#meter = meter;

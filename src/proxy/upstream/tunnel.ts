@@ -34,7 +34,12 @@ export class Tunnel implements Carrier, DialOwner, TimerOwner {
     this.#onClosed = onClosed;
   }
 
-  static dial({ address, port }: Endpoint, context: HttpContext, waiter: CarrierWaiter, onClosed: () => void): Tunnel {
+  static dial(
+    { address, port }: Pick<Endpoint, 'address' | 'port'>,
+    context: HttpContext,
+    waiter: CarrierWaiter,
+    onClosed: () => void,
+  ): Tunnel {
     const tunnel = new Tunnel(context, waiter, onClosed);
     const { wheel, timeouts, limits } = context;
     wheel.after(tunnel.#timer, timeouts.connectMs);
