@@ -1,7 +1,8 @@
 import { networkInterfaces } from 'node:os';
 import { type AdminServer, openAdmin } from './control/admin.ts';
 import { Changes } from './control/changes.ts';
-import { discoverFiles, type Discovery } from './control/discovery.ts';
+import { discoverFiles, discoverKubernetes, type Discovery } from './control/discovery.ts';
+import { ExternalNames } from './control/external-names.ts';
 import { Exporter } from './control/exporter.ts';
 import { TapHub } from './control/tap-hub.ts';
 import { canTransfer, Workers } from './control/workers.ts';
@@ -65,6 +66,7 @@ class Node {
   readonly #admins: AdminServer[] = [];
   readonly #settle: NodeJS.Timeout;
   #discovery: Discovery | undefined = undefined;
+  #externalNames: ExternalNames | undefined = undefined;
   #stage: Stage = 'starting';
   #onPlan: (() => void) | undefined = undefined;
   #end!: () => void;
@@ -84,6 +86,10 @@ class Node {
     this.#workers = new Workers(settings, memory, () => this.#writer.port(), this);
     this.#changes = new Changes({
       clusterDomain: settings.clusterDomain,
+      from: settings.discovery.from,
+      externalName: settings.externalName,
+      nodeName: settings.nodeName,
+      zone: settings.zone,
       workers: settings.workers,
       meters: this.#meters,
       log: this.#log,
@@ -102,7 +108,7 @@ class Node {
   }
 
   async start(): Promise<void> {
-    const { meshListen, probeListen, adminListen, manifests } = this.#settings;
+    const { meshListen, probeListen, adminListen } = this.#settings;
     onSignals(this.ended, {
       reread: () => this.#discovery?.reread(),
       drain: (signal) => void this.#drain(signal),
@@ -117,7 +123,7 @@ class Node {
     const plan = new Promise<void>((resolve) => {
       this.#onPlan = resolve;
     });
-    this.#discovery = discoverFiles(manifests, this.#changes);
+    this.#discovery = this.#discover();
     // A connection before the first plan would be told that its Service does not exist.
     await plan;
     if (this.#stage !== 'starting') return;
@@ -130,6 +136,7 @@ class Node {
   async close(): Promise<void> {
     clearInterval(this.#settle);
     this.#discovery?.stop();
+    this.#externalNames?.stop();
     await this.#workers.stop();
     await Promise.all(this.#admins.map((admin) => admin.close()));
     await this.#exporter?.close(LAST_SPANS_MS);
@@ -166,6 +173,15 @@ class Node {
 
   onLost(worker: number, reason: string, restartMs: number): void {
     this.#log.error({ worker, reason, restartMs }, 'Worker lost');
+  }
+
+  #discover(): Discovery {
+    const { discovery, externalName, nodeName } = this.#settings;
+    if (externalName === 'allow') this.#externalNames = new ExternalNames(this.#changes);
+    const events = this.#externalNames ?? this.#changes;
+    return discovery.from === 'files'
+      ? discoverFiles(discovery.manifests, events)
+      : discoverKubernetes({ settings: discovery, nodeName, log: this.#log }, events);
   }
 
   async #openMesh(address: ListenAddress): Promise<Opened> {
@@ -214,6 +230,7 @@ class Node {
       writer: this.#writer,
       workers: this.#workers,
       changes: this.#changes,
+      discovery: () => this.#discovery,
       taps: this.#taps,
       exporter: this.#exporter,
       traceProbe: this.#traceProbe,

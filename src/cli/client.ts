@@ -3,6 +3,7 @@ import { StringDecoder } from 'node:string_decoder';
 import { harmless, shown } from '../lib/shown.ts';
 import type {
   ConfigAnswer,
+  DiscoveryAnswer,
   EndpointsAnswer,
   GenerationsAnswer,
   LogLevelAnswer,
@@ -89,6 +90,10 @@ export class AdminClient {
 
   problems(): Promise<ProblemsAnswer> {
     return this.#ask('/problems', answers.problemsAnswer);
+  }
+
+  discovery(): Promise<DiscoveryAnswer> {
+    return this.#ask('/discovery', answers.discoveryAnswer);
   }
 
   stats(): Promise<StatsAnswer> {

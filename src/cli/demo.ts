@@ -55,8 +55,9 @@ const DEFAULTS: ReadonlyMap<string, string> = new Map([
   ['drain-accept', '0s'],
   ['drain-timeout', '1s'],
 ]);
-/** Standard output is the table's, and the log is read here. */
+/** Services are those of the folder alone; standard output is the table's, and the log is read here. */
 const FORCED: ReadonlyMap<string, readonly string[]> = new Map([
+  ['discovery', ['files']],
   ['access-log', ['off']],
   ['log-format', ['json']],
 ]);

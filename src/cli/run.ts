@@ -10,6 +10,9 @@ const EXAMPLES = `
 Examples:
   heddle run --manifests ./shop                       Services of the manifests in ./shop, mesh entry on port 4140
   heddle run --manifests ./shop --mesh-listen 127.0.0.1:8080 --workers 1
+  heddle run --kubeconfig ~/.kube/config              Services of a cluster; the variable KUBECONFIG is not read: a
+                                                        proxy must not pick up a developer's cluster by accident
+  heddle run                                          in a pod: Services of its cluster, by its service account
   heddle run --config heddle.yaml                     settings from a file: one "name: value" per line, as in
                                                         manifests: ./shop
                                                         timeout-request: 5s

@@ -2,6 +2,7 @@ import { nearest } from '../lib/nearest.ts';
 import type { EffectiveSetting } from '../model/admin.ts';
 import type { Settings } from '../model/settings.ts';
 import { readSettingsFile, type FileEntry } from './settings/file.ts';
+import { chooseSource, discoverySettings, type Source } from './settings/source.ts';
 import {
   SETTINGS,
   type LaterSetting,
@@ -45,7 +46,7 @@ interface Given {
   readonly place: string;
 }
 
-type Source = ReadonlyMap<string, Given>;
+type Givens = ReadonlyMap<string, Given>;
 
 /** Flags over environment over file over default. All errors are told at once, each with its place and what is allowed. */
 export function parseSettings({ flags, env, readFile, machine, defaults }: SettingsInput): SettingsResult {
@@ -80,22 +81,24 @@ export function parseSettings({ flags, env, readFile, machine, defaults }: Setti
     texts[name] = text;
   }
   relate(values, { origins, places, texts, errors });
-  // Where the file could not be read, they may stand in it.
-  if (fromFile !== undefined && (values['manifests'] as readonly string[] | undefined)?.length === 0) {
-    errors.push(
-      '--manifests: Expected at least one folder of manifests: discovery from Kubernetes comes with a later version',
-    );
-  }
-  if (errors.length > 0) return { type: 'errors', errors };
+  const chosen = chooseSource({
+    wished: values['discovery'] as Values['discovery'],
+    given: (name) => origins[name] !== 'default',
+    inPod: machine.inPod,
+  });
+  // Where the file could not be read, what is missing may stand in it.
+  if ('error' in chosen && fromFile !== undefined) errors.push(chosen.error);
+  if ('error' in chosen || errors.length > 0) return { type: 'errors', errors };
+  texts['discovery'] = chosen.source;
   return {
     type: 'settings',
-    settings: assemble(values as Values, machine),
+    settings: assemble(values as Values, chosen.source, machine),
     effective: Object.entries(texts).map(([name, value]) => ({ name, value, origin: origins[name]! })),
     warnings,
   };
 }
 
-function flagSource(flags: SettingsInput['flags']): Source {
+function flagSource(flags: SettingsInput['flags']): Givens {
   const source = new Map<string, Given>();
   for (const [name, texts] of flags)
     source.set(name, { text: joinTexts(name, texts), origin: 'flag', place: `--${name}` });
@@ -116,7 +119,7 @@ const SERVICE_LINK =
   /^HEDDLE_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)$/;
 
 /** An empty variable counts as absent, as everywhere in shells and manifests. Unknown ones may be another program's. */
-function environmentSource(env: NodeJS.ProcessEnv): { source: Source; warnings: readonly string[] } {
+function environmentSource(env: NodeJS.ProcessEnv): { source: Givens; warnings: readonly string[] } {
   const names = new Map(Object.keys(SETTINGS).map((name) => [variableName(name), name]));
   const source = new Map<string, Given>();
   const warnings: string[] = [];
@@ -140,7 +143,7 @@ function variableName(name: string): string {
 function fileSource(
   config: Given | undefined,
   { readFile, errors }: { readFile: SettingsInput['readFile']; errors: string[] },
-): Source | undefined {
+): Givens | undefined {
   const source = new Map<string, Given>();
   if (config === undefined || config.text === '') return source;
   let text: string;
@@ -192,12 +195,13 @@ function relate(values: Record<string, unknown>, { origins, places, texts, error
   }
 }
 
-function assemble(values: Values, machine: Machine): Settings {
+function assemble(values: Values, source: Source, machine: Machine): Settings {
   const automaticFormat = machine.terminal ? 'pretty' : 'json';
   return {
-    discovery: values.discovery,
-    manifests: values.manifests,
+    discovery: discoverySettings(source, values),
     nodeName: values['node-name'],
+    zone: values.zone,
+    externalName: values['external-name'],
     clusterDomain: values['cluster-domain'],
     meshListen: values['mesh-listen'],
     probeListen: values['probe-listen'],

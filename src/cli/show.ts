@@ -122,6 +122,7 @@ export function endpointsCommand(): Command {
       { head: 'SERVICE', text: ({ namespace, name, port }) => `${namespace}/${name}:${port}` },
       { head: 'ADDRESS', text: ({ address }) => address },
       { head: 'STATE', text: ({ state }) => state, style: ({ state }) => (state === 'used' ? 'green' : 'yellow') },
+      { head: 'TIER', align: 'right', text: ({ state, tier }) => (state === 'used' ? String(tier) : '-') },
       { head: 'ACTIVE', align: 'right', text: ({ active }) => String(active) },
       {
         head: 'LATENCY MS',
@@ -231,8 +232,16 @@ const GENERATION_COLUMNS: readonly Column<GenerationView>[] = [
       return times.length === 0 ? '-' : milliseconds(Math.max(...times));
     },
   },
-  { head: 'CHANGED', text: ({ routesChanged, backendsChanged }) => namesText([...routesChanged, ...backendsChanged]) },
-  { head: 'GONE', text: ({ routesGone, backendsGone }) => namesText([...routesGone, ...backendsGone]) },
+  {
+    head: 'CHANGED',
+    text: ({ routesChanged, backendsChanged, workloadsChanged }) =>
+      namesText([...routesChanged, ...backendsChanged, ...workloadsChanged]),
+  },
+  {
+    head: 'GONE',
+    text: ({ routesGone, backendsGone, workloadsGone }) =>
+      namesText([...routesGone, ...backendsGone, ...workloadsGone]),
+  },
   {
     head: 'NOT APPLIED',
     text: ({ workers }) =>

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism, hostname } from 'node:os';
 import { isatty } from 'node:tty';
 import type { NodeOptions } from '../main.ts';
@@ -27,7 +27,7 @@ export async function startNode(command: string, options: StartOptions): Promise
     env,
     defaults,
     readFile: (path) => readFileSync(path, 'utf8'),
-    machine: { hostName: hostname(), cores: availableParallelism(), terminal: isatty(1) },
+    machine: { hostName: hostname(), cores: availableParallelism(), terminal: isatty(1), inPod: isInPod(env) },
   });
   const all = result.type === 'errors' ? [...errors, ...result.errors] : errors;
   if (result.type === 'errors' || all.length > 0) {
@@ -47,6 +47,11 @@ export async function startNode(command: string, options: StartOptions): Promise
     process.exitCode = EXIT_FAILED;
   }
   setTimeout(() => process.exit(), EXIT_MS).unref();
+}
+
+/** As every client of the API server finds out that it runs in a pod. */
+function isInPod(env: NodeJS.ProcessEnv): boolean {
+  return Boolean(env['KUBERNETES_SERVICE_HOST']) && existsSync('/var/run/secrets/kubernetes.io/serviceaccount/token');
 }
 
 /** After the end: a log that cannot be written must not keep the process. */

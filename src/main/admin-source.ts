@@ -1,9 +1,10 @@
 import type { AdminSource, Check } from '../control/admin.ts';
 import type { Changes } from '../control/changes.ts';
+import type { Discovery } from '../control/discovery.ts';
 import type { Exporter } from '../control/exporter.ts';
 import type { TapHub } from '../control/tap-hub.ts';
 import type { Workers } from '../control/workers.ts';
-import type { EffectiveSetting, LogLevelAnswer } from '../model/admin.ts';
+import type { DiscoveryAnswer, EffectiveSetting, LogLevelAnswer } from '../model/admin.ts';
 import type { Settings } from '../model/settings.ts';
 import { type Log, type MeterReader, WORKER, type Writer } from '../telemetry.ts';
 import type { TraceProbe } from './trace-probe.ts';
@@ -19,6 +20,8 @@ export interface NodeParts {
   readonly writer: Writer;
   readonly workers: Workers;
   readonly changes: Changes;
+  /** Undefined before it is at work. */
+  readonly discovery: () => Discovery | undefined;
   readonly taps: TapHub;
   readonly exporter: Exporter | undefined;
   readonly traceProbe: TraceProbe;
@@ -42,6 +45,9 @@ export function adminSource(parts: NodeParts): AdminSource {
     },
     get problems() {
       return changes.problems;
+    },
+    get discovery() {
+      return discoveryOf(parts);
     },
     get generations() {
       return changes.generations;
@@ -70,6 +76,11 @@ export function adminSource(parts: NodeParts): AdminSource {
     tap: (filter, onRecord) => taps.add(filter, onRecord),
     probeTrace: () => traceProbe.run(),
   };
+}
+
+function discoveryOf({ settings, discovery }: NodeParts): DiscoveryAnswer {
+  const { from } = settings.discovery;
+  return discovery()?.status ?? { from, sources: [], fresh: false, snapshotTime: null, kinds: [] };
 }
 
 /** Unready only before the first plan, without a worker, and while it drains: nothing that others do makes a node unready. */

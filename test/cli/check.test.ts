@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import { FakeAdmin, problem, service, stats, worker, type FakeAnswer } from './fake-admin.ts';
+import { FakeAdmin, kind, problem, service, stats, worker, type FakeAnswer } from './fake-admin.ts';
 import { heddle } from './heddle.ts';
 
 const GOOD = `apiVersion: v1
@@ -148,12 +148,21 @@ const FINE: Readonly<Record<string, FakeAnswer>> = {
         routesGone: [],
         backendsChanged: [],
         backendsGone: [],
+        workloadsChanged: [],
+        workloadsGone: [],
         workers: [
           { worker: 0, state: 'applied', afterMs: 1, reason: null },
           { worker: 1, state: 'applied', afterMs: 1, reason: null },
         ],
       },
     ],
+  },
+  '/discovery': {
+    from: 'kubernetes',
+    sources: ['https://10.96.0.1'],
+    fresh: true,
+    snapshotTime: null,
+    kinds: [kind('Service'), kind('EndpointSlice')],
   },
   '/services': { generation: 7, services: [service('orders'), service('users', { enabled: false })] },
   '/problems': { problems: [] },
@@ -187,6 +196,9 @@ describe('heddle check of a node', () => {
       '',
       'workers',
       '√ 2 ready, with generation 7',
+      '',
+      'discovery',
+      '√ follows https://10.96.0.1: Service 2, EndpointSlice 2',
       '',
       'configuration',
       '√ no problems; 1 of 2 Services enabled',
@@ -238,6 +250,50 @@ describe('heddle check of a node', () => {
     assert.match(out, /\n‼ 5 log lines were dropped\n/);
   });
 
+  const AWAY = { state: 'stale', silentMs: 95_000, error: 'connection refused' } as const;
+  for (const [what, code, discovery, expected] of [
+    [
+      'whose API server is away',
+      1,
+      { fresh: false, kinds: [kind('Service', AWAY), kind('EndpointSlice')] },
+      /\ndiscovery\n× Service was not heard of for 95 s: connection refused\n {4}What is in force stays/,
+    ],
+    [
+      'that may not read a kind',
+      1,
+      { kinds: [kind('Service'), kind('Pod', { state: 'forbidden', error: '403' })] },
+      /\n× Pod may not be read: 403\n {4}The ClusterRole .* must allow to get, list and watch pods; deploy\/heddle\.yaml/,
+    ],
+    [
+      'that lives on its snapshot file',
+      0,
+      {
+        fresh: false,
+        snapshotTime: '2026-11-21T12:03:04.000Z',
+        kinds: [kind('Service', { state: 'starting', silentMs: null, error: 'connection refused' })],
+      },
+      /\n‼ all .* the snapshot file of 2026-11-21T12:03:04.000Z\n {4}Until .*\n‼ Service was not read yet: connection refused\n/,
+    ],
+    [
+      'in whose cluster a kind is unknown',
+      0,
+      { kinds: [kind('Service'), kind('HTTPRoute', { state: 'absent' })] },
+      /\n√ follows https:\/\/10\.96\.0\.1: Service 2\n√ HTTPRoute is unknown to the API server/,
+    ],
+    [
+      'whose manifests cannot all be read',
+      0,
+      { from: 'files', sources: ['shop'], fresh: false, kinds: [] },
+      /\n‼ what is in force may not be what shop says now\n {4}heddle problems says why\n/,
+    ],
+  ] as const) {
+    test(`${what}: says so, exit ${code}`, async (context) => {
+      const result = await check(context, { '/discovery': { ...(FINE['/discovery'] as object), ...discovery } });
+      assert.equal(result.code, code);
+      assert.match(result.out, expected);
+    });
+  }
+
   test('that is not there: exit 3', async () => {
     const gone = await FakeAdmin.start();
     const { url } = gone;
@@ -268,7 +324,7 @@ describe('heddle check of a node', () => {
     assert.deepEqual([code, ok], [1, false]);
     assert.deepEqual(
       findings.map(({ section, verdict }) => `${section} ${verdict}`),
-      ['node ok', 'node wrong', 'workers ok', 'configuration ok', 'telemetry ok'],
+      ['node ok', 'node wrong', 'workers ok', 'discovery ok', 'configuration ok', 'telemetry ok'],
     );
   });
 

@@ -26,7 +26,7 @@ function endpoint(name: string, port: number, more: Partial<EndpointView> = {}):
     connectionsIdle: 1,
     waiting: 0,
   };
-  return { namespace: 'shop', name, port: 80, address, state: 'used', reason: '', ...counts, ...more };
+  return { namespace: 'shop', name, port: 80, address, state: 'used', reason: '', tier: 0, ...counts, ...more };
 }
 
 function counted(name: string, requests: number, more: Partial<BackendStats> = {}): BackendStats {

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type {
   BackendStats,
   EndpointView,
+  KindView,
   ProblemView,
   ServiceView,
   StatsAnswer,
@@ -76,6 +77,7 @@ export function endpoint(address: string, view: Partial<EndpointView> = {}): End
     address,
     state: 'used',
     reason: '',
+    tier: 0,
     active: 0,
     latencyMs: 0,
     attempts: 0,
@@ -85,6 +87,11 @@ export function endpoint(address: string, view: Partial<EndpointView> = {}): End
     waiting: 0,
     ...view,
   };
+}
+
+export function kind(name: string, view: Partial<KindView> = {}): KindView {
+  const counters = { lists: 1, watches: 1, events: 0, errors: 0 };
+  return { kind: name, state: 'live', objects: 2, silentMs: 10, ...counters, error: null, ...view };
 }
 
 export function problem(text: string, view: Partial<ProblemView> = {}): ProblemView {

@@ -10,7 +10,7 @@ interface Given {
   /** Text of the file that `--config heddle.yaml` names. */
   readonly file?: string;
   readonly defaults?: ReadonlyMap<string, string>;
-  readonly machine?: Partial<{ hostName: string; cores: number; terminal: boolean }>;
+  readonly machine?: Partial<{ hostName: string; cores: number; terminal: boolean; inPod: boolean }>;
 }
 
 /** Everything that a start needs and these tests do not ask about is given. */
@@ -28,7 +28,7 @@ function parse({ flags = {}, env = {}, file, defaults, machine = {} }: Given): S
         throw new Error(`ENOENT: no such file or directory, open '${path}'`);
       return file;
     },
-    machine: { hostName: 'loom', cores: 8, terminal: false, ...machine },
+    machine: { hostName: 'loom', cores: 8, terminal: false, inPod: false, ...machine },
     ...(defaults === undefined ? {} : { defaults }),
   });
 }
@@ -48,9 +48,10 @@ function errorsOf(given: Given): readonly string[] {
 describe('defaults', () => {
   test('without any wish every setting has the documented default', () => {
     assert.deepEqual(settingsOf({}), {
-      discovery: 'files',
-      manifests: ['shop'],
+      discovery: { from: 'files', manifests: ['shop'] },
       nodeName: 'loom',
+      zone: undefined,
+      externalName: 'refuse',
       clusterDomain: 'cluster.local',
       meshListen: { host: undefined, port: 4140 },
       probeListen: { host: '0.0.0.0', port: 4191 },
@@ -136,11 +137,17 @@ describe('precedence', () => {
     assert.equal(settingsOf({ flags: { workers: ['1', '2'] } }).workers, 2));
 
   test('a list flag given twice adds up, and takes commas', () => {
-    assert.deepEqual(settingsOf({ flags: { manifests: ['a', 'b,c'] } }).manifests, ['a', 'b', 'c']);
+    assert.deepEqual(settingsOf({ flags: { manifests: ['a', 'b,c'] } }).discovery, {
+      from: 'files',
+      manifests: ['a', 'b', 'c'],
+    });
   });
 
   test('a list comes from a variable by comma and from a file as a YAML list', () => {
-    assert.deepEqual(settingsOf({ flags: { manifests: [] }, env: { HEDDLE_MANIFESTS: 'a, b' } }).manifests, ['a', 'b']);
+    assert.deepEqual(settingsOf({ flags: { manifests: [] }, env: { HEDDLE_MANIFESTS: 'a, b' } }).discovery, {
+      from: 'files',
+      manifests: ['a', 'b'],
+    });
     assert.equal(settingsOf({ file: 'trust-forwarded-from: [10.0.0.0/8, "fd00::/8"]' }).trustForwardedFrom.length, 2);
   });
 });
@@ -243,10 +250,10 @@ describe('errors', () => {
   });
 
   test('a setting of a later version is known and refused, from each source', () => {
-    const errors = errorsOf({ flags: { kubeconfig: 'x' }, env: { HEDDLE_NATS_URL: 'x' }, file: 'zone: a' });
-    assert.deepEqual(errors, [
-      '--kubeconfig: Is known, but comes with a later version (Kubernetes)',
-      'heddle.yaml:1: zone: Is known, but comes with a later version (Kubernetes)',
+    const given = { flags: { 'limit-mirrors': '1' }, env: { HEDDLE_NATS_URL: 'x' }, file: 'limit-heap: 90%' };
+    assert.deepEqual(errorsOf(given), [
+      '--limit-mirrors: Is known, but comes with a later version (routes)',
+      'heddle.yaml:1: limit-heap: Is known, but comes with a later version (overload protection)',
       'HEDDLE_NATS_URL: Is known, but comes with a later version (messages)',
     ]);
   });
@@ -280,13 +287,76 @@ describe('errors', () => {
     assert.equal(settingsOf({ defaults, env: { HEDDLE_MESH_LISTEN: '' } }).meshListen?.host, '127.0.0.1');
     assert.equal(settingsOf({ defaults, file: 'mesh-listen: 127.0.0.2:1' }).meshListen?.host, '127.0.0.2');
   });
+});
 
-  test('discovery from Kubernetes is refused as not yet there', () => {
-    assert.match(errorsOf({ flags: { discovery: 'kubernetes' } })[0]!, /kubernetes comes with a later version/);
+describe('the source of Services', () => {
+  const NONE = { manifests: [] };
+  const inPod = { inPod: true };
+  const IN_CLUSTER = {
+    from: 'kubernetes',
+    kubeconfig: undefined,
+    context: undefined,
+    snapshotFile: undefined,
+    snapshotMaxAgeMs: 3_600_000,
+  };
+
+  test('is the cluster of the pod that Heddle runs in, where nothing else is said', () => {
+    assert.deepEqual(settingsOf({ flags: NONE, machine: inPod }).discovery, IN_CLUSTER);
   });
 
-  test('without manifests there is nothing to discover', () => {
-    assert.match(errorsOf({ flags: { manifests: [] } })[0]!, /^--manifests: Expected at least one folder/);
+  test('is that of a kubeconfig that is given', () => {
+    const flags = { ...NONE, 'kubeconfig': 'k', 'context': 'dev', 'snapshot-file': 's', 'snapshot-max-age': '5m' };
+    assert.deepEqual(settingsOf({ flags }).discovery, {
+      from: 'kubernetes',
+      kubeconfig: 'k',
+      context: 'dev',
+      snapshotFile: 's',
+      snapshotMaxAgeMs: 300_000,
+    });
+  });
+
+  test('is the manifests that are given, in a pod too', () => {
+    assert.equal(settingsOf({ machine: inPod }).discovery.from, 'files');
+  });
+
+  test('is what --discovery says where both are given', () => {
+    const flags = { manifests: 'shop', kubeconfig: 'k' };
+    for (const discovery of ['files', 'kubernetes'])
+      assert.equal(settingsOf({ flags: { ...flags, discovery } }).discovery.from, discovery);
+    assert.deepEqual(errorsOf({ flags }), [
+      '--discovery: Expected kubernetes or files where --manifests and --kubeconfig are given, got none',
+    ]);
+  });
+
+  test('that nobody names is an error that says what to give; KUBECONFIG names none', () => {
+    assert.deepEqual(errorsOf({ flags: NONE, env: { KUBECONFIG: 'k' } }), [
+      '--discovery: Expected a source of Services: --manifests DIR, or --kubeconfig FILE for a cluster (in a pod its service account will do); got none',
+    ]);
+  });
+
+  test('must have what it needs', () => {
+    assert.match(
+      errorsOf({ flags: { ...NONE, discovery: 'files' } })[0]!,
+      /^--manifests: Expected at least one folder/,
+    );
+    assert.match(errorsOf({ flags: { discovery: 'kubernetes' } })[0]!, /^--kubeconfig: Expected a file .* got none$/);
+    assert.match(
+      errorsOf({ flags: { ...NONE, context: 'dev' }, machine: inPod })[0]!,
+      /^--context: Expected the --kubeconfig that it is of, got none$/,
+    );
+  });
+
+  test('is not missed where the settings file that may name it cannot be read', () => {
+    assert.equal(errorsOf({ flags: { ...NONE, config: 'x.yaml' } }).length, 1);
+  });
+
+  test('is shown as it was chosen', () => {
+    const result = parse({ flags: { ...NONE, kubeconfig: 'k' } });
+    assert.ok(result.type === 'settings');
+    assert.deepEqual(
+      result.effective.find(({ name }) => name === 'discovery'),
+      { name: 'discovery', value: 'kubernetes', origin: 'default' },
+    );
   });
 });
 

@@ -53,6 +53,8 @@ before(async () => {
           routesGone: [],
           backendsChanged: ['shop/orders:80', 'shop/users:80', 'shop/a:80', 'shop/b:80'],
           backendsGone: ['shop/old:80'],
+          workloadsChanged: [],
+          workloadsGone: [],
           workers: [
             { worker: 0, state: 'applied', afterMs: 1.25, reason: null },
             { worker: 1, state: 'kept', afterMs: 3, reason: 'out of memory' },
@@ -81,9 +83,9 @@ NAMESPACE  NAME    ENABLED  ENDPOINTS  PROBLEMS  PORTS
 shop       orders  yes            2/2         0  http:80
 `,
   'endpoints shop/orders': `
-SERVICE         ADDRESS         STATE   ACTIVE  LATENCY MS  ATTEMPTS  FAILURES  CONNECTIONS  WAITING  REASON
-shop/orders:80  10.0.0.1:8080   used         2         3.3      1200         0   8 (6 idle)        0
-shop/orders:80  [fd00::1]:8080  unused       0           -         0         4   0 (0 idle)        0  not ready
+SERVICE         ADDRESS         STATE   TIER  ACTIVE  LATENCY MS  ATTEMPTS  FAILURES  CONNECTIONS  WAITING  REASON
+shop/orders:80  10.0.0.1:8080   used       0       2         3.3      1200         0   8 (6 idle)        0
+shop/orders:80  [fd00::1]:8080  unused     -       0           -         0         4   0 (0 idle)        0  not ready
 `,
   'routes': `
 NAMESPACE  NAME    ENABLED  LEADS TO        AUTHORITIES
@@ -184,7 +186,14 @@ test('a HEDDLE_ADMIN that is no address is refused by name, exit 2', async () =>
 test('a worker that has a newer generation has this one, without having answered it', async (context) => {
   const states = ['applied', 'superseded', 'pending'];
   const workers = states.map((state, worker) => ({ worker, state, afterMs: null, reason: null }));
-  const changes = { routesChanged: [], routesGone: [], backendsChanged: [], backendsGone: [] };
+  const changes = {
+    routesChanged: [],
+    routesGone: [],
+    backendsChanged: [],
+    backendsGone: [],
+    workloadsChanged: [],
+    workloadsGone: [],
+  };
   const generations = [{ generation: 7, time: 'T', ...changes, workers }];
   const node = await FakeAdmin.start({ '/generations': { current: 8, generations } });
   context.after(() => node.stop());
@@ -212,6 +221,8 @@ describe('text from outside', () => {
           routesGone: [HOSTILE],
           backendsChanged: [],
           backendsGone: [],
+          workloadsChanged: [],
+          workloadsGone: [],
           workers: [{ worker: 0, state: 'kept', afterMs: null, reason: HOSTILE }],
         },
       ],

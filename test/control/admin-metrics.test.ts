@@ -6,7 +6,7 @@ import { formatFor, type Format } from '../../src/control/admin/metrics.ts';
 import { ROW_FIRST, ROW_OTHER } from '../../src/telemetry.ts';
 import { exchange } from '../harness/client.ts';
 import { type Metric, parseExposition, valueOf } from './admin/exposition.ts';
-import { ask, busyStandIn, StandIn, withAdmin } from './admin/stand-in.ts';
+import { ask, busyStandIn, kindView, StandIn, withAdmin } from './admin/stand-in.ts';
 
 const ACCEPT: Readonly<Record<Format, string>> = {
   text: 'text/plain',
@@ -74,6 +74,31 @@ describe('values', () => {
     assert.ok(valueOf(metrics, 'process_resident_memory_bytes') > 1e6);
     assert.ok(valueOf(metrics, 'process_cpu_seconds_total') > 0);
     assert.ok(Math.abs(valueOf(metrics, 'process_start_time_seconds') - Date.now() / 1000) < 3600);
+  });
+
+  test('of discovery, by kind', async () => {
+    const source = new StandIn();
+    const never = kindView('Pod', { state: 'forbidden', silentMs: null });
+    source.discovery = { ...source.discovery, fresh: false, kinds: [kindView('Service'), never] };
+    const metrics = await scrape(source, 'openmetrics');
+    const kind = 'Service';
+    assert.equal(valueOf(metrics, 'heddle_discovery_fresh'), 0);
+    assert.equal(valueOf(metrics, 'heddle_discovery_silent_seconds', { kind }), 1.5);
+    assert.equal(valueOf(metrics, 'heddle_discovery_objects', { kind }), 5);
+    assert.equal(valueOf(metrics, 'heddle_discovery_lists_total', { kind }), 1);
+    assert.equal(valueOf(metrics, 'heddle_discovery_watches_total', { kind }), 2);
+    assert.equal(valueOf(metrics, 'heddle_discovery_events_total', { kind }), 30);
+    assert.equal(valueOf(metrics, 'heddle_discovery_errors_total', { kind }), 4);
+    // Nothing is known of the silence of one that was never heard of.
+    assert.equal(metrics.get('heddle_discovery_silent_seconds')?.samples.length, 1);
+  });
+
+  test('a node that follows files has no series of kinds', async () => {
+    const source = new StandIn();
+    source.discovery = { from: 'files', sources: ['shop'], fresh: true, snapshotTime: null, kinds: [] };
+    const metrics = await scrape(source);
+    assert.equal(metrics.get('heddle_discovery_objects')?.samples.length, 0);
+    assert.equal(valueOf(metrics, 'heddle_discovery_fresh'), 1);
   });
 
   test('of file descriptors, where the system tells', { skip: process.platform !== 'linux' }, async () => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import type {
+  DiscoveryAnswer,
   EndpointsAnswer,
   GenerationsAnswer,
   ProblemsAnswer,
@@ -12,7 +13,7 @@ import type {
 } from '../../src/model/admin.ts';
 import { openAdmin } from '../../src/control/admin.ts';
 import { ROW_NONE, ROW_FIRST, WORKER } from '../../src/telemetry.ts';
-import { ask, StandIn, withAdmin } from './admin/stand-in.ts';
+import { ask, kindView, StandIn, withAdmin } from './admin/stand-in.ts';
 
 interface OpenApi {
   readonly openapi: string;
@@ -58,20 +59,58 @@ describe('probes', () => {
     source.checks.push({ name: 'listener', ok: false, text: 'not open yet' });
     await withAdmin(source, 'probe', async (port) => {
       const { status, text } = await ask(port, '/readyz');
-      assert.deepEqual([status, text], [503, '[+]workers ok\n[-]listener failed: not open yet\nreadyz check failed\n']);
+      assert.equal(status, 503);
+      assert.equal(
+        text,
+        '[+]workers ok\n[-]listener failed: not open yet\n[+]discovery ok: fresh\nreadyz check failed\n',
+      );
       assert.equal((await ask(port, '/livez')).status, 200);
     });
   });
 
   test('?verbose shows the checks that hold', async () => {
     await withAdmin(new StandIn(), 'probe', async (port) => {
-      assert.equal((await ask(port, '/readyz?verbose')).text, '[+]workers ok\nreadyz check passed\n');
+      const { text } = await ask(port, '/readyz?verbose');
+      assert.equal(text, '[+]workers ok\n[+]discovery ok: fresh\nreadyz check passed\n');
     });
   });
 
+  const REFUSED = { state: 'stale', silentMs: 95_300, error: 'connection refused' } as const;
+  const FORBIDDEN = { state: 'forbidden', silentMs: null, error: '403: pods is\nforbidden' } as const;
+  const STARTING = { state: 'starting', silentMs: null, error: 'connection refused' } as const;
+  const snapshotTime = '2026-11-21T12:03:04.567Z';
+  const cases: readonly (readonly [discovery: Partial<DiscoveryAnswer>, text: string])[] = [
+    [
+      { kinds: [kindView('Service', REFUSED), kindView('EndpointSlice', REFUSED), kindView('Namespace')] },
+      'stale for 95 s: Service, EndpointSlice (connection refused)',
+    ],
+    [
+      { kinds: [kindView('Service', REFUSED), kindView('Pod', FORBIDDEN)] },
+      'stale for 95 s: Service (connection refused); Pod (403: pods is\\u000aforbidden)',
+    ],
+    [{ kinds: [kindView('Service', STARTING)] }, 'not read yet: Service (connection refused)'],
+    [
+      { snapshotTime, kinds: [kindView('Service', STARTING)] },
+      'from the snapshot file of 12:03:04Z: Service (connection refused)',
+    ],
+    [{ from: 'files', kinds: [] }, 'stale'],
+  ];
+  for (const [discovery, text] of cases) {
+    test(`/readyz?verbose of a node that is ready says of its resources: ${text}`, async () => {
+      const source = new StandIn();
+      source.discovery = { ...source.discovery, fresh: false, ...discovery };
+      await withAdmin(source, 'probe', async (port) => {
+        const reply = await ask(port, '/readyz?verbose');
+        assert.equal(reply.status, 200);
+        assert.equal(reply.text, `[+]workers ok\n[+]discovery ok: ${text}\nreadyz check passed\n`);
+        assert.equal((await ask(port, '/readyz')).text, 'ok\n');
+      });
+    });
+  }
+
   test('the probe port has nothing else', async () => {
     await withAdmin(new StandIn(), 'probe', async (port) => {
-      for (const path of ['/', '/services', '/config', '/tap', '/log-level', '/openapi.json']) {
+      for (const path of ['/', '/services', '/discovery', '/config', '/tap', '/log-level', '/openapi.json']) {
         const { status, text } = await ask(port, path);
         assert.equal(status, 404);
         assert.deepEqual((JSON.parse(text) as { paths: string[] }).paths, ['/livez', '/readyz', '/metrics']);
@@ -123,13 +162,13 @@ describe('views', () => {
     await withAdmin(source, 'admin', async (port) => {
       const { endpoints } = await read<EndpointsAnswer>(port, '/endpoints');
       assert.deepEqual(
-        endpoints.map(({ address, state, reason, active, connections, connectionsIdle, waiting }) => {
-          return [address, state, reason, active, connections, connectionsIdle, waiting];
+        endpoints.map(({ address, state, reason, tier, active, connections, connectionsIdle, waiting }) => {
+          return [address, state, reason, tier, active, connections, connectionsIdle, waiting];
         }),
         [
-          ['10.0.0.1:80', 'used', '', 1, 2, 1, 3],
-          ['10.0.0.2:80', 'used', '', 0, 0, 0, 0],
-          ['10.0.0.9:80', 'unused', 'not ready', 0, 0, 0, 0],
+          ['10.0.0.1:80', 'used', '', 0, 1, 2, 1, 3],
+          ['10.0.0.2:80', 'used', '', 1, 0, 0, 0, 0],
+          ['10.0.0.9:80', 'unused', 'not ready', 0, 0, 0, 0, 0],
         ],
       );
     });
@@ -173,6 +212,13 @@ describe('views', () => {
           ['a.yaml', 3, 'a.yaml:3: Service a/b: spec: expected a spec, got nothing'],
         ],
       );
+    });
+  });
+
+  test('/discovery tells where resources come from, and how each kind is', async () => {
+    const source = new StandIn();
+    await withAdmin(source, 'admin', async (port) => {
+      assert.deepEqual(await read<DiscoveryAnswer>(port, '/discovery'), source.discovery);
     });
   });
 

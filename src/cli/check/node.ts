@@ -1,20 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { harmless } from '../../lib/shown.ts';
 import type { StatsAnswer } from '../../model/admin.ts';
 import { AdminError, type AdminClient } from '../client.ts';
 import { writeJson } from '../command.ts';
 import { EXIT_UNREAD, EXIT_WRONG } from '../exit.ts';
-import { screenOf, styled } from '../screen.ts';
-import { markOf, type Verdict } from './mark.ts';
-
-/** One thing that was looked at. */
-interface Finding {
-  readonly section: 'node' | 'workers' | 'configuration' | 'telemetry';
-  readonly verdict: Verdict;
-  readonly text: string;
-  /** What to do about it; empty where nothing is wrong. */
-  readonly advice: string;
-}
+import { discoveryFindings } from './discovery.ts';
+import { type Finding, finding, isFine, tell } from './finding.ts';
 
 interface Findings {
   readonly answers: boolean;
@@ -36,18 +26,15 @@ const PROBLEMS_SHOWN = 10;
 export async function checkNode(admin: AdminClient, { output, trace, waitMs }: NodeCheckOptions): Promise<number> {
   const endMs = performance.now() + waitMs;
   let result = await look(admin, trace);
-  while (!isFine(result) && performance.now() < endMs) {
+  while (!isFine(result.findings) && performance.now() < endMs) {
     await sleep(Math.min(AGAIN_MS, endMs - performance.now()));
     result = await look(admin, trace);
   }
-  if (output === 'json') writeJson({ ok: isFine(result), findings: result.findings });
-  else tell(result);
-  if (!result.answers) return EXIT_UNREAD;
-  return isFine(result) ? 0 : EXIT_WRONG;
-}
-
-function isFine({ findings }: Findings): boolean {
-  return findings.every(({ verdict }) => verdict !== 'wrong');
+  const { answers, findings } = result;
+  if (output === 'json') writeJson({ ok: isFine(findings), findings });
+  else tell(findings);
+  if (!answers) return EXIT_UNREAD;
+  return isFine(findings) ? 0 : EXIT_WRONG;
 }
 
 async function look(admin: AdminClient, trace: boolean): Promise<Findings> {
@@ -57,6 +44,7 @@ async function look(admin: AdminClient, trace: boolean): Promise<Findings> {
       finding('node', 'ok', `answers at ${admin.url}, version ${version}`),
       await readiness(admin),
       ...(await workers(admin)),
+      ...discoveryFindings(await admin.discovery()),
       ...(await configuration(admin)),
       ...(await losses(admin)),
       ...(trace ? await tracing(admin) : []),
@@ -67,10 +55,6 @@ async function look(admin: AdminClient, trace: boolean): Promise<Findings> {
     const [text = '', ...advice] = error.message.split('\n');
     return { answers: false, findings: [finding('node', 'wrong', text, advice.join('\n'))] };
   }
-}
-
-function finding(section: Finding['section'], verdict: Verdict, text: string, advice = ''): Finding {
-  return { section, verdict, text, advice };
 }
 
 async function readiness(admin: AdminClient): Promise<Finding> {
@@ -191,19 +175,4 @@ async function tracing(admin: AdminClient): Promise<readonly Finding[]> {
   if (ok) return [...findings, finding('telemetry', 'ok', `trace ${traceId} has arrived`)];
   const advice = 'The first step that failed says where; heddle config shows where spans are sent';
   return [...findings, finding('telemetry', 'wrong', `trace ${traceId} was lost`, advice)];
-}
-
-function tell({ findings }: Findings): void {
-  const screen = screenOf(process.stdout);
-  let section = '';
-  let out = '';
-  for (const { section: of, verdict, text, advice } of findings) {
-    if (of !== section) out += `${section === '' ? '' : '\n'}${styled(of, 'bold', screen)}\n`;
-    section = of;
-    out += `${markOf(verdict, screen)} ${harmless(text)}\n`;
-    for (const line of advice === '' ? [] : advice.split('\n')) out += `    ${harmless(line)}\n`;
-  }
-  const wrong = findings.filter(({ verdict }) => verdict === 'wrong').length;
-  const end = wrong === 0 ? 'Nothing is wrong' : `Wrong: ${wrong}`;
-  process.stdout.write(`${out}\n${end}\n`);
 }

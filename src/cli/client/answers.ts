@@ -1,10 +1,12 @@
 import type {
   ConfigAnswer,
+  DiscoveryAnswer,
   EffectiveSetting,
   EndpointsAnswer,
   EndpointView,
   GenerationsAnswer,
   GenerationView,
+  KindView,
   LogLevelAnswer,
   ProblemsAnswer,
   ProblemView,
@@ -42,6 +44,7 @@ const endpointView: Shape<EndpointView> = object({
   address: text,
   state: word<EndpointView['state']>(),
   reason: text,
+  tier: number,
   active: number,
   latencyMs: number,
   attempts: number,
@@ -77,6 +80,26 @@ const problemView: Shape<ProblemView> = object({
 });
 
 export const problemsAnswer: Shape<ProblemsAnswer> = object({ problems: list(problemView) });
+
+const kindView: Shape<KindView> = object({
+  kind: text,
+  state: word<KindView['state']>(),
+  objects: number,
+  silentMs: nullable(number),
+  lists: number,
+  watches: number,
+  events: number,
+  errors: number,
+  error: nullable(text),
+});
+
+export const discoveryAnswer: Shape<DiscoveryAnswer> = object({
+  from: word<DiscoveryAnswer['from']>(),
+  sources: texts,
+  fresh: flag,
+  snapshotTime: nullable(text),
+  kinds: list(kindView),
+});
 
 export const statsAnswer: Shape<StatsAnswer> = object({
   timeMs: number,
@@ -124,6 +147,8 @@ const generationView: Shape<GenerationView> = object({
   routesGone: texts,
   backendsChanged: texts,
   backendsGone: texts,
+  workloadsChanged: texts,
+  workloadsGone: texts,
   workers: list(
     object({
       worker: number,

@@ -51,11 +51,10 @@ function within(value: number | undefined, { min, max }: Range): { value: number
   return value === undefined || value < min || value > max ? undefined : { value };
 }
 
-/** `later` names choices that are planned, for the message only. */
-export function choice<const T extends string>(choices: readonly T[], { later }: { later?: string } = {}): Kind<T> {
+export function choice<const T extends string>(choices: readonly T[]): Kind<T> {
   return {
     placeholder: choices.length > 3 ? 'NAME' : choices.join('|'),
-    allowed: choices.join(', ') + (later === undefined ? '' : ` (${later} comes with a later version)`),
+    allowed: choices.join(', '),
     parse: (text) => {
       const value = choices.find((name) => name === text);
       return value === undefined ? undefined : { value };
@@ -98,24 +97,27 @@ export const percent: Kind<number> = {
   },
 };
 
-/** Without credentials and query: it stands in logs. Empty is the default "none". */
-export const url: Kind<string | undefined> = {
+/** Without credentials and query: it stands in logs. */
+export const url: Kind<string | undefined> = optional({
   placeholder: 'URL',
   allowed: 'an http:// or https:// URL without user name, query and fragment',
   parse: (text) => {
-    if (text === '') return { value: undefined };
     const parsed = URL.parse(text);
     const plain = parsed !== null && `${parsed.username}${parsed.password}${parsed.search}${parsed.hash}` === '';
     return plain && /^https?:$/.test(parsed.protocol) ? { value: parsed.href } : undefined;
   },
-};
+});
 
 /** Empty is the default "none"; a user who gives nothing is told so before any kind is asked. */
-export const file: Kind<string | undefined> = {
+export function optional<T>(kind: Kind<T>): Kind<T | undefined> {
+  return { ...kind, parse: (text) => (text === '' ? { value: undefined } : kind.parse(text)) };
+}
+
+export const file: Kind<string | undefined> = optional({
   placeholder: 'FILE',
   allowed: 'the path of a file',
-  parse: (text) => ({ value: text === '' ? undefined : text }),
-};
+  parse: (text) => ({ value: text }),
+});
 
 export const folder: Kind<string> = {
   placeholder: 'DIR',

@@ -10,6 +10,7 @@ import {
   listenAddress,
   logShare,
   name,
+  optional,
   percent,
   size,
   url,
@@ -23,6 +24,8 @@ export interface Machine {
   readonly cores: number;
   /** Is standard output a terminal? */
   readonly terminal: boolean;
+  /** Is this a pod with a service account? */
+  readonly inPod: boolean;
 }
 
 export interface Setting<T> {
@@ -65,8 +68,9 @@ export const SETTINGS = {
   }),
   'discovery': setting({
     group: SOURCES,
-    kind: choice(['files'], { later: 'kubernetes' }),
-    default: 'files',
+    kind: optional(choice(['kubernetes', 'files'])),
+    default: '',
+    defaultShown: 'files with --manifests; kubernetes with --kubeconfig, or in a pod',
     means: 'where Services come from',
   }),
   'manifests': setting({
@@ -76,10 +80,39 @@ export const SETTINGS = {
     defaultShown: 'none',
     means: 'folder of Kubernetes manifests',
   }),
-  'kubeconfig': { later: 'Kubernetes', means: 'how to reach the cluster' },
-  'context': { later: 'Kubernetes', means: 'which context of the kubeconfig' },
-  'snapshot-file': { later: 'Kubernetes', means: 'last good state, for a restarted container' },
-  'snapshot-max-age': { later: 'Kubernetes', means: 'how old that state may be' },
+  'kubeconfig': setting({
+    group: SOURCES,
+    kind: file,
+    default: '',
+    defaultShown: 'none: the service account of the pod',
+    means: 'how to reach the cluster (the variable KUBECONFIG is not read)',
+  }),
+  'context': setting({
+    group: SOURCES,
+    kind: optional(name),
+    default: '',
+    defaultShown: 'the current one',
+    means: 'which context of the kubeconfig',
+  }),
+  'snapshot-file': setting({
+    group: SOURCES,
+    kind: file,
+    default: '',
+    defaultShown: 'none',
+    means: 'where the last good state of the cluster is kept, for a restarted container',
+  }),
+  'snapshot-max-age': setting({
+    group: SOURCES,
+    kind: duration({ min: '1s', max: '24h' }),
+    default: '1h',
+    means: 'how long ago that state was confirmed at most; an older one is not used',
+  }),
+  'external-name': setting({
+    group: SOURCES,
+    kind: choice(['refuse', 'allow']),
+    default: 'refuse',
+    means: 'Services of type ExternalName: refuse them, or follow their DNS names out of the cluster',
+  }),
 
   'node-name': setting({
     group: ADDRESSES,
@@ -88,7 +121,13 @@ export const SETTINGS = {
     defaultShown: 'NODE_NAME, else the host name',
     means: 'name of this node',
   }),
-  'zone': { later: 'Kubernetes', means: 'zone of this node' },
+  'zone': setting({
+    group: ADDRESSES,
+    kind: optional(name),
+    default: '',
+    defaultShown: 'that of the Node object',
+    means: 'zone of this node',
+  }),
   'cluster-domain': setting({
     group: ADDRESSES,
     kind: domain,
@@ -136,7 +175,6 @@ export const SETTINGS = {
     defaultShown: 'none',
     means: 'clients whose x-forwarded-* headers are kept',
   }),
-  'external-name': { later: 'Kubernetes', means: 'whether Services of type ExternalName are followed' },
 
   'log-level': setting({
     group: LOGS,

@@ -1,5 +1,6 @@
 import type {
   ConfigAnswer,
+  DiscoveryAnswer,
   EndpointsAnswer,
   GenerationsAnswer,
   LogLevelAnswer,
@@ -52,6 +53,7 @@ export const endpointsAnswer: Schema<EndpointsAnswer> = object('All endpoints th
       address: text('Address and port: 10.1.2.3:8080, [fd00::1]:8080'),
       state: choice('Whether it may get traffic', ['used', 'unused']),
       reason: text('Why it gets nothing; empty where it is used'),
+      tier: integer('0: preferred; a greater one gets what no lower one is left for. 0 too where it is unused'),
       active: integer('Attempts under way'),
       latencyMs: number('Peak-sensitive mean of the time to a reply head, in milliseconds; 0: none yet'),
       attempts: integer('Attempts since the start'),
@@ -95,6 +97,32 @@ export const problemsAnswer: Schema<ProblemsAnswer> = object('What could not be 
       file: orNull(text('File in which it stands')),
       line: orNull(integer('Line of the field, from 1')),
       text: text('All of it in one line'),
+    }),
+  ),
+});
+
+export const discoveryAnswer: Schema<DiscoveryAnswer> = object('Where resources come from, and how fresh they are', {
+  from: choice('Manifests in files, or an API server', ['files', 'kubernetes']),
+  sources: list('Directories, or the address of the API server', text('Source')),
+  fresh: boolean('What is in force is what the source says now; else it is the last good state'),
+  snapshotTime: orNull(
+    text('When the snapshot file was confirmed from which all comes that is in force', { format: 'date-time' }),
+  ),
+  kinds: list(
+    'Empty for files',
+    object('A kind of objects that is watched', {
+      kind: text('Kind, such as EndpointSlice'),
+      state: choice(
+        '"starting": not read yet; "live": followed; "stale": was read, and cannot be followed now; "absent": unknown to the API server; "forbidden": may not be read',
+        ['starting', 'live', 'stale', 'absent', 'forbidden'],
+      ),
+      objects: integer('Number of objects'),
+      silentMs: orNull(number('Since the source was last heard of this kind, in milliseconds')),
+      lists: integer('Lists since the start'),
+      watches: integer('Watches since the start'),
+      events: integer('Events of watches since the start'),
+      errors: integer('Lists and watches that failed since the start'),
+      error: orNull(text('What is in the way')),
     }),
   ),
 });
@@ -160,6 +188,8 @@ export const generationsAnswer: Schema<GenerationsAnswer> = object('What was pub
       routesGone: names('Services that are gone, as namespace/name'),
       backendsChanged: names('Ports of Services whose endpoints have changed, as namespace/name:port'),
       backendsGone: names('Ports of Services that are gone, as namespace/name:port'),
+      workloadsChanged: names('Pods of this node that came or changed, as namespace/name'),
+      workloadsGone: names('Addresses of pods of this node that are gone'),
       workers: list(
         'Which worker has it',
         object('A worker', {

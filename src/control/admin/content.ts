@@ -1,33 +1,8 @@
 import { Readable } from 'node:stream';
-import { promisify } from 'node:util';
 import { constants, createGzip } from 'node:zlib';
+import { Slices } from '../../lib/slices.ts';
 
-const nextTurn = promisify(setImmediate);
-
-/** So long may one turn of the event loop be taken: the same thread accepts connections. */
-const SLICE_MS = 2;
 const CHUNK_CHARS = 32 * 1024;
-
-/** Long work in slices: `if (slices.over) await slices.next()` after each small piece. */
-export class Slices {
-  /** What it took, without what others did in between. */
-  busyMs = 0;
-  #startMs = performance.now();
-
-  get over(): boolean {
-    return performance.now() - this.#startMs >= SLICE_MS;
-  }
-
-  async next(): Promise<void> {
-    this.stop();
-    await nextTurn();
-    this.#startMs = performance.now();
-  }
-
-  stop(): void {
-    this.busyMs += performance.now() - this.#startMs;
-  }
-}
 
 /**
  * The bytes of an answer. Never one large string: with Node 26.10 its length as UTF-8, which node:http asks for, has ended the

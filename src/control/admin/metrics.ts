@@ -1,7 +1,9 @@
-import { type Content, ContentWriter, Slices } from './content.ts';
+import { Slices } from '../../lib/slices.ts';
+import { type Content, ContentWriter } from './content.ts';
 import {
   ENDPOINT_FAMILIES,
   type EndpointFigures,
+  KIND_FAMILIES,
   NODE_FAMILIES,
   SERVICE_FAMILIES,
   type ServiceFigures,
@@ -59,6 +61,7 @@ export class Metrics {
     await exposition.write(SERVICE_FAMILIES, services, serviceLabels);
     await exposition.write(ENDPOINT_FAMILIES, endpoints, endpointLabels);
     await exposition.write(WORKER_FAMILIES, workers, ({ worker }) => label('worker', worker));
+    await exposition.write(KIND_FAMILIES, source.discovery.kinds, ({ kind }) => label('kind', kind));
     await exposition.write(NODE_FAMILIES, [source], () => '');
     await exposition.write(PROCESS_FAMILIES, [own], () => '');
     exposition.end();

@@ -3,6 +3,7 @@ import { shown } from '../../lib/shown.ts';
 import type { LogLevelAnswer, TapFilter } from '../../model/admin.ts';
 import {
   configAnswer,
+  discoveryAnswer,
   endpointsAnswer,
   generationsAnswer,
   LOG_LEVELS,
@@ -15,6 +16,7 @@ import {
   traceProbeAnswer,
 } from './answers.ts';
 import { Content, jsonContent, type Lazily } from './content.ts';
+import { freshnessText } from './freshness.ts';
 import { formatFor, MEDIA_TYPES, type Metrics } from './metrics.ts';
 import { type Param, type Params, flagParam, shareParam, textParam, type Values } from './query.ts';
 import { Refusal } from './refusal.ts';
@@ -138,6 +140,13 @@ export function adminRoutes(source: AdminSource): readonly Route[] {
       routesView(source, values),
     ),
     view('/problems', 'What in the configuration could not be obeyed', {}, problemsAnswer, () => problemsView(source)),
+    view(
+      '/discovery',
+      'Where resources come from, and how fresh they are',
+      {},
+      discoveryAnswer,
+      () => source.discovery,
+    ),
     view('/stats', 'Counters of Services and workers since the start', {}, statsAnswer, () => statsView(source)),
     view('/config', 'The settings in effect, and where each comes from', {}, configAnswer, () => configView(source)),
     view('/generations', 'What changed when, and which worker has it', {}, generationsAnswer, () =>
@@ -202,6 +211,8 @@ function readiness(source: AdminSource, verbose: boolean): Answer {
   const ready = isReady(source);
   if (ready && !verbose) return textAnswer(200, 'ok\n');
   const lines = source.checks.map(({ name, ok, text }) => (ok ? `[+]${name} ok\n` : `[-]${name} failed: ${text}\n`));
+  // Always ok: were a node unready while the API server is away, an outage of that would take all nodes out.
+  lines.push(`[+]discovery ok: ${freshnessText(source.discovery)}\n`);
   return textAnswer(ready ? 200 : 503, `${lines.join('')}readyz check ${ready ? 'passed' : 'failed'}\n`);
 }
 

@@ -1,4 +1,5 @@
 import type {
+  DiscoveryAnswer,
   EffectiveSetting,
   GenerationView,
   LogLevelAnswer,
@@ -21,6 +22,8 @@ export interface AdminSource {
   /** Endpoints that are known and get nothing, with the reason. */
   unused(backend: BackendId): readonly { readonly address: string; readonly reason: string }[];
   readonly problems: readonly Problem[];
+  /** No check: nothing that happens to the source of resources makes a node unready. */
+  readonly discovery: DiscoveryAnswer;
   /** Row of the meters: ROW_OTHER where it has none of its own. */
   serviceRow(backend: BackendId): number;
   /** @param key as `endpointKey` makes it. */

@@ -81,15 +81,18 @@ export function endpointsView(source: AdminSource, selection: Selection): Lazily
 function* eachEndpoint(source: AdminSource, selection: Selection): Generator<EndpointView> {
   for (const backend of inOrder(source.snapshot?.backends ?? [])) {
     if (!isSelected(backend, selection)) continue;
-    const used = backend.endpoints.map((endpoint) => ({ address: endpointKey(endpoint), reason: '' }));
-    const all = [...used, ...source.unused(backend.id)];
-    for (const { address, reason } of all.toSorted((a, b) => compare(a.address, b.address)))
-      yield endpointView(source, backend, address, reason);
+    const used = backend.endpoints.map((one) => ({ address: endpointKey(one), reason: '', tier: one.tier }));
+    const unused = source.unused(backend.id).map(({ address, reason }) => ({ address, reason, tier: 0 }));
+    for (const known of [...used, ...unused].toSorted((a, b) => compare(a.address, b.address)))
+      yield endpointView(source, backend, known);
   }
 }
 
-/** @param reason why it gets nothing; empty where it is used. */
-function endpointView(source: AdminSource, backend: Backend, address: string, reason: string): EndpointView {
+function endpointView(
+  source: AdminSource,
+  backend: Backend,
+  { address, reason, tier }: Pick<EndpointView, 'address' | 'reason' | 'tier'>,
+): EndpointView {
   const row = source.endpointRow(backend.id, address);
   const totals = row < ROW_FIRST ? NOTHING : source.meters.endpoint(row);
   return {
@@ -99,6 +102,7 @@ function endpointView(source: AdminSource, backend: Backend, address: string, re
     address,
     state: reason === '' ? 'used' : 'unused',
     reason,
+    tier,
     active: totals.active,
     latencyMs: totals.latencyMs,
     attempts: totals.attempts,
@@ -116,7 +120,8 @@ export function routesView(source: AdminSource, selection: Selection): Lazily<Ro
 function* eachRoute(source: AdminSource, selection: Selection): Generator<RouteView> {
   const clusterDomain = source.snapshot?.clusterDomain ?? '';
   for (const route of routesInOrder(source, selection)) {
-    const { namespace, name, enabled, ports, clusterIps } = route;
+    const { namespace, name, enabled, clusterIps } = route;
+    const ports = route.ports.map(({ port, name: portName, backend }) => ({ port, name: portName, backend }));
     yield { namespace, name, enabled, authorities: [...authoritiesOf(route, clusterDomain), ...clusterIps], ports };
   }
 }

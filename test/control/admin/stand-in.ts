@@ -1,6 +1,6 @@
 import type { AdminSource, Check } from '../../../src/control/admin.ts';
 import { openAdmin, type AdminServer } from '../../../src/control/admin.ts';
-import type { TapFilter, WorkerStatus } from '../../../src/model/admin.ts';
+import type { DiscoveryAnswer, KindView, TapFilter, WorkerStatus } from '../../../src/model/admin.ts';
 import type { Problem } from '../../../src/model/problem.ts';
 import { type Backend, type BackendId, type Route, type Snapshot } from '../../../src/model/snapshot.ts';
 import {
@@ -26,6 +26,13 @@ export class StandIn implements AdminSource {
   checks: Check[] = [{ name: 'workers', ok: true, text: 'all have a plan' }];
   snapshot: Snapshot | undefined;
   problems: Problem[] = [];
+  discovery: DiscoveryAnswer = {
+    from: 'kubernetes',
+    sources: ['https://10.96.0.1:443'],
+    fresh: true,
+    snapshotTime: null,
+    kinds: [kindView('Service'), kindView('EndpointSlice')],
+  };
   workers: WorkerStatus[] = Array.from({ length: WORKERS }, (_, worker) => {
     return { worker, state: 'ready' as const, generation: 7, restarts: worker, utilization: 0.25 };
   });
@@ -37,6 +44,8 @@ export class StandIn implements AdminSource {
       routesGone: [],
       backendsChanged: ['shop/orders:80'],
       backendsGone: ['shop/old:80'],
+      workloadsChanged: [],
+      workloadsGone: [],
       workers: [
         { worker: 0, state: 'applied', afterMs: 12, reason: null },
         { worker: 1, state: 'kept', afterMs: 34, reason: 'out of rows' },
@@ -121,14 +130,21 @@ export function snapshotOf(services: readonly ServiceSpec[]): Snapshot {
     .filter(({ enabled }) => enabled !== false)
     .map(({ name, namespace = 'shop', endpoints }) => {
       const id = `${namespace}/${name}:80` as BackendId;
-      return { id, namespace, name, port: 80, endpoints: endpoints.map((address) => ({ address, port: 80 })) };
+      const all = endpoints.map((address, index) => ({ address, port: 80, tier: index === 0 ? 0 : 1 }));
+      return { id, namespace, name, port: 80, affinity: 'none', endpoints: all };
     });
   const routes: Route[] = services.map(({ name, namespace = 'shop', enabled = true }) => {
     const backend = `${namespace}/${name}:80` as BackendId;
-    const ports = enabled ? [{ port: 80, name: 'http', backend }] : [];
+    const ports = enabled ? [{ port: 80, name: 'http', backend, targetPorts: [] }] : [];
     return { namespace, name, enabled, clusterIps: ['10.96.0.1'], ports };
   });
-  return { generation: 7, clusterDomain: 'cluster.local', routes, backends };
+  return { generation: 7, clusterDomain: 'cluster.local', routes, backends, workloads: [] };
+}
+
+/** A kind that is followed, except where said otherwise. */
+export function kindView(kind: string, view: Partial<KindView> = {}): KindView {
+  const counters = { lists: 1, watches: 2, events: 30, errors: 4 };
+  return { kind, state: 'live', objects: 5, silentMs: 1500, ...counters, error: null, ...view };
 }
 
 const ORDERS = 'shop/orders:80' as BackendId;

@@ -1,4 +1,4 @@
-import type { WorkerStatus } from '../../../model/admin.ts';
+import type { KindView, WorkerStatus } from '../../../model/admin.ts';
 import { BOUNDS_MS, type Exemplar, WORKER } from '../../../telemetry.ts';
 import type { EndpointSeries, EndpointTotals, ServiceSeries, ServiceTotals } from '../series.ts';
 import { type AdminSource, isReady } from '../source.ts';
@@ -168,6 +168,47 @@ export const WORKER_FAMILIES: readonly Family<WorkerFigures>[] = [
   },
 ];
 
+/** Only a node that follows an API server has kinds. */
+export const KIND_FAMILIES: readonly Family<KindView>[] = [
+  {
+    name: 'heddle_discovery_silent_seconds',
+    type: 'gauge',
+    unit: 'seconds',
+    help: 'Since the API server was last heard of a kind; absent until it was',
+    of: ({ silentMs }) => (silentMs === null ? undefined : silentMs / 1000),
+  },
+  {
+    name: 'heddle_discovery_objects',
+    type: 'gauge',
+    help: 'Objects of a kind',
+    of: ({ objects }) => objects,
+  },
+  {
+    name: 'heddle_discovery_lists',
+    type: 'counter',
+    help: 'Lists of a kind that were asked for',
+    of: ({ lists }) => lists,
+  },
+  {
+    name: 'heddle_discovery_watches',
+    type: 'counter',
+    help: 'Watches of a kind that were asked for',
+    of: ({ watches }) => watches,
+  },
+  {
+    name: 'heddle_discovery_events',
+    type: 'counter',
+    help: 'Events of watches of a kind',
+    of: ({ events }) => events,
+  },
+  {
+    name: 'heddle_discovery_errors',
+    type: 'counter',
+    help: 'Lists and watches of a kind that failed',
+    of: ({ errors }) => errors,
+  },
+];
+
 export const NODE_FAMILIES: readonly Family<AdminSource>[] = [
   {
     name: 'heddle_connections',
@@ -210,6 +251,12 @@ export const NODE_FAMILIES: readonly Family<AdminSource>[] = [
     unit: 'seconds',
     help: 'How long the slowest worker took to have the last generation; it grows while one does not have it',
     of: ({ generations }) => lagSeconds(generations),
+  },
+  {
+    name: 'heddle_discovery_fresh',
+    type: 'gauge',
+    help: 'Whether what is in force is what the source of resources says now; 0: it is the last good state',
+    of: ({ discovery }) => (discovery.fresh ? 1 : 0),
   },
   {
     name: 'heddle_problems',

@@ -1,4 +1,5 @@
-import type { ContentWriter, Slices } from '../content.ts';
+import type { Slices } from '../../../lib/slices.ts';
+import type { ContentWriter } from '../content.ts';
 import type { Exemplar } from '../../../telemetry.ts';
 
 /** Prometheus text format 0.0.4, OpenMetrics 1.0. */
