@@ -63,11 +63,25 @@ export function contents(folder: string): string {
     .join('\n');
 }
 
-/** Builds the Go program of a folder of sources, with its modules as go.sum pins them. */
-export async function goBuild(sources: string, target: string): Promise<void> {
-  await run('go', ['build', '-trimpath', '-buildvcs=false', '-mod=readonly', '-o', target, '.'], {
-    cwd: sources,
-    timeout: BUILD_MS,
-    env: { ...process.env, CGO_ENABLED: '0', GOFLAGS: '' },
-  });
+export interface GoBuildOptions {
+  readonly ldflags?: string;
+  /** Default: 5 minutes. */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * Builds the Go program of a folder of sources, with its modules as go.sum pins them. Where Go is older than go.mod asks, Go fetches
+ * the one that will do by itself (a module like the others).
+ */
+export async function goBuild(sources: string, target: string, options: GoBuildOptions = {}): Promise<void> {
+  const { ldflags = '', timeoutMs = BUILD_MS } = options;
+  await run(
+    'go',
+    ['build', '-trimpath', '-buildvcs=false', '-mod=readonly', `-ldflags=${ldflags}`, '-o', target, '.'],
+    {
+      cwd: sources,
+      timeout: timeoutMs,
+      env: { ...process.env, CGO_ENABLED: '0', GOFLAGS: '', GOTOOLCHAIN: 'auto' },
+    },
+  );
 }

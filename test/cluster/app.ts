@@ -1,0 +1,68 @@
+/** Objects of the example application that scenarios are about. */
+
+export interface AppSpec {
+  readonly namespace: string;
+  readonly name: string;
+  readonly replicas: number;
+  readonly version?: string;
+  /** Default: wherever. */
+  readonly node?: string;
+}
+
+/** A Deployment of heddle-test/app, and the Service before it, port 80 to 8080. */
+export function appObjects({ namespace, name, replicas, version = '1', node }: AppSpec): readonly object[] {
+  const container = {
+    name: 'app',
+    image: `heddle-test/app:${version}`,
+    ports: [{ name: 'http', containerPort: 8080 }],
+    env: [
+      { name: 'VERSION', value: version },
+      { name: 'NODE_NAME', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } },
+    ],
+    readinessProbe: { httpGet: { path: '/ready', port: 'http' }, periodSeconds: 1, failureThreshold: 1 },
+  };
+  return [
+    deployment({ namespace, name, replicas, container, ...(node === undefined ? {} : { node }) }),
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { namespace, name },
+      spec: { selector: { app: name }, ports: [{ name: 'http', port: 80, targetPort: 'http' }] },
+    },
+  ];
+}
+
+/** A pod from which scenarios call, as a Deployment of one, on a node. */
+export function clientObjects(namespace: string, name: string, node: string): readonly object[] {
+  const env = [{ name: 'MESH_HOST', valueFrom: { fieldRef: { fieldPath: 'status.hostIP' } } }];
+  const container = { name: 'client', image: 'heddle-test/client:1', env };
+  return [deployment({ namespace, name, replicas: 1, container, node })];
+}
+
+interface DeploymentSpec {
+  readonly namespace: string;
+  readonly name: string;
+  readonly replicas: number;
+  readonly container: object;
+  readonly node?: string;
+}
+
+function deployment({ namespace, name, replicas, container, node }: DeploymentSpec): object {
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { namespace, name },
+    spec: {
+      replicas,
+      selector: { matchLabels: { app: name } },
+      template: {
+        metadata: { labels: { app: name } },
+        spec: {
+          ...(node === undefined ? {} : { nodeSelector: { 'kubernetes.io/hostname': node } }),
+          terminationGracePeriodSeconds: 10,
+          containers: [container],
+        },
+      },
+    },
+  };
+}

@@ -1,0 +1,43 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+
+// The application of the scenarios: says who answered. PORT, VERSION, READY (no: unready until POST /ready), and LINGER_MS: how long
+// it goes on serving after SIGTERM, as a preStop sleep does, because clients hear of its end later than it does.
+
+const pod = process.env['HOSTNAME'] ?? '';
+const node = process.env['NODE_NAME'] ?? '';
+const version = process.env['VERSION'] ?? '1';
+const lingerMs = Number(process.env['LINGER_MS'] ?? 3000);
+let ready = process.env['READY'] !== 'no';
+
+const server = createServer((request, reply) => {
+  const url = new URL(request.url ?? '/', 'http://app');
+  request.resume();
+  switch (`${request.method} ${url.pathname}`) {
+    case 'GET /ready':
+      answer(request, reply, ready ? 200 : 503);
+      break;
+    case 'POST /ready':
+    case 'POST /unready':
+      ready = url.pathname === '/ready';
+      answer(request, reply, 200);
+      break;
+    case 'POST /exit':
+      process.exit(1);
+    default:
+      // `?delay-ms=` of thinking.
+      setTimeout(() => answer(request, reply, 200), Number(url.searchParams.get('delay-ms') ?? 0));
+  }
+});
+server.listen(Number(process.env['PORT'] ?? 8080), '::');
+
+process.once('SIGTERM', () => {
+  setTimeout(() => {
+    server.close(() => process.exit(0));
+    server.closeIdleConnections();
+  }, lingerMs);
+});
+
+function answer({ method, url, headers }: IncomingMessage, reply: ServerResponse, status: number): void {
+  reply.writeHead(status, { 'content-type': 'application/json', 'x-pod': pod, 'x-version': version });
+  reply.end(JSON.stringify({ pod, node, version, ready, method, path: url, headers }));
+}
