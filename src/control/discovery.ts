@@ -1,14 +1,18 @@
+import type { DiscoveryAnswer } from '../model/admin.ts';
 import type { Problem } from '../model/problem.ts';
 import type { Resources } from '../model/resource.ts';
 import { FilesDiscovery } from './discovery/files.ts';
-import type { ReadOnce, Source } from './discovery/once.ts';
+import { KubernetesDiscovery, type KubernetesOptions } from './discovery/kubernetes.ts';
 
-export type { Source } from './discovery/once.ts';
+export { type ApiAnswer, type ClusterApi, openCluster, type RequestOptions } from './discovery/kubernetes.ts';
+export { readManifestsOnce, type Source } from './discovery/files.ts';
 
 /** A source of resources that is at work. */
 export interface Discovery {
   /** Reads everything anew, changed or not. */
   reread(): void;
+  /** How fresh all is, as of now. */
+  readonly status: DiscoveryAnswer;
   /** Ends all that it holds: watches, timers, processes. Nothing is called any more. */
   stop(): void;
 }
@@ -28,9 +32,7 @@ export function discoverFiles(directories: readonly string[], events: DiscoveryE
   return new FilesDiscovery(directories, events);
 }
 
-/** Reads manifests once, in this process, for those who only look at them: the command line. */
-export async function readManifestsOnce(sources: readonly Source[]): Promise<ReadOnce> {
-  // Loaded late: a node reads manifests in a process of their own, and YAML costs memory.
-  const { readOnce } = await import('./discovery/once.ts');
-  return readOnce(sources);
+/** Hands over what an API server holds, and follows every change of it. */
+export function discoverKubernetes(options: KubernetesOptions, events: DiscoveryEvents): Discovery {
+  return new KubernetesDiscovery(options, events);
 }

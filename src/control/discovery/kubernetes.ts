@@ -1,0 +1,314 @@
+import { isDeepStrictEqual } from 'node:util';
+import { Backoff } from '../../lib/backoff.ts';
+import { shown } from '../../lib/shown.ts';
+import { sameItems } from '../../lib/same-items.ts';
+import type { DiscoveryAnswer } from '../../model/admin.ts';
+import { type Problem, problemOf } from '../../model/problem.ts';
+import type { ClusterNode, EndpointSlice, Namespace, Pod, Resources, Service } from '../../model/resource.ts';
+import type { DiscoverySettings } from '../../model/settings.ts';
+import type { Log } from '../../telemetry.ts';
+import type { Discovery, DiscoveryEvents } from '../discovery.ts';
+import { type Access, AccessError } from './kubernetes/access.ts';
+import { ApiClient, type ClusterApi } from './kubernetes/api.ts';
+import { type Kind, kindsOf } from './kubernetes/kinds.ts';
+import { Reflector } from './kubernetes/reflector.ts';
+import { Store } from './kubernetes/store.ts';
+import { TIMINGS, type Timings } from './kubernetes/timings.ts';
+import { openAccess, openUsualAccess, type Way } from './kubernetes/way.ts';
+import { SnapshotFile } from './snapshot-file.ts';
+
+export type { ApiAnswer, ApiStream, ClusterApi, RequestOptions } from './kubernetes/api.ts';
+
+export interface KubernetesOptions {
+  readonly settings: Extract<DiscoverySettings, { readonly from: 'kubernetes' }>;
+  /** The node that we run on. */
+  readonly nodeName: string;
+  readonly log: Log;
+  readonly timings?: Timings;
+  /** Where the credentials of the pod are mounted. */
+  readonly serviceAccount?: string;
+  /** From 0 to below 1. */
+  readonly dice?: () => number;
+}
+
+const PROBLEMS_MAX = 10_000;
+const TICK_MS = 1000;
+const ACCESS_RETRY_MS_FIRST = 1000;
+const ACCESS_RETRY_MS_MAX = 30_000;
+/** What deploy/ calls the role of the nodes. */
+const CLUSTER_ROLE = 'heddle';
+
+interface Stores {
+  readonly services: Store<Service>;
+  readonly endpointSlices: Store<EndpointSlice>;
+  readonly namespaces: Store<Namespace>;
+  readonly pods: Store<Pod>;
+  readonly node: Store<ClusterNode>;
+}
+
+/**
+ * Follows the objects of an API server: a reflector for each kind keeps a store in step, and what the stores hold is handed
+ * over, soon after it changed. Nothing is handed over before each required kind was read, but for the last good state of a
+ * snapshot file, which all kinds begin with; from then on the last good state of each kind stays until there is a newer one.
+ */
+export class KubernetesDiscovery implements Discovery {
+  readonly #options: KubernetesOptions;
+  readonly #timings: Timings;
+  readonly #events: DiscoveryEvents;
+  readonly #kinds;
+  readonly #stores: Stores;
+  readonly #ticks: NodeJS.Timeout;
+  readonly #backoff = new Backoff(ACCESS_RETRY_MS_FIRST, ACCESS_RETRY_MS_MAX);
+  #stopped = false;
+  #accessError: AccessError | undefined = undefined;
+  #accessTimer: NodeJS.Timeout | undefined = undefined;
+  #api: ApiClient | undefined = undefined;
+  #reflectors: readonly Reflector<{ readonly name: string }>[] = [];
+  #snapshot: SnapshotFile | undefined = undefined;
+  /** When the snapshot was last confirmed from which all came that is in force. */
+  #snapshotMs: number | undefined = undefined;
+  #gathering: NodeJS.Timeout | undefined = undefined;
+  #resources: Resources | undefined = undefined;
+  #problems: readonly Problem[] = [];
+  /** Milliseconds since 1970 at which all was fresh, and monotonic ones at which the snapshot file was told. */
+  #freshMs: number | undefined = undefined;
+  #savedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: KubernetesOptions, events: DiscoveryEvents) {
+    this.#options = options;
+    this.#timings = options.timings ?? TIMINGS;
+    this.#events = events;
+    this.#kinds = kindsOf(options.nodeName);
+    const { services, endpointSlices, namespaces, pods, node } = this.#kinds;
+    this.#stores = {
+      services: new Store(services),
+      endpointSlices: new Store(endpointSlices),
+      namespaces: new Store(namespaces),
+      pods: new Store(pods),
+      node: new Store(node),
+    };
+    this.#ticks = setInterval(
+      () => {
+        this.#tick();
+      },
+      Math.min(TICK_MS, this.#timings.staleMs),
+    );
+    void this.#start();
+  }
+
+  reread(): void {
+    for (const reflector of this.#reflectors) reflector.reread();
+  }
+
+  get status(): DiscoveryAnswer {
+    const { kubeconfig } = this.#options.settings;
+    return {
+      from: 'kubernetes',
+      sources: [this.#api?.server ?? kubeconfig ?? 'the service account of the pod'],
+      fresh: this.#isFresh,
+      snapshotTime: this.#snapshotMs === undefined ? null : new Date(this.#snapshotMs).toISOString(),
+      kinds: this.#reflectors.map(({ view }) => view),
+    };
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearInterval(this.#ticks);
+    clearTimeout(this.#accessTimer);
+    clearTimeout(this.#gathering);
+    for (const reflector of this.#reflectors) reflector.stop();
+    this.#api?.close();
+    void this.#snapshot?.close();
+  }
+
+  /** Looks for the way to the API server until there is one: a file may be mended. */
+  async #start(): Promise<void> {
+    const { settings, serviceAccount } = this.#options;
+    let access: Access;
+    try {
+      access = await openAccess(settings, serviceAccount);
+    } catch (error) {
+      if (this.#stopped) return;
+      const mismatch = { field: '', expected: 'a way to the API server', got: shown((error as Error).message) };
+      this.#accessError = error instanceof AccessError ? error : new AccessError('Kubernetes', mismatch);
+      this.#gather();
+      this.#accessTimer = setTimeout(() => void this.#start(), this.#backoff.next(performance.now()));
+      return;
+    }
+    if (this.#stopped) return;
+    this.#accessError = undefined;
+    this.#api = new ApiClient(access, this.#timings);
+    await this.#load(this.#api.server);
+    if (!this.#stopped) this.#follow(this.#api);
+  }
+
+  /** Begins with what a snapshot file holds. */
+  async #load(source: string): Promise<void> {
+    const { settings, log } = this.#options;
+    const { snapshotFile: file, snapshotMaxAgeMs: maxAgeMs } = settings;
+    if (file === undefined) return;
+    this.#snapshot = new SnapshotFile({ file, maxAgeMs, source });
+    const loaded = await this.#snapshot.load();
+    if (this.#stopped) return;
+    if ('refused' in loaded) {
+      log.info({ file, reason: loaded.refused }, 'No snapshot');
+      return;
+    }
+    const { resources, syncedMs } = loaded.state;
+    this.#snapshotMs = syncedMs;
+    this.#freshMs = syncedMs;
+    this.#stores.services.seed(resources.services);
+    this.#stores.endpointSlices.seed(resources.endpointSlices);
+    this.#stores.namespaces.seed(resources.namespaces);
+    this.#stores.pods.seed(resources.pods);
+    if (resources.node !== undefined) this.#stores.node.seed([resources.node]);
+    log.info({ file, ageMs: Math.max(0, Date.now() - syncedMs) }, 'Snapshot');
+    this.#resources = resources;
+    this.#events.onResources(resources);
+  }
+
+  #follow(api: ApiClient): void {
+    const { dice = Math.random } = this.#options;
+    const shared = {
+      api,
+      dice,
+      timings: this.#timings,
+      onChange: () => {
+        this.#gather();
+      },
+    };
+    const follow = <T extends { readonly name: string }>(
+      kind: Kind<T>,
+      store: Store<T>,
+    ): Reflector<{ readonly name: string }> => new Reflector({ ...shared, kind, store });
+    this.#reflectors = [
+      follow(this.#kinds.services, this.#stores.services),
+      follow(this.#kinds.endpointSlices, this.#stores.endpointSlices),
+      follow(this.#kinds.namespaces, this.#stores.namespaces),
+      follow(this.#kinds.pods, this.#stores.pods),
+      follow(this.#kinds.node, this.#stores.node),
+    ];
+  }
+
+  /** Changes often come in company. */
+  #gather(): void {
+    if (this.#stopped) return;
+    this.#gathering ??= setTimeout(() => {
+      this.#gathering = undefined;
+      this.#handOver();
+    }, this.#timings.gatherMs);
+  }
+
+  #handOver(): void {
+    this.#tellProblems();
+    if (!this.#isReady) return;
+    this.#snapshotMs = undefined;
+    const { services, endpointSlices, namespaces, pods, node } = this.#stores;
+    const before = this.#resources;
+    const resources: Resources = {
+      services: services.resources,
+      endpointSlices: endpointSlices.resources,
+      namespaces: namespaces.resources,
+      pods: pods.resources,
+      node: node.resources[0],
+    };
+    if (before !== undefined && sameResources(resources, before)) return;
+    this.#resources = resources;
+    this.#events.onResources(resources);
+    this.#save();
+  }
+
+  /** All required kinds were read: a full list of one kind and an empty one of another would mean something that never was. */
+  get #isReady(): boolean {
+    return (
+      this.#reflectors.length > 0 &&
+      this.#reflectors.every(({ kind, isRead, isTried }) =>
+        kind.need === 'required' ? isRead : kind.need === 'wished' ? isTried : true,
+      )
+    );
+  }
+
+  get #isFresh(): boolean {
+    return this.#reflectors.length > 0 && this.#reflectors.every(({ isFresh }) => isFresh);
+  }
+
+  #tick(): void {
+    if (this.#reflectors.length > 0) this.#tellProblems();
+    if (this.#isFresh) this.#freshMs = Date.now();
+    if (this.#isFresh && performance.now() - this.#savedMs >= this.#timings.saveMs) this.#save();
+  }
+
+  #save(): void {
+    if (this.#isFresh) this.#freshMs = Date.now();
+    if (this.#resources === undefined || this.#freshMs === undefined) return;
+    this.#savedMs = performance.now();
+    this.#snapshot?.save(this.#resources, this.#freshMs);
+  }
+
+  #tellProblems(): void {
+    const { services, endpointSlices, namespaces, pods, node } = this.#stores;
+    const problems = [
+      ...this.#problemsOfAccess(),
+      ...services.problems,
+      ...endpointSlices.problems,
+      ...namespaces.problems,
+      ...pods.problems,
+      ...node.problems,
+    ];
+    if (problems.length > PROBLEMS_MAX) {
+      const mismatch = { field: '', expected: `at most ${PROBLEMS_MAX} problems`, got: String(problems.length) };
+      problems.splice(PROBLEMS_MAX, Number.POSITIVE_INFINITY, problemOf(this.#server, mismatch));
+    }
+    if (isDeepStrictEqual(problems, this.#problems)) return;
+    this.#problems = problems;
+    this.#events.onProblems(problems);
+  }
+
+  get #server(): string {
+    return `API server ${this.#api?.server ?? ''}`;
+  }
+
+  /** What is in the way of following; one problem for all kinds that have the same. */
+  #problemsOfAccess(): readonly Problem[] {
+    if (this.#accessError !== undefined) return [problemOf(this.#accessError.object, this.#accessError)];
+    const problems: Problem[] = [];
+    const failing = new Map<string, string[]>();
+    for (const { kind, trouble } of this.#reflectors) {
+      if (trouble === undefined) continue;
+      const { type, text } = trouble;
+      if (type === 'forbidden') {
+        const verbs = kind.how === 'poll' ? 'get' : 'get, list and watch';
+        const expected = `a rule that allows ${verbs} of ${kind.resource}`;
+        problems.push(problemOf(`ClusterRole ${CLUSTER_ROLE}`, { field: 'rules', expected, got: text }));
+      } else if (type === 'absent')
+        problems.push(problemOf(this.#server, { field: kind.path, expected: absentExpected(kind), got: text }));
+      else failing.set(text, [...(failing.get(text) ?? []), kind.kind]);
+    }
+    for (const [got, kinds] of failing)
+      problems.push(problemOf(this.#server, { field: '', expected: `to follow ${kinds.join(', ')}`, got }));
+    return problems;
+  }
+}
+
+/** For those who ask a cluster a few things. Finds it as kubectl does; rejects where there is no way to it. */
+export async function openCluster(way: Way): Promise<ClusterApi> {
+  return new ApiClient(await openUsualAccess(way));
+}
+
+function absentExpected({ how, kind }: Pick<Kind<never>, 'how' | 'kind'>): string {
+  return how === 'poll' ? `the ${kind} that we run on` : `a server that knows the kind ${kind}`;
+}
+
+function sameResources(a: Resources, b: Resources): boolean {
+  return (
+    same(a.services, b.services) &&
+    same(a.endpointSlices, b.endpointSlices) &&
+    same(a.namespaces, b.namespaces) &&
+    same(a.pods, b.pods) &&
+    a.node === b.node
+  );
+}
+
+function same(a: readonly unknown[], b: readonly unknown[]): boolean {
+  return a === b || sameItems(a, b);
+}

@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { describe, type TestContext, test } from 'node:test';
+import { SnapshotFile } from '../../../../src/control/discovery/snapshot-file.ts';
+import type { Resources } from '../../../../src/model/resource.ts';
+import { eventually } from '../../../harness/client.ts';
+import { apiServer, directory, Follower, NAMESPACES, service, SERVICES } from './follower.ts';
+
+interface Restarted {
+  readonly server: Awaited<ReturnType<typeof apiServer>>;
+  readonly snapshotFile: string;
+}
+
+/** A node followed a server that has `a=1`, wrote its snapshot, and is gone. */
+async function stoppedNode(t: TestContext): Promise<Restarted> {
+  const server = await apiServer(t);
+  const snapshotFile = join(directory(t), 'snapshot');
+  const follower = await Follower.start(t, server, { settings: { snapshotFile }, timings: { saveMs: 50 } });
+  follower.stop();
+  await eventually(() => follower.status.kinds.length > 0);
+  await untilWritten(snapshotFile, server.url);
+  return { server, snapshotFile };
+}
+
+async function untilWritten(file: string, source: string): Promise<Resources> {
+  for (let tries = 0; tries < 100; tries++) {
+    const loaded = await new SnapshotFile({ file, source, maxAgeMs: 3_600_000 }).load();
+    if ('state' in loaded) return loaded.state.resources;
+    await new Promise((resolve) => void setTimeout(resolve, 50));
+  }
+  throw new Error('Expected a snapshot file within 5 s');
+}
+
+describe('a snapshot file', () => {
+  test('is what a restarted node begins with while the API server is away', async (t) => {
+    const { server, snapshotFile } = await stoppedNode(t);
+    await server.network.close();
+    const follower = new Follower(t, server.kubeconfig(), { settings: { snapshotFile } });
+    await follower.untilState('a=1');
+    assert.equal(follower.status.fresh, false);
+    assert.notEqual(follower.status.snapshotTime, null);
+  });
+
+  test('gives way to what the server says, once each required kind was read', async (t) => {
+    const { server, snapshotFile } = await stoppedNode(t);
+    server.put(SERVICES, service('b'));
+    server.deed = ({ path }) => (path === NAMESPACES ? { status: 500 } : undefined);
+    const follower = new Follower(t, server.kubeconfig(), { settings: { snapshotFile } });
+    await follower.until('failures', () => (follower.kind('Namespace')?.errors ?? 0) >= 3);
+    assert.equal(follower.state, 'a=1');
+    const [before] = follower.now!.services;
+    server.deed = () => undefined;
+    await follower.untilState('a=1 b=1');
+    assert.equal(follower.now!.services[0], before);
+    assert.equal(follower.status.snapshotTime, null);
+  });
+
+  test('is not emptied by a server that begins with nothing, unless it says so again', async (t) => {
+    const { server, snapshotFile } = await stoppedNode(t);
+    let lists = 0;
+    const body =
+      '{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"900","annotations":{"k8s.io/initial-events-end":"true"}}}}\n';
+    server.deed = ({ path }) => (path === SERVICES && lists++ === 0 ? { body, after: 'nothing' } : undefined);
+    const follower = new Follower(t, server.kubeconfig(), { settings: { snapshotFile } });
+    await follower.until('all to be live', () => follower.status.fresh);
+    assert.ok(lists >= 2);
+    assert.ok(follower.handedOver.every(({ services }) => services.length === 1));
+  });
+
+  test('of another API server is not used', async (t) => {
+    const { snapshotFile } = await stoppedNode(t);
+    const other = await apiServer(t);
+    await other.network.close();
+    const follower = new Follower(t, other.kubeconfig(), { settings: { snapshotFile } });
+    await follower.until('failures', () => (follower.kind('Service')?.errors ?? 0) >= 2);
+    assert.deepEqual(follower.handedOver, []);
+  });
+});
