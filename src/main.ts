@@ -135,9 +135,8 @@ class Node {
 
   async close(): Promise<void> {
     clearInterval(this.#settle);
-    this.#discovery?.stop();
     this.#externalNames?.stop();
-    await this.#workers.stop();
+    await Promise.all([this.#discovery?.stop(), this.#workers.stop()]);
     await Promise.all(this.#admins.map((admin) => admin.close()));
     await this.#exporter?.close(LAST_SPANS_MS);
     await this.#writer.close(LAST_WORDS_MS);

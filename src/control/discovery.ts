@@ -13,8 +13,8 @@ export interface Discovery {
   reread(): void;
   /** How fresh all is, as of now. */
   readonly status: DiscoveryAnswer;
-  /** Ends all that it holds: watches, timers, processes. Nothing is called any more. */
-  stop(): void;
+  /** Ends all that it holds: watches, timers, processes. Nothing is called any more. Resolves when the last good state is on disk. */
+  stop(): Promise<void>;
 }
 
 export interface DiscoveryEvents {

@@ -28,7 +28,7 @@ async function discover(...directories: [...string[], root: string]): Promise<Di
     },
   });
   const resources = await promise;
-  discovery.stop();
+  await discovery.stop();
   const names = resources.services.map(({ namespace, name }) => `${namespace}/${name}`);
   const lines = problems.map((problem) => problemText(problem).replaceAll(root, ''));
   return { resources, problems, names, lines };

@@ -57,7 +57,7 @@ export async function reload(): Promise<Figure[]> {
   const wanted = SECONDS * CHANGES_PER_SECOND;
   await eventually(() => latencies.length >= wanted, { waitMs: 10_000 }).catch(() => {});
   delays.disable();
-  discovery.stop();
+  void discovery.stop();
   rmSync(directory, { recursive: true });
   const figure = (what: string, measured: number, wantedMs: number): Figure => ({
     scenario: 'reload',

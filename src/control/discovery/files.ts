@@ -120,7 +120,7 @@ export class FilesDiscovery implements Discovery {
     return { from: 'files', sources: this.#directories, fresh, snapshotTime: null, kinds: [] };
   }
 
-  stop(): void {
+  async stop(): Promise<void> {
     this.#stop.abort();
     this.#looks.stop();
     this.#passes.stop();

@@ -33,6 +33,8 @@ export interface KubernetesOptions {
 
 const PROBLEMS_MAX = 10_000;
 const TICK_MS = 1000;
+/** An address may be another pod's by now: after this long, what a snapshot says of pods is a guess. */
+const SNAPSHOT_PODS_MS = 300_000;
 const ACCESS_RETRY_MS_FIRST = 1000;
 const ACCESS_RETRY_MS_MAX = 30_000;
 /** What deploy/ calls the role of the nodes. */
@@ -111,14 +113,14 @@ export class KubernetesDiscovery implements Discovery {
     };
   }
 
-  stop(): void {
+  async stop(): Promise<void> {
     this.#stopped = true;
     clearInterval(this.#ticks);
     clearTimeout(this.#accessTimer);
     clearTimeout(this.#gathering);
     for (const reflector of this.#reflectors) reflector.stop();
     this.#api?.close();
-    void this.#snapshot?.close();
+    await this.#snapshot?.close();
   }
 
   /** Looks for the way to the API server until there is one: a file may be mended. */
@@ -154,7 +156,9 @@ export class KubernetesDiscovery implements Discovery {
       log.info({ file, reason: loaded.refused }, 'No snapshot');
       return;
     }
-    const { resources, syncedMs } = loaded.state;
+    const { syncedMs } = loaded.state;
+    const ageMs = Math.max(0, Date.now() - syncedMs);
+    const resources = ageMs > SNAPSHOT_PODS_MS ? { ...loaded.state.resources, pods: [] } : loaded.state.resources;
     this.#snapshotMs = syncedMs;
     this.#freshMs = syncedMs;
     this.#stores.services.seed(resources.services);
@@ -162,7 +166,7 @@ export class KubernetesDiscovery implements Discovery {
     this.#stores.namespaces.seed(resources.namespaces);
     this.#stores.pods.seed(resources.pods);
     if (resources.node !== undefined) this.#stores.node.seed([resources.node]);
-    log.info({ file, ageMs: Math.max(0, Date.now() - syncedMs) }, 'Snapshot');
+    log.info({ file, ageMs }, 'Snapshot');
     this.#resources = resources;
     this.#events.onResources(resources);
   }

@@ -144,7 +144,7 @@ export class Follower {
   }
 
   stop(): void {
-    this.#discovery.stop();
+    void this.#discovery.stop();
   }
 
   async until(what: string, done: () => boolean): Promise<void> {

@@ -2,9 +2,19 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { SnapshotFile } from '../../../../src/control/discovery/snapshot-file.ts';
-import type { Resources } from '../../../../src/model/resource.ts';
+import type { Pod, Resources } from '../../../../src/model/resource.ts';
 import { eventually } from '../../../harness/client.ts';
 import { apiServer, directory, Follower, NAMESPACES, service, SERVICES } from './follower.ts';
+
+const POD: Pod = {
+  namespace: 'shop',
+  name: 'client',
+  serviceAccount: 'default',
+  labels: {},
+  addresses: ['10.1.0.7'],
+  hostNetwork: false,
+  ended: false,
+};
 
 interface Restarted {
   readonly server: Awaited<ReturnType<typeof apiServer>>;
@@ -66,6 +76,27 @@ describe('a snapshot file', () => {
     assert.ok(lists >= 2);
     assert.ok(follower.handedOver.every(({ services }) => services.length === 1));
   });
+
+  for (const { minutes, names } of [
+    { minutes: 1, names: ['client'] },
+    { minutes: 6, names: [] },
+  ]) {
+    test(`of ${minutes} min ago names ${names.length} of its one pod: an address may be another's by now`, async (t) => {
+      const { server, snapshotFile: file } = await stoppedNode(t);
+      await server.network.close();
+      const options = { file, source: server.url, maxAgeMs: 3_600_000 };
+      const resources = await untilWritten(file, server.url);
+      const snapshot = new SnapshotFile(options);
+      snapshot.save({ ...resources, pods: [POD] }, Date.now() - minutes * 60_000);
+      await snapshot.close();
+      const follower = new Follower(t, server.kubeconfig(), { settings: { snapshotFile: file } });
+      await follower.untilState('a=1');
+      assert.deepEqual(
+        follower.now!.pods.map(({ name }) => name),
+        names,
+      );
+    });
+  }
 
   test('of another API server is not used', async (t) => {
     const { snapshotFile } = await stoppedNode(t);
