@@ -54,7 +54,7 @@ describe('defaults', () => {
       externalName: 'refuse',
       clusterDomain: 'cluster.local',
       meshListen: { host: undefined, port: 4140 },
-      probeListen: { host: '0.0.0.0', port: 4191 },
+      probeListen: { host: undefined, port: 4191 },
       adminListen: { host: '127.0.0.1', port: 4190 },
       workers: 4,
       accept: 'handover',

@@ -143,8 +143,9 @@ export const SETTINGS = {
   }),
   'probe-listen': setting({
     group: ADDRESSES,
-    kind: listenAddress('0.0.0.0'),
-    default: '0.0.0.0:4191',
+    kind: listenAddress(undefined),
+    default: ':4191',
+    defaultShown: '[::]:4191, 0.0.0.0:4191 without IPv6',
     means: '/livez and /readyz',
   }),
   'admin-listen': setting({
