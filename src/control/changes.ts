@@ -9,6 +9,7 @@ import type { Log, MeterReader } from '../telemetry.ts';
 import { type Compilation, compile, type CompileOptions } from './compile.ts';
 import { Generations } from './generations.ts';
 import { type Localization, localize, type Unused, type View } from './localize.ts';
+import { limitedProblems } from './problem-limit.ts';
 import { Publication } from './publication.ts';
 
 export interface ChangesOptions extends CompileOptions {
@@ -24,6 +25,9 @@ export interface ChangesOptions extends CompileOptions {
 
 /** The system is asked for the addresses of this machine at most so often: changes come many times a second. */
 const ADDRESSES_AGE_MS = 10_000;
+
+/** Problems of one change that are logged, and as many that it solved. */
+const LOGGED_MAX = 100;
 
 /** Where a problem was found; each stage tells all of its own at a time. */
 type Stage = 'discovery' | 'compile' | 'localize';
@@ -61,7 +65,7 @@ export class Changes {
   }
 
   onProblems(problems: readonly Problem[]): void {
-    this.#setProblems('discovery', problems);
+    this.#setProblems('discovery', limitedProblems([problems], this.#problems.discovery));
   }
 
   /** A listener of ours was opened: no endpoint may be it. */
@@ -145,13 +149,17 @@ export class Changes {
   #setProblems(stage: Stage, problems: readonly Problem[]): void {
     if (problems === this.#problems[stage]) return;
     const { log } = this.#options;
-    const before = new Set(this.#problems[stage].map(problemText));
+    // Most are the same objects as before; the text tells of the others.
+    const left = new Set(this.#problems[stage]);
+    const others = problems.filter((problem) => !left.delete(problem));
+    const solved = new Set([...left].map(problemText));
+    const found = others.filter((problem) => !solved.delete(problemText(problem)));
     this.#problems[stage] = problems;
-    for (const problem of problems) {
-      const text = problemText(problem);
-      if (!before.delete(text)) log.warn({ problem }, text);
-    }
-    for (const text of before) log.info(`Solved: ${text}`);
+    for (const problem of found.slice(0, LOGGED_MAX)) log.warn({ problem }, problemText(problem));
+    if (found.length > LOGGED_MAX)
+      log.warn(`${found.length - LOGGED_MAX} more problems are not logged, but told with the others`);
+    for (const text of [...solved].slice(0, LOGGED_MAX)) log.info(`Solved: ${text}`);
+    if (solved.size > LOGGED_MAX) log.info(`${solved.size - LOGGED_MAX} more problems are solved`);
   }
 }
 

@@ -7,6 +7,7 @@ import type { CompiledBackend } from './compile/candidates.ts';
 import { enabledOf, type NamespaceWishes, readNamespaces } from './compile/namespaces.ts';
 import { compileService, type CompiledService, type CompileOptions } from './compile/service.ts';
 import { compileWorkloads } from './compile/workloads.ts';
+import { limitedProblems } from './problem-limit.ts';
 
 export type { Candidate, CompiledBackend } from './compile/candidates.ts';
 export { isEnabled } from './compile/namespaces.ts';
@@ -57,7 +58,6 @@ export function compile(
   const memoServices = new Map<string, MemoService>();
   const routes: Route[] = [];
   const backends: CompiledBackend[] = [];
-  const problems = [...memoNamespaces.values()].flatMap((wishes) => wishes.problems);
   for (const service of services.toSorted(byName)) {
     const key = routeKey(service);
     const enabled = enabledOf(service.annotations) ?? memoNamespaces.get(service.namespace)?.enabled ?? false;
@@ -66,15 +66,15 @@ export function compile(
     memoServices.set(key, compiled);
     routes.push(compiled.route);
     backends.push(...compiled.backends);
-    problems.push(...compiled.problems);
   }
   backends.sort((a, b) => (a.id < b.id ? -1 : 1));
+  const problems = [...memoNamespaces.values(), ...memoServices.values()].map((part) => part.problems);
   return {
     options,
     routes: unchangedList(routes, previous?.routes),
     backends: unchangedList(backends, previous?.backends),
     workloads: previous?.memo.pods === pods ? previous.workloads : compileWorkloads(pods, previous?.workloads),
-    problems: unchangedList(problems, previous?.problems),
+    problems: limitedProblems(problems, previous?.problems),
     memo: { services: memoServices, namespaces: memoNamespaces, pods },
   };
 }

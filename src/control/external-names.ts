@@ -101,8 +101,9 @@ export class ExternalNames implements DiscoveryEvents {
   }
 
   #externalsOf({ services, namespaces }: Resources): readonly External[] {
+    const namespaceOf = new Map(namespaces.map((namespace) => [namespace.name, namespace]));
     const found = services
-      .filter((service) => service.type === 'ExternalName' && isEnabled(service, namespaces))
+      .filter((service) => service.type === 'ExternalName' && isEnabled(service, namespaceOf))
       .map((service) => ({ service, reading: readName(service.externalName) }));
     // Those that are known come first: who names many others takes no place away.
     const names = new Set(found.flatMap(({ reading }) => ('name' in reading ? [reading.name] : [])));
@@ -233,7 +234,7 @@ function sliceOf(service: Service, addressType: Family, addresses: readonly stri
       protocol,
     })),
     endpoints: addresses.map((address) => ({
-      addresses: [address],
+      address,
       ready: true,
       serving: true,
       terminating: false,

@@ -4,6 +4,7 @@ import { problemOf, type Problem } from '../model/problem.ts';
 import { objectName } from '../model/resource.ts';
 import { type Backend, type BackendId, type Configuration, type Endpoint, endpointKey } from '../model/snapshot.ts';
 import type { Candidate, Compilation, CompiledBackend } from './compile.ts';
+import { limitedProblems } from './problem-limit.ts';
 
 /** What is known of the node that will obey a configuration. */
 export interface View {
@@ -22,9 +23,8 @@ export interface Localization {
   readonly problems: readonly Problem[];
   /** Each backend with what it was chosen from. */
   readonly chosen: ReadonlyMap<BackendId, Chosen>;
-  /** For which it was chosen, with the zone that was found. */
+  /** For which it was chosen. */
   readonly view: View;
-  readonly zone: string;
 }
 
 interface Chosen {
@@ -47,25 +47,21 @@ export interface Unused {
  * chosen again for the same view (===), and what comes out equal is the same object as before, up to the whole configuration.
  */
 export function localize(compilation: Compilation, view: View, previous: Localization | undefined): Localization {
-  const zone = zoneOf(compilation.backends, view, previous);
-  const isSameNode = previous?.view === view && previous.zone === zone;
+  const isSameNode = previous?.view === view;
   const chosen = new Map<BackendId, Chosen>();
-  const backends: Backend[] = [];
-  const problems: Problem[] = [];
   for (const compiled of compilation.backends) {
     const before = previous?.chosen.get(compiled.id);
-    const one =
-      isSameNode && before?.compiled === compiled ? before : choose(compiled, { ...view, zone }, before?.backend);
-    chosen.set(compiled.id, one);
-    backends.push(one.backend);
-    problems.push(...one.problems);
+    const isSame = isSameNode && before?.compiled === compiled;
+    chosen.set(compiled.id, isSame ? before : choose(compiled, view, before?.backend));
   }
+  const all = [...chosen.values()];
+  const backends = all.map(({ backend }) => backend);
+  const problems = all.map((one) => one.problems);
   return {
     configuration: configurationOf(compilation, backends, previous?.configuration),
-    problems: unchangedList(problems, previous?.problems),
+    problems: limitedProblems(problems, previous?.problems),
     chosen,
     view,
-    zone,
   };
 }
 
@@ -81,17 +77,6 @@ function configurationOf(
     before.backends === backends &&
     before.workloads === workloads;
   return isSame ? before : { clusterDomain, routes, backends, workloads };
-}
-
-/** The zone of the node, if need be from an endpoint that stands on it; a node does not move, so that one stays known. */
-function zoneOf(backends: readonly CompiledBackend[], view: View, previous: Localization | undefined): string {
-  if (view.zone !== '') return view.zone;
-  if (previous?.view === view && previous.zone !== '') return previous.zone;
-  for (const { candidates } of backends) {
-    const neighbour = candidates.find((candidate) => candidate.zone !== '' && standsOn(candidate, view));
-    if (neighbour !== undefined) return neighbour.zone;
-  }
-  return '';
 }
 
 function choose(compiled: CompiledBackend, view: View, before: Backend | undefined): Chosen {
@@ -110,13 +95,35 @@ function choose(compiled: CompiledBackend, view: View, before: Backend | undefin
       unused.push({ address, reason: 'on another node (internalTrafficPolicy: Local)' });
     else able.push(candidate);
   }
-  const isReady = able.some(({ grade }) => grade === 'ready');
-  const best = able.filter(({ grade }) => !isReady || grade === 'ready');
-  const leaving = able.filter(({ grade }) => isReady && grade !== 'ready');
-  for (const candidate of leaving)
-    unused.push({ address: endpointKey(candidate), reason: 'terminating, and others are ready' });
-  const backend = { id, namespace, name, port, affinity, endpoints: inTiers(best, compiled.locality, view) };
+  const used = bestOf(able, compiled.family);
+  const places = new Set(used);
+  for (const candidate of able) {
+    if (places.has(candidate)) continue;
+    const isLater = candidate.grade !== used[0]!.grade;
+    const reason = isLater
+      ? 'terminating, and others are ready'
+      : `${familyOf(candidate)}, and the first IP family of the Service is ${compiled.family}`;
+    unused.push({ address: endpointKey(candidate), reason });
+  }
+  // Those of one node are all equally near.
+  const locality = compiled.internalTrafficPolicy === 'Local' ? 'any' : compiled.locality;
+  const backend = { id, namespace, name, port, affinity, endpoints: inTiers(used, locality, view) };
   return { compiled, backend: unchanged(backend, before), unused, problems };
+}
+
+/**
+ * The ready ones, else those that are leaving; of these the ones of the first family, if there are any. Of one family only:
+ * a dead pod of two addresses would fail both attempts of an exchange.
+ */
+function bestOf(able: readonly Candidate[], first: CompiledBackend['family']): readonly Candidate[] {
+  const ready = able.filter(({ grade }) => grade === 'ready');
+  const best = ready.length > 0 ? ready : able;
+  const ofFirst = best.filter((candidate) => familyOf(candidate) === first);
+  return ofFirst.length > 0 ? ofFirst : best;
+}
+
+function familyOf({ address }: Candidate): 'IPv4' | 'IPv6' {
+  return address.includes(':') ? 'IPv6' : 'IPv4';
 }
 
 /** Any loopback address reaches a listener on all addresses, and most reach one on loopback. */

@@ -50,6 +50,8 @@ export interface Service extends Resource {
   readonly headless: boolean;
   /** Empty for a headless Service, and in manifests that leave them to the API server. */
   readonly clusterIps: readonly string[];
+  /** The first of its families: that of its endpoints, while one of these may get traffic. */
+  readonly family: 'IPv4' | 'IPv6';
   readonly publishNotReadyAddresses: boolean;
   /** `Local`: clients inside of the cluster reach endpoints of their own node only. */
   readonly internalTrafficPolicy: 'Cluster' | 'Local';
@@ -87,7 +89,8 @@ export interface SlicePort {
 }
 
 export interface SliceEndpoint {
-  readonly addresses: readonly string[];
+  /** Canonical (lib/ip). */
+  readonly address: string;
   /** Absent conditions are resolved as the EndpointSlice API says: ready true, serving as ready, terminating false. */
   readonly ready: boolean;
   readonly serving: boolean;

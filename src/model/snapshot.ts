@@ -61,7 +61,7 @@ export interface Endpoint {
   /** An IP address, never a name: what a name means is not known here. */
   readonly address: string;
   readonly port: number;
-  /** 0: preferred. A greater one gets an attempt only where no endpoint of a lower one is left for it. */
+  /** 0: preferred, each first attempt goes there. One after a failure goes to the next tier, if there is any. */
   readonly tier: number;
 }
 

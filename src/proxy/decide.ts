@@ -33,7 +33,10 @@ export class Decision {
 const SERVICE_PATH = Buffer.from('/_svc/');
 const SERVICE_PATH_NAMES = /^\/_svc\/([^/?]+)\/([^/?:]+)(?::([^/?]+))?(?=$|[/?])/;
 const SERVICE_HEADER = /^([^/:\s]+)\/([^/:\s]+)(?::([^/:\s]+))?$/;
+const PORT_NUMBER = /^[1-9]\d{0,4}$/;
 const QUESTION = 63;
+/** Of ports, in a reply. */
+const LISTED_MAX = 10;
 
 /**
  * Which backend serves this request, and under which path, or why none. Pure.
@@ -131,7 +134,7 @@ function byName(
   else choosePort(decision, route, port, 0);
 }
 
-/** The port that was asked for, of the Service or else of its endpoints where clients see them (headless); none, or the listener's own that the Service does not have, means 80, else the only one. */
+/** The port that was asked for; none, or the listener's own that the Service does not have, means 80, else the only one. */
 function choosePort(decision: Decision, route: Route, asked: string, listenerPort: number): void {
   const { name, namespace, ports, enabled } = route;
   if (!enabled) {
@@ -142,11 +145,7 @@ function choosePort(decision: Decision, route: Route, asked: string, listenerPor
     );
     return;
   }
-  let port: RoutePort | undefined;
-  if (asked !== '')
-    port =
-      ports.find((candidate) => String(candidate.port) === asked || candidate.name === asked) ??
-      ports.find(({ targetPorts }) => targetPorts.some((target) => String(target) === asked));
+  let port = asked === '' ? undefined : portOf(route, asked);
   if (port === undefined && (asked === '' || asked === String(listenerPort))) {
     port = ports.find((candidate) => candidate.port === 80) ?? (ports.length === 1 ? ports[0] : undefined);
   }
@@ -154,17 +153,32 @@ function choosePort(decision: Decision, route: Route, asked: string, listenerPor
   else fail(decision, 'no-port', noPort(route, asked));
 }
 
+/** A number is one of the Service, else of its endpoints where clients see them (headless): a name may look like it too. */
+function portOf({ ports }: Route, asked: string): RoutePort | undefined {
+  const number = PORT_NUMBER.test(asked) ? Number(asked) : 0;
+  return (
+    ports.find(({ port }) => port === number) ??
+    ports.find(({ targetPorts }) => targetPorts.includes(number)) ??
+    ports.find(({ name }) => name === asked)
+  );
+}
+
 function noPort({ name, namespace, ports }: Route, asked: string): string {
   const wanted = asked === '' ? 'no port 80 and several others, so name one' : `no port ${asked}`;
-  const list = ports.length === 0 ? 'none' : ports.map(portText).join(', ');
+  const list = ports.length === 0 ? 'none' : listed(ports, ', ', portText);
   return `Service ${name} in namespace ${namespace} has ${wanted}; its ports are ${list}`;
 }
 
 /** `80`, `80 (http)`, `80 (http, at its endpoints 8080 or 8081)` */
 function portText({ port, name, targetPorts }: RoutePort): string {
-  const more = [name, targetPorts.length === 0 ? '' : `at its endpoints ${targetPorts.join(' or ')}`];
+  const more = [name, targetPorts.length === 0 ? '' : `at its endpoints ${listed(targetPorts, ' or ', String)}`];
   const text = more.filter((part) => part !== '').join(', ');
   return text === '' ? `${port}` : `${port} (${text})`;
+}
+
+function listed<T>(items: readonly T[], separator: string, textOf: (item: T) => string): string {
+  const texts = items.slice(0, LISTED_MAX).map(textOf).join(separator);
+  return items.length > LISTED_MAX ? `${texts} and ${items.length - LISTED_MAX} more` : texts;
 }
 
 function isBridge(head: Head): boolean {

@@ -11,6 +11,7 @@ export function service(name: string, over: Partial<Service> = {}): Service {
     externalName: '',
     headless: false,
     clusterIps: [],
+    family: 'IPv4',
     publishNotReadyAddresses: false,
     internalTrafficPolicy: 'Cluster',
     sessionAffinity: 'None',
@@ -23,7 +24,7 @@ export function service(name: string, over: Partial<Service> = {}): Service {
 /** A ready endpoint of unknown place. */
 export function endpoint(address: string, over: Partial<SliceEndpoint> = {}): SliceEndpoint {
   return {
-    addresses: [address],
+    address,
     ready: true,
     serving: true,
     terminating: false,

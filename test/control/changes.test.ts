@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { networkInterfaces } from 'node:os';
 import { describe, test } from 'node:test';
 import { Changes, type ChangesOptions } from '../../src/control/changes.ts';
+import type { Problem } from '../../src/model/problem.ts';
 import { type ClusterNode, NO_RESOURCES, type Resources } from '../../src/model/resource.ts';
 import type { BackendId, Change } from '../../src/model/snapshot.ts';
 import { allocateMeters, type Log, MeterReader } from '../../src/telemetry.ts';
@@ -22,7 +23,7 @@ function start(over: Partial<ChangesOptions> = {}): {
 } {
   const published: Change[] = [];
   const lines: string[] = [];
-  const warn = (_fields: unknown, text: string): number => lines.push(text);
+  const warn = (fields: unknown, text = fields as string): number => lines.push(text);
   const info = (fields: unknown, text?: string): void => {
     if (text === undefined) lines.push(fields as string);
   };
@@ -136,4 +137,51 @@ test('a problem is logged once, and once when it is over', () => {
   changes.onResources(SHOP);
   const text = 'Namespace shop: metadata.annotations["heddle.dev/enabled"]: expected "true" or "false", got "on"';
   assert.deepEqual(lines, [text, `Solved: ${text}`]);
+});
+
+describe('a flood of problems', () => {
+  const flood = (count: number): Problem[] =>
+    Array.from({ length: count }, (_, index) => ({
+      object: `Service shop/s${index}`,
+      field: 'spec.type',
+      expected: 'a',
+      got: 'b',
+    }));
+
+  test('is logged as far as 100, and as a number, and so is that it is over', () => {
+    const { changes, lines } = start();
+    changes.onProblems(flood(1000));
+    assert.equal(lines.length, 101);
+    assert.equal(lines.at(-1), '900 more problems are not logged, but told with the others');
+    changes.onProblems([]);
+    assert.equal(lines.length, 202);
+    assert.equal(lines.at(-1), '900 more problems are solved');
+  });
+
+  test('is told as far as 10,000, with how many more there are', () => {
+    const { changes } = start();
+    changes.onProblems(flood(100_000));
+    assert.equal(changes.problems.length, 10_001);
+    assert.equal(changes.problems.at(-1)?.got, '90000 more');
+  });
+
+  test('of which one is mended makes a text of that one only', () => {
+    const { changes, lines } = start();
+    let read = 0;
+    const counted = flood(5000).map((problem) =>
+      Object.defineProperty({ ...problem }, 'got', { enumerable: true, get: () => (read++, 'b') }),
+    );
+    changes.onProblems(counted);
+    const [logged, readFirst] = [lines.length, read];
+    changes.onProblems(counted.toSpliced(7, 1));
+    assert.deepEqual(lines.slice(logged), ['Solved: Service shop/s7: spec.type: expected a, got b']);
+    assert.equal(read - readFirst, 1);
+  });
+
+  test('of equal problems in other objects logs nothing', () => {
+    const { changes, lines } = start();
+    changes.onProblems(flood(10));
+    changes.onProblems(flood(10));
+    assert.equal(lines.length, 10);
+  });
 });

@@ -190,7 +190,8 @@ describe('whether a Service is in the mesh', () => {
   for (const { name, service: one, namespaces, is } of cases) {
     test(name, () => {
       const all = namespaces.map((enabled) => namespace('shop', enabled));
-      assert.equal(isEnabled(one, [namespace('other', 'true'), ...all]), is);
+      const byName = new Map([namespace('other', 'true'), ...all].map((each) => [each.name, each]));
+      assert.equal(isEnabled(one, byName), is);
       const { routes } = compile({ ...only(one), namespaces: all }, undefined, FILES);
       assert.equal(routes[0]?.enabled, is);
     });
@@ -294,6 +295,21 @@ test('resources without origin, as an API server gives them, make problems witho
   ]);
 });
 
+test('a number in heddle.dev/ports is a port number first, and a name only where no number matches', () => {
+  const annotations = { 'heddle.dev/enabled': 'true', 'heddle.dev/ports': '80, 81' };
+  const ports = [
+    { name: '80', port: 443 },
+    { name: 'web', port: 80 },
+    { name: '81', port: 9000 },
+  ].map(({ name, port }) => ({ name, port, protocol: 'TCP' as const, targetPort: 8080, appProtocol: '' }));
+  const { routes, problems } = compile(only(service('a', { annotations, ports })), undefined, FILES);
+  assert.deepEqual(problems, []);
+  assert.deepEqual(
+    routes[0]?.ports.map(({ port }) => port),
+    [80, 9000],
+  );
+});
+
 test('a list of more than 1000 entries is one problem', () => {
   const annotations = {
     'heddle.dev/enabled': 'true',
@@ -306,44 +322,6 @@ test('a list of more than 1000 entries is one problem', () => {
     ['at most 1000 entries', 'at most 1000 entries'],
   );
   assert.equal(routes[0]?.ports.length, 1);
-});
-
-describe('objects without end', () => {
-  test('a Service whose ports and slices multiply keeps its first endpoints, with one problem', () => {
-    const ports = Array.from({ length: 100 }, (_, index) => ({
-      name: `p${index}`,
-      protocol: 'TCP' as const,
-      port: index + 1,
-    }));
-    const addresses = Array.from({ length: 1000 }, (_, index) => `10.0.${index >> 8}.${index & 255}`);
-    const wide = service('wide', { ports: ports.map((port) => ({ ...port, targetPort: port.port, appProtocol: '' })) });
-    const endpointSlices = [{ ...slice('wide', ...addresses), ports }, slice('orders', '10.0.0.1')];
-    const services = [wide, service('orders')];
-    const { backends, problems } = compile({ ...NO_RESOURCES, services, endpointSlices }, undefined, FILES);
-    assert.deepEqual([...new Set(backends.map(({ candidates }) => candidates.length))], [1, 200]);
-    assert.deepEqual(
-      problems.map(({ object, expected }) => `${object}: ${expected}`),
-      ['Service shop/wide: at most 20000 endpoints over all its ports (200 for each; the rest gets nothing)'],
-    );
-  });
-
-  test('of one object at most 20 problems are told', () => {
-    const annotations = Object.fromEntries(Array.from({ length: 10_000 }, (_, index) => [`heddle.dev/x${index}`, '']));
-    const addresses = Array.from({ length: 1000 }, (_, index) => `169.254.${index >> 8}.${index & 255}`);
-    const services = [service('many', { annotations: { ...annotations, 'heddle.dev/enabled': 'true' } })];
-    const namespaces = [{ name: 'shop', annotations }];
-    const resources = { ...NO_RESOURCES, services, namespaces, endpointSlices: [slice('many', ...addresses)] };
-    const { problems } = compile(resources, undefined, FILES);
-    const counts = Map.groupBy(problems, ({ object }) => object);
-    assert.deepEqual(
-      [...counts].map(([object, { length }]) => [object, length]),
-      [
-        ['Namespace shop', 20],
-        ['Service shop/many', 20],
-        ['EndpointSlice shop/many-1', 20],
-      ],
-    );
-  });
 });
 
 test('no annotation makes compile throw', () => {

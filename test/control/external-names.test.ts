@@ -90,7 +90,7 @@ class Stage {
   }
 
   get addresses(): readonly string[] {
-    return this.slices.flatMap(({ endpoints }) => endpoints.flatMap(({ addresses }) => addresses));
+    return this.slices.flatMap(({ endpoints }) => endpoints.map(({ address }) => address));
   }
 
   get texts(): readonly string[] {
@@ -112,6 +112,7 @@ function external(externalName: string, more: Partial<Service> = {}): Service {
     externalName,
     headless: false,
     clusterIps: [],
+    family: 'IPv4',
     publishNotReadyAddresses: false,
     internalTrafficPolicy: 'Cluster',
     sessionAffinity: 'None',
@@ -177,6 +178,21 @@ describe('external names', () => {
     const namespaces = [{ name: 'shop', annotations: { 'heddle.dev/enabled': 'true' } }];
     stage.names.onResources({ ...NO_RESOURCES, namespaces, services: [external(PAY, { annotations: {} })] });
     assert.deepEqual(stage.book.asked, [PAY]);
+  });
+
+  test('of many Services in many Namespaces look at each Namespace once', (context) => {
+    const stage = new Stage(context);
+    let looks = 0;
+    const namespaces = Array.from({ length: 1000 }, (_, index) => ({
+      annotations: { 'heddle.dev/enabled': 'true' },
+      get name() {
+        looks++;
+        return `n${index}`;
+      },
+    }));
+    const services = namespaces.map((_, index) => external(PAY, { namespace: `n${index}`, annotations: {} }));
+    stage.names.onResources({ ...NO_RESOURCES, namespaces, services });
+    assert.deepEqual([looks, stage.book.asked], [1000, [PAY]]);
   });
 
   test('hold nothing up: the resources are handed on before DNS answers', (context) => {
@@ -408,7 +424,7 @@ test("external names are asked of a DNS server by Node's resolver, with their TT
   names.onResources({ ...NO_RESOURCES, services: [external(PAY), external('nobody.example.org', { name: 'nobody' })] });
   await eventually(() => last.endpointSlices.length === 2 && texts.length === 1, { what: 'an answer of DNS' });
   assert.deepEqual(
-    last.endpointSlices.flatMap(({ endpoints }) => endpoints.flatMap(({ addresses }) => addresses)),
+    last.endpointSlices.flatMap(({ endpoints }) => endpoints.map(({ address }) => address)),
     ['203.0.113.7', '2001:db8::7'],
   );
   assert.match(texts[0]!, /^Service shop\/nobody: .* got "nobody\.example\.org" \(ENOTFOUND\)$/);

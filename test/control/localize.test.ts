@@ -41,8 +41,9 @@ describe('our own listeners', () => {
   });
 
   test('on a port that we do not listen on, loopback and our addresses stay', () => {
-    const { used } = chosen([['10.0.0.1'], ['127.0.0.1'], ['::1']], { view: { ...HERE, ports: new Set([4140]) } });
-    assert.deepEqual(used, ['10.0.0.1 0', '127.0.0.1 0', '::1 0']);
+    const view = { ...HERE, ports: new Set([4140]) };
+    assert.deepEqual(chosen([['10.0.0.1'], ['127.0.0.1']], { view }).used, ['10.0.0.1 0', '127.0.0.1 0']);
+    assert.deepEqual(chosen([['::1']], { view }).used, ['::1 0']);
   });
 
   test('one that is refused leaves its place to what shuts down', () => {
@@ -110,15 +111,83 @@ describe('tiers', () => {
     assert.deepEqual(chosen(all, sameNode).used, ['10.0.1.1 0', '10.0.2.1 1', '10.0.3.1 2']);
   });
 
-  test('the zone that is found once stays when the endpoint goes by which it was found', () => {
-    const view = { ...HERE, zone: '' };
-    const services = [service('orders', { trafficDistribution: 'PreferSameZone' }), service('users')];
-    const orders = slice('orders', endpoint(...places[1]!), endpoint(...places[2]!));
-    const before = localize(compiled(services, [orders, slice('users', endpoint(...places[0]!))]), view, undefined);
-    const after = localize(compiled(services, [orders]), view, before);
-    assert.equal(after.zone, 'a');
-    assert.equal(after.configuration.backends[0], before.configuration.backends[0]);
+  test('with internalTrafficPolicy: Local there is one, whatever the zones and hints', () => {
+    const mixed = [
+      ['10.0.1.1', { nodeName: 'n1', zone: 'b' }],
+      ['10.0.1.2', { nodeName: 'n1', zone: 'a' }],
+      ['10.0.1.3', { nodeName: 'n1', zone: 'a', forZones: ['c'] }],
+    ] satisfies Parameters<typeof endpoint>[];
+    const over = { internalTrafficPolicy: 'Local', trafficDistribution: 'PreferSameZone' } as const;
+    assert.deepEqual(chosen(mixed, { over }).used, ['10.0.1.1 0', '10.0.1.2 0', '10.0.1.3 0']);
   });
+
+  test('who may write a slice of any Service does not say in which zone this node is', () => {
+    const view = { ...HERE, zone: '' };
+    const over = { trafficDistribution: 'PreferSameZone' };
+    assert.deepEqual(chosen(places, { view, over }).used, ['10.0.1.1 0', '10.0.2.1 0', '10.0.3.1 0']);
+  });
+});
+
+describe('two IP families', () => {
+  const reason = 'IPv6, and the first IP family of the Service is IPv4';
+
+  test('only the first one of the Service is used, and the other is told', () => {
+    assert.deepEqual(chosen([['10.0.1.1'], ['fd00::1']]), {
+      used: ['10.0.1.1 0'],
+      unused: [{ address: '[fd00::1]:8080', reason }],
+      problems: [],
+    });
+    assert.deepEqual(chosen([['10.0.1.1'], ['fd00::1']], { over: { family: 'IPv6' } }).used, ['fd00::1 0']);
+  });
+
+  test('the other one is used where none of the first may get traffic', () => {
+    const unready = { ready: false, serving: false };
+    assert.deepEqual(chosen([['10.0.1.1', unready], ['fd00::1']]).used, ['fd00::1 0']);
+    assert.deepEqual(chosen([['10.0.0.1'], ['fd00::1']]).used, ['fd00::1 0']);
+    const over = { internalTrafficPolicy: 'Local' } as const;
+    assert.deepEqual(
+      chosen(
+        [
+          ['10.0.2.1', { nodeName: 'n2' }],
+          ['fd00::1', { nodeName: 'n1' }],
+        ],
+        { over },
+      ).used,
+      ['fd00::1 0'],
+    );
+  });
+
+  test('what is ready of the other one is used before what shuts down of the first', () => {
+    assert.deepEqual(chosen([['10.0.1.1', { ready: false, terminating: true }], ['fd00::1']]).used, ['fd00::1 0']);
+  });
+
+  test('tiers are those of the family that is used', () => {
+    const over = { trafficDistribution: 'PreferSameZone' };
+    const mixed = [
+      ['10.0.2.1', { zone: 'b' }],
+      ['fd00::1', { zone: 'a' }],
+    ] satisfies Parameters<typeof endpoint>[];
+    assert.deepEqual(chosen(mixed, { over }).used, ['10.0.2.1 0']);
+  });
+
+  test('endpoints of the annotation are used whatever their family', () => {
+    const annotations = { 'heddle.dev/enabled': 'true', 'heddle.dev/endpoints': '127.0.0.1:9001,[::1]:9001' };
+    assert.deepEqual(chosen([], { over: { annotations } }).used, ['127.0.0.1 0', '::1 0']);
+  });
+});
+
+test('a headless Service has no internalTrafficPolicy: its DNS name leads to all of its endpoints', () => {
+  const over = { internalTrafficPolicy: 'Local', headless: true } as const;
+  assert.deepEqual(
+    chosen(
+      [
+        ['10.0.1.1', { nodeName: 'n1' }],
+        ['10.0.2.1', { nodeName: 'n2' }],
+      ],
+      { over },
+    ).used,
+    ['10.0.1.1 0', '10.0.2.1 0'],
+  );
 });
 
 describe('what did not change', () => {

@@ -33,7 +33,7 @@ export async function reload(): Promise<Figure[]> {
     const nowMs = performance.now();
     for (const { name, endpoints } of resources.endpointSlices) {
       if (!name.endsWith('-0')) continue;
-      const change = changeOf(endpoints[0]!.addresses[0]!);
+      const change = changeOf(endpoints[0]!.address);
       for (let missed = (seen.get(change % FILES) ?? -FILES) + FILES; missed <= change; missed += FILES)
         latencies.push(nowMs - renamedMs[missed]!);
       seen.set(change % FILES, change);

@@ -77,20 +77,20 @@ for (const affinity of ['none', 'source'] as const) {
       assert.deepEqual(scene.picked(), keys(lowest));
     });
 
-    test('stays in the lowest tier after a failure there while it has another endpoint', () => {
-      const [failed, other] = endpoints(2);
-      const scene = new Scene(affinity, [failed!, other!], endpoints(2, 1, 2));
-      assert.deepEqual(scene.picked(endpointKey(failed!)), keys([other!]));
-    });
-
-    test('picks in the next tier when the only endpoint of the lowest just failed', () => {
-      const lowest = endpoints(1);
+    test('picks in the next tier after a failure in the lowest, even where that has others: they may be dead too', () => {
+      const lowest = endpoints(2);
       const next = endpoints(3, 1, 2);
       const scene = new Scene(affinity, lowest, next, endpoints(3, 2, 3));
       assert.deepEqual(scene.picked(endpointKey(lowest[0]!)), keys(next));
     });
 
-    test('comes back to the lowest tier after a failure in the next one', () => {
+    test('stays in the next tier after a failure there while it has another endpoint', () => {
+      const [failed, other] = endpoints(2, 1, 2);
+      const scene = new Scene(affinity, endpoints(2), [failed!, other!]);
+      assert.deepEqual(scene.picked(endpointKey(failed!)), keys([other!]));
+    });
+
+    test('comes back to the lowest tier after a failure of the only endpoint of the next one', () => {
       const lowest = endpoints(1);
       const next = endpoints(1, 1, 2);
       assert.deepEqual(new Scene(affinity, lowest, next).picked(endpointKey(next[0]!)), keys(lowest));

@@ -55,6 +55,13 @@ describe('tiers', () => {
     assert.deepEqual(new Set(await ask(path, 200)), new Set([live!.address]));
   });
 
+  test('none of 200 requests fails while all endpoints of the lowest tier are dead', async () => {
+    const [live] = await upstreams(1);
+    const dead = await Promise.all([refusedAddress(), refusedAddress(), refusedAddress()]);
+    const path = await start({ tiers: [[...new Set(dead)], [live!.address]] });
+    assert.deepEqual(new Set(await ask(path, 200)), new Set([live!.address]));
+  });
+
   test('a higher tier gets nothing while the lowest one answers', async () => {
     const [near, far] = await upstreams(2);
     const path = await start({ tiers: [[near!.address], [far!.address]] });

@@ -2,18 +2,30 @@ import { BlockList } from 'node:net';
 
 /**
  * Addresses that no endpoint may have, whoever names them: whoever may write an EndpointSlice could otherwise reach through
- * the mesh what the node reaches, above all the credentials that a cloud's metadata service hands out.
+ * the mesh what the node reaches, above all the credentials that a cloud's metadata service hands out. What is refused of IPv4
+ * is refused within NAT64's 64:ff9b::/96 too (RFC 6052), behind which it would be reached.
  */
 const REFUSED: readonly (readonly [reason: string, subnets: readonly string[]])[] = [
-  // It would pass by every rule that is made for the IPv4 address (RFC 4291, 2.5.5).
-  ['an IPv4 address within IPv6', ['::ffff:0:0/96']],
+  // They would pass by every rule that is made for the IPv4 address within: IPv4-mapped and IPv4-compatible (RFC 4291, 2.5.5;
+  // `::` and `::1` are none), IPv4-translated (RFC 7915), NAT64 of a prefix of one's own (RFC 8215), 6to4 (RFC 3056).
+  [
+    'an IPv4 address within IPv6',
+    ['::ffff:0:0/96', '::2-::ffff:ffff', '::ffff:0:0:0/96', '64:ff9b:1::/48', '2002::/16'],
+  ],
   ['an unspecified address', ['0.0.0.0/8', '::/128']],
   ['a multicast address', ['224.0.0.0/4', 'ff00::/8']],
-  // 64:ff9b:: is NAT64 (RFC 6052): the last line of defence is to look at the IPv4 address within.
-  ['a link-local address', ['169.254.0.0/16', 'fe80::/10', '64:ff9b::a9fe:0/112']],
+  ['a link-local address', ['169.254.0.0/16', 'fe80::/10']],
   [
     'the address of a cloud metadata service',
-    ['fd00:ec2::/32', 'fd20:ce::254/128', '100.100.100.200/32', '168.63.129.16/32'],
+    // Amazon, Google, Oracle, Scaleway; Alibaba, Azure.
+    [
+      'fd00:ec2::/32',
+      'fd20:ce::254/128',
+      'fd00:c1::a9fe:a9fe/128',
+      'fd00:42::42/128',
+      '100.100.100.200/32',
+      '168.63.129.16/32',
+    ],
   ],
   ['a reserved or broadcast address', ['240.0.0.0/4']],
 ];
@@ -49,8 +61,12 @@ function rulesOf(refused: typeof REFUSED): Readonly<Record<Family, Rules>> {
 function listOf(family: Family, subnets: readonly string[]): BlockList {
   const list = new BlockList();
   for (const subnet of subnets) {
-    const [address = '', prefix] = subnet.split('/');
-    if (familyOf(address) === family) list.addSubnet(address, Number(prefix), family);
+    const [first = '', last] = subnet.split('-');
+    const [address = '', prefix] = first.split('/');
+    if (familyOf(address) !== family) {
+      if (family === 'ipv6') list.addSubnet(`64:ff9b::${address}`, 96 + Number(prefix), 'ipv6');
+    } else if (last === undefined) list.addSubnet(address, Number(prefix), family);
+    else list.addRange(address, last, family);
   }
   return list;
 }

@@ -8,8 +8,8 @@ import { refusal } from './address.ts';
 
 /** The wishes of the owner of a Service that is in the mesh. */
 export interface Wishes {
-  /** Names and numbers of ports, each of which exists; `undefined` means all. */
-  readonly ports: ReadonlySet<string> | undefined;
+  /** Numbers of TCP ports, each of which exists; `undefined` means all. */
+  readonly ports: ReadonlySet<number> | undefined;
   /** In place of those of EndpointSlices. */
   readonly endpoints: readonly Pick<Endpoint, 'address' | 'port'>[] | undefined;
   /** How its ports are understood; `undefined`: as each says. */
@@ -203,11 +203,19 @@ class AnnotationReading {
     return chosen;
   }
 
-  ports(): ReadonlySet<string> | undefined {
+  ports(): ReadonlySet<number> | undefined {
     const tcp = this.#service.ports.filter(({ protocol }) => protocol === 'TCP');
-    const known = new Set(tcp.flatMap(({ name, port }) => (name === '' ? [String(port)] : [name, String(port)])));
-    const expected = `the name or number of a TCP port of this Service (${[...known].slice(0, 10).join(', ') || 'it has none'})`;
-    const ports = this.#list('ports', expected, (item) => (known.has(item) ? { value: item } : { got: shown(item) }));
+    const texts = tcp.flatMap(({ name, port }) => (name === '' ? [String(port)] : [name, String(port)]));
+    const expected = `the name or number of a TCP port of this Service (${texts.slice(0, 10).join(', ') || 'it has none'})`;
+    // A name may look like the number of another port: what is a number means that one first.
+    const numbers = new Map([
+      ...tcp.map(({ name, port }) => [name, port] as const),
+      ...tcp.map(({ port }) => [String(port), port] as const),
+    ]);
+    const ports = this.#list('ports', expected, (item) => {
+      const value = item === '' ? undefined : numbers.get(item);
+      return value === undefined ? { got: shown(item) } : { value };
+    });
     return ports && new Set(ports);
   }
 

@@ -10,6 +10,8 @@ export interface CompiledBackend extends Omit<Backend, 'endpoints'> {
   readonly locality: 'node' | 'zone' | 'any' | 'hinted';
   /** `Local`: only endpoints of the node itself. */
   readonly internalTrafficPolicy: Service['internalTrafficPolicy'];
+  /** That of the endpoints, as long as one of it may get traffic. `any`: there is none to prefer. */
+  readonly family: Service['family'] | 'any';
   /** Sorted, each address and port once. */
   readonly candidates: readonly Candidate[];
 }
@@ -32,45 +34,66 @@ export interface Candidate {
 
 /** The slices of one Service, each endpoint judged. */
 export interface JudgedSlices {
-  readonly slices: readonly { readonly ports: EndpointSlice['ports']; readonly endpoints: readonly JudgedEndpoint[] }[];
+  /** What stands behind each port, by its name: slices refer to it by name, never by number. */
+  readonly behind: ReadonlyMap<string, readonly JudgedPort[]>;
   readonly problems: readonly Problem[];
 }
 
-/** One address of an endpoint, with all ports of its slice. */
+/** A port of one slice, with all endpoints of the slice. */
+interface JudgedPort {
+  readonly port: number;
+  readonly endpoints: Readonly<Record<Candidate['grade'], readonly JudgedEndpoint[]>>;
+}
+
 type JudgedEndpoint = Omit<Candidate, 'port'>;
 
 /** Of one slice. */
 const PROBLEMS_MAX = 20;
 
 const NOBODY: readonly string[] = [];
-const RANK = { ready: 2, leaving: 1, unfit: 0 } as const;
+/** The best first. */
+const GRADES = ['ready', 'leaving', 'unfit'] as const satisfies readonly Candidate['grade'][];
 
 /** Judges the endpoints of a Service's slices; addresses that no endpoint may have are problems. */
 export function judgeSlices(
   slices: readonly EndpointSlice[],
-  { publishNotReady, loopback }: { publishNotReady: boolean; loopback: 'allow' | 'refuse' },
+  options: { publishNotReady: boolean; loopback: 'allow' | 'refuse' },
 ): JudgedSlices {
+  const behind = new Map<string, JudgedPort[]>();
   const problems: Problem[] = [];
-  const judged = slices.map((slice) => {
-    const problemsMax = problems.length + PROBLEMS_MAX;
-    const endpoints = slice.endpoints.flatMap((endpoint, index) => {
-      const { nodeName, zone, forNodes, forZones } = endpoint;
-      const verdict = publishNotReady ? READY : verdictOn(endpoint);
-      return endpoint.addresses.map((address, position): JudgedEndpoint => {
-        const refused = refusal(address, { loopback });
-        if (refused !== undefined && problems.length < problemsMax) {
-          const field = `endpoints[${index}].addresses[${position}]`;
-          const got = `${shown(address)}, ${refused}`;
-          const mismatch = { field, expected: 'an address that traffic may go to', got };
-          problems.push(problemOf(objectName('EndpointSlice', slice), mismatch, slice.origin));
-        }
-        const { grade, reason } = refused === undefined ? verdict : unfit(refused);
-        return { address, grade, reason, nodeName, zone, forNodes, forZones };
-      });
-    });
-    return { ports: slice.ports, endpoints };
-  });
-  return { slices: judged, problems };
+  for (const slice of slices) {
+    const endpoints = judgeEndpoints(slice, options, problems);
+    for (const { name, port, protocol } of slice.ports) {
+      if (protocol !== 'TCP') continue;
+      const others = behind.get(name);
+      if (others === undefined) behind.set(name, [{ port, endpoints }]);
+      else others.push({ port, endpoints });
+    }
+  }
+  return { behind, problems };
+}
+
+function judgeEndpoints(
+  slice: EndpointSlice,
+  { publishNotReady, loopback }: { publishNotReady: boolean; loopback: 'allow' | 'refuse' },
+  problems: Problem[],
+): JudgedPort['endpoints'] {
+  const problemsMax = problems.length + PROBLEMS_MAX;
+  const judged: Record<Candidate['grade'], JudgedEndpoint[]> = { ready: [], leaving: [], unfit: [] };
+  for (const [index, endpoint] of slice.endpoints.entries()) {
+    const { address, nodeName, zone, forNodes, forZones } = endpoint;
+    const refused = refusal(address, { loopback });
+    if (refused !== undefined && problems.length < problemsMax) {
+      const got = `${shown(address)}, ${refused}`;
+      const expected = 'an address that traffic may go to';
+      const mismatch = { field: `endpoints[${index}].addresses[0]`, expected, got };
+      problems.push(problemOf(objectName('EndpointSlice', slice), mismatch, slice.origin));
+    }
+    const verdict = publishNotReady ? READY : verdictOn(endpoint);
+    const { grade, reason } = refused === undefined ? verdict : unfit(refused);
+    judged[grade].push({ address, grade, reason, nodeName, zone, forNodes, forZones });
+  }
+  return judged;
 }
 
 type Verdict = Pick<Candidate, 'grade' | 'reason'>;
@@ -88,24 +111,28 @@ function unfit(reason: string): Verdict {
 }
 
 /**
- * What stands behind the Service port of this name: slices refer to it by name, never by number.
- * @param max what comes after so many is left out.
+ * What stands behind the Service port of this name, each address and port once.
+ * @param max after so many, the best first, nothing more is looked at; `whole` is false then.
  */
-export function candidatesOfPort({ slices }: JudgedSlices, portName: string, max: number): readonly Candidate[] {
+export function candidatesOfPort(
+  { behind }: JudgedSlices,
+  portName: string,
+  max: number,
+): { readonly candidates: readonly Candidate[]; readonly whole: boolean } {
   const found = new Map<string, Candidate>();
-  for (const { ports, endpoints } of slices) {
-    for (const { name, port, protocol } of ports) {
-      if (name !== portName || protocol !== 'TCP') continue;
-      for (const endpoint of endpoints) {
+  const ports = behind.get(portName) ?? [];
+  let left = max;
+  for (const grade of GRADES) {
+    for (const { port, endpoints } of ports) {
+      for (const endpoint of endpoints[grade]) {
+        if (left-- === 0) return { candidates: inOrder([...found.values()]), whole: false };
+        // An address may stand in two slices while it moves from one to the other: the better grade is what it has.
         const key = endpointKey({ address: endpoint.address, port });
-        // An address may stand in two slices while it moves from one to the other.
-        const known = found.get(key);
-        if (known === undefined && found.size >= max) return inOrder([...found.values()]);
-        if (known === undefined || RANK[known.grade] < RANK[endpoint.grade]) found.set(key, { ...endpoint, port });
+        if (!found.has(key)) found.set(key, { ...endpoint, port });
       }
     }
   }
-  return inOrder([...found.values()]);
+  return { candidates: inOrder([...found.values()]), whole: true };
 }
 
 /** Candidates of which nothing but where they listen is known. */

@@ -15,11 +15,14 @@ const ENABLED = `${ANNOTATION_PREFIX}enabled`;
 /** Known, and not yet obeyed. */
 const WEIGHT = `${ANNOTATION_PREFIX}weight`;
 
-/** Whether a Service is in the mesh: its own word, else that of its Namespace. What is no word counts as absent. */
-export function isEnabled(service: Service, namespaces: readonly Namespace[]): boolean {
+/**
+ * Whether a Service is in the mesh: its own word, else that of its Namespace. What is no word counts as absent.
+ * @param namespaces by name.
+ */
+export function isEnabled(service: Service, namespaces: ReadonlyMap<string, Pick<Namespace, 'annotations'>>): boolean {
   const own = enabledOf(service.annotations);
   if (own !== undefined) return own;
-  const namespace = namespaces.find(({ name }) => name === service.namespace);
+  const namespace = namespaces.get(service.namespace);
   return namespace !== undefined && enabledOf(namespace.annotations) === true;
 }
 
@@ -47,13 +50,15 @@ export function readNamespaces(
 
 function readNamespace(namespace: Namespace): NamespaceWishes {
   const { name, annotations, origin } = namespace;
-  const problems = Object.entries(annotations).flatMap(([key, value]): Problem[] => {
+  const problems: Problem[] = [];
+  for (const [key, value] of Object.entries(annotations)) {
+    if (problems.length >= MISMATCHES_MAX) break;
     const mismatch = mismatchOf(key, value);
-    if (mismatch === undefined) return [];
+    if (mismatch === undefined) continue;
     const field = `metadata.annotations[${JSON.stringify(key)}]`;
-    return [problemOf(`Namespace ${name}`, { field, ...mismatch }, origin)];
-  });
-  return { namespace, enabled: enabledOf(annotations) === true, problems: problems.slice(0, MISMATCHES_MAX) };
+    problems.push(problemOf(`Namespace ${name}`, { field, ...mismatch }, origin));
+  }
+  return { namespace, enabled: enabledOf(annotations) === true, problems };
 }
 
 function mismatchOf(key: string, value: string): Omit<Mismatch, 'field'> | undefined {

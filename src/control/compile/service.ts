@@ -48,6 +48,9 @@ export function compileService(
   const { ports, mismatches: ofPorts } = meshPorts(service, wishes);
   const found = candidatesByPort(service, { ports, slices, wishes, options });
   const { locality, mismatches: ofLocality } = localityOf(service, wishes);
+  // Endpoints of the annotation are written for where they are read. A headless Service has no policy: its DNS name leads to
+  // all of its endpoints.
+  const isFixed = wishes.endpoints !== undefined;
   const backends = ports.map(({ port }, index): CompiledBackend => ({
     id: `${routeKey(service)}:${port}` as BackendId,
     namespace,
@@ -55,8 +58,8 @@ export function compileService(
     port,
     affinity: service.sessionAffinity === 'ClientIP' ? 'source' : 'none',
     locality,
-    // Endpoints of the annotation are written for where they are read.
-    internalTrafficPolicy: wishes.endpoints === undefined ? service.internalTrafficPolicy : 'Cluster',
+    internalTrafficPolicy: isFixed || service.headless ? 'Cluster' : service.internalTrafficPolicy,
+    family: isFixed ? 'any' : service.family,
     candidates: found.candidates[index]!,
   }));
   const routePorts = ports.map((port, index) => {
@@ -117,13 +120,16 @@ function candidatesByPort(
   }
   // What a name means is said by whoever owns it: it must never lead to what listens on the node itself.
   const loopback = options.from === 'kubernetes' || isExternal ? 'refuse' : 'allow';
-  const judged = judgeSlices(slices, { publishNotReady: service.publishNotReadyAddresses, loopback });
+  // Of the family that is preferred first, so that the other one takes no place away.
+  const { family, publishNotReadyAddresses: publishNotReady } = service;
+  const inOrder = slices.toSorted((a, b) => Number(b.addressType === family) - Number(a.addressType === family));
+  const judged = judgeSlices(inOrder, { publishNotReady, loopback });
   const max = Math.floor(CANDIDATES_MAX / ports.length);
-  const all = ports.map(({ name }) => candidatesOfPort(judged, name, max + 1));
+  const all = ports.map(({ name }) => candidatesOfPort(judged, name, max));
   const expected = `at most ${CANDIDATES_MAX} endpoints over all its ports (${max} for each; the rest gets nothing)`;
   return {
-    candidates: all.map((candidates) => (candidates.length > max ? candidates.slice(0, max) : candidates)),
-    mismatches: all.some(({ length }) => length > max) ? [{ field: '', expected, got: 'more' }] : [],
+    candidates: all.map(({ candidates }) => candidates),
+    mismatches: all.every(({ whole }) => whole) ? [] : [{ field: '', expected, got: 'more' }],
     problems: judged.problems,
   };
 }
@@ -136,8 +142,7 @@ function meshPorts(
   const mismatches: Mismatch[] = [];
   const understood = ports.filter((port, index) => {
     if (port.protocol !== 'TCP') return false;
-    if (wishes.ports !== undefined && !wishes.ports.has(port.name) && !wishes.ports.has(String(port.port)))
-      return false;
+    if (wishes.ports?.has(port.port) === false) return false;
     // The Service's owner knows better than a field that others read too.
     if (wishes.trafficType === 'http' || SPOKEN.has(port.appProtocol.toLowerCase())) return true;
     mismatches.push({

@@ -39,6 +39,7 @@ export interface ServiceObject {
     readonly externalName?: Maybe<string>;
     readonly clusterIP?: Maybe<string>;
     readonly clusterIPs?: Maybe<readonly string[]>;
+    readonly ipFamilies?: Maybe<readonly string[]>;
     readonly publishNotReadyAddresses?: Maybe<boolean>;
     readonly internalTrafficPolicy?: Maybe<string>;
     readonly sessionAffinity?: Maybe<string>;
@@ -110,6 +111,9 @@ export interface NodeObject {
 
 /** Kubernetes' limit for all annotations of one object together. */
 const ANNOTATION_BYTES_MAX = 256 * 1024;
+/** What each port costs, it costs again for each endpoint. Of a slice it is what the API allowed first. */
+const SERVICE_PORTS_MAX = 1000;
+const SLICE_PORTS_MAX = 100;
 /** Of one object; an object without end must not make mismatches without end. */
 export const MISMATCHES_MAX = 20;
 /** What Kubernetes allows after the slash of an annotation's key. */
@@ -130,7 +134,8 @@ const NO_NAMES: readonly string[] = [];
  */
 export function serviceOf({ metadata, spec }: ServiceObject): Trimmed<Service> {
   const type = spec.type ?? 'ClusterIP';
-  const ports = (spec.ports ?? []).map(({ name, port, protocol, targetPort, appProtocol }) => ({
+  const listed = firstPorts(spec.ports ?? [], 'spec.ports', SERVICE_PORTS_MAX);
+  const ports = listed.ports.map(({ name, port, protocol, targetPort, appProtocol }) => ({
     name: name ?? '',
     port,
     protocol: protocol ?? 'TCP',
@@ -157,13 +162,14 @@ export function serviceOf({ metadata, spec }: ServiceObject): Trimmed<Service> {
     externalName: type === 'ExternalName' ? (spec.externalName ?? '') : '',
     headless: addresses.headless,
     clusterIps: addresses.clusterIps,
+    family: familyOf(spec.ipFamilies?.[0], addresses.clusterIps[0]),
     publishNotReadyAddresses: spec.publishNotReadyAddresses ?? false,
     internalTrafficPolicy: spec.internalTrafficPolicy === 'Local' ? 'Local' : 'Cluster',
     sessionAffinity: spec.sessionAffinity === 'ClientIP' ? 'ClientIP' : 'None',
     trafficDistribution: spec.trafficDistribution ?? '',
     ports,
   };
-  return { resource, mismatches: annotations.mismatches.slice(0, MISMATCHES_MAX) };
+  return { resource, mismatches: [...listed.mismatches, ...annotations.mismatches].slice(0, MISMATCHES_MAX) };
 }
 
 /** Of an EndpointSlice, what Heddle reads. One without the label of a Service belongs to none, and is nothing to us. */
@@ -175,16 +181,17 @@ export function endpointSliceOf({ metadata, addressType, ...slice }: EndpointSli
   const wrongAddresses: Mismatch[] = [];
   const endpoints = (slice.endpoints ?? []).map((endpoint, index): SliceEndpoint => {
     const { conditions, hints } = endpoint;
+    // "No semantics are defined for additional addresses beyond the first" (Endpoint of discovery.k8s.io/v1).
+    const [text = ''] = endpoint.addresses;
+    const ip = parseIp(text);
+    if (ip?.family !== addressType) {
+      const field = `endpoints[${index}].addresses[0]`;
+      wrongAddresses.push({ field, expected: `an ${addressType} address`, got: shown(text) });
+    }
     // Absent means: ready, serving as much as ready, not terminating (EndpointConditions of discovery.k8s.io/v1).
     const ready = conditions?.ready ?? true;
     return {
-      addresses: endpoint.addresses.map((text, position) => {
-        const ip = parseIp(text);
-        if (ip?.family === addressType) return ip.address;
-        const field = `endpoints[${index}].addresses[${position}]`;
-        wrongAddresses.push({ field, expected: `an ${addressType} address`, got: shown(text) });
-        return text;
-      }),
+      address: ip?.address ?? text,
       ready,
       serving: conditions?.serving ?? ready,
       terminating: conditions?.terminating ?? false,
@@ -195,9 +202,10 @@ export function endpointSliceOf({ metadata, addressType, ...slice }: EndpointSli
     };
   });
   if (wrongAddresses.length > 0) return lost(wrongAddresses);
-  const mismatches: Mismatch[] = [];
+  const listed = firstPorts(slice.ports ?? [], 'ports', SLICE_PORTS_MAX);
+  const mismatches: Mismatch[] = [...listed.mismatches];
   const ports: EndpointSlice['ports'][number][] = [];
-  for (const [index, { name, port, protocol }] of (slice.ports ?? []).entries()) {
+  for (const [index, { name, port, protocol }] of listed.ports.entries()) {
     // Slices that others than Kubernetes make may leave it open (EndpointPort of discovery.k8s.io/v1).
     if (typeof port === 'number') ports.push({ name: name ?? '', port, protocol: protocol ?? 'TCP' });
     else mismatches.push({ field: `ports[${index}].port`, expected: 'a port number', got: 'nothing' });
@@ -270,6 +278,23 @@ function readAddresses(
     else addresses.push(ip.address);
   }
   return { addresses, mismatches };
+}
+
+/** The first ports of a list, and what is to be told where it has more. */
+function firstPorts<T>(
+  ports: readonly T[],
+  field: string,
+  max: number,
+): { ports: readonly T[]; mismatches: Mismatch[] } {
+  if (ports.length <= max) return { ports, mismatches: [] };
+  const expected = `a list of at most ${max} ports (the rest gets nothing)`;
+  return { ports: ports.slice(0, max), mismatches: [{ field, expected, got: `a list of ${ports.length}` }] };
+}
+
+/** An API server fills in the families; manifests may leave them out. */
+function familyOf(given: Maybe<string>, clusterIp: string | undefined): Service['family'] {
+  if (given === 'IPv4' || given === 'IPv6') return given;
+  return clusterIp?.includes(':') ? 'IPv6' : 'IPv4';
 }
 
 function clusterIps(spec: ServiceObject['spec']): {

@@ -64,6 +64,12 @@ export const serviceSchema = Type.Object(
             description: 'at most two IP addresses',
           }),
         ),
+        ipFamilies: Type.Optional(
+          Type.Array(oneOf(['IPv4', 'IPv6'], 'IPv4 or IPv6'), {
+            maxItems: 2,
+            description: 'a list of at most two of IPv4 and IPv6',
+          }),
+        ),
         publishNotReadyAddresses: flag,
         internalTrafficPolicy: Type.Optional(oneOf(['Cluster', 'Local'], 'Cluster or Local')),
         sessionAffinity: Type.Optional(oneOf(['None', 'ClientIP'], 'None or ClientIP')),

@@ -2,8 +2,8 @@ import type { LiveEndpoint } from '../upstream.ts';
 import type { Balancer } from './balancer.ts';
 
 /**
- * Picks in the lowest tier, and in the next one where the lowest has nothing but the endpoint that just failed. No third one
- * is ever needed: only one endpoint is passed over, and it stands in one tier.
+ * Picks in the lowest tier, and after a failure in the next one: what stands near each other often fails together, and no
+ * third attempt would come to what stands elsewhere. No third tier is ever needed: only one endpoint is passed over.
  */
 export class Tiers implements Balancer {
   readonly #lowest: Balancer;
@@ -15,7 +15,8 @@ export class Tiers implements Balancer {
   }
 
   pick(source: number, nowMs: number, except: LiveEndpoint | undefined): LiveEndpoint | undefined {
-    const endpoint = this.#lowest.pick(source, nowMs, except);
-    return endpoint === except ? this.#next.pick(source, nowMs, except) : endpoint;
+    if (except === undefined) return this.#lowest.pick(source, nowMs, undefined);
+    const endpoint = this.#next.pick(source, nowMs, except);
+    return endpoint === except ? this.#lowest.pick(source, nowMs, except) : endpoint;
   }
 }

@@ -54,6 +54,7 @@ describe('a Service', () => {
       externalName: '',
       headless: false,
       clusterIps: [],
+      family: 'IPv4',
       publishNotReadyAddresses: false,
       internalTrafficPolicy: 'Cluster',
       sessionAffinity: 'None',
@@ -65,6 +66,7 @@ describe('a Service', () => {
       externalName: null,
       clusterIP: null,
       clusterIPs: null,
+      ipFamilies: null,
       publishNotReadyAddresses: null,
       internalTrafficPolicy: null,
       sessionAffinity: null,
@@ -81,6 +83,7 @@ describe('a Service', () => {
           type: 'LoadBalancer',
           clusterIP: '10.96.0.1',
           clusterIPs: ['10.96.0.1', 'FD00:0::1'],
+          ipFamilies: ['IPv6', 'IPv4'],
           publishNotReadyAddresses: true,
           internalTrafficPolicy: 'Local',
           sessionAffinity: 'ClientIP',
@@ -107,6 +110,7 @@ describe('a Service', () => {
       externalName: '',
       headless: false,
       clusterIps: ['10.96.0.1', 'fd00::1'],
+      family: 'IPv6',
       publishNotReadyAddresses: true,
       internalTrafficPolicy: 'Local',
       sessionAffinity: 'ClientIP',
@@ -135,6 +139,23 @@ describe('a Service', () => {
       mismatches.map(({ field }) => field),
       ['metadata.annotations["heddle.dev/ports"]', 'metadata.annotations["mesh.traefik.io/a/b"]'],
     );
+  });
+
+  test('of its ports the first 1000 are read, and the others are told', () => {
+    const ports = Array.from({ length: 20_000 }, (_, index) => ({ name: `p${index}`, port: index + 1 }));
+    const { resource, mismatches } = serviceOf(service({ ports }));
+    assert.equal(resource?.ports.length, 1000);
+    assert.deepEqual(mismatches, [
+      { field: 'spec.ports', expected: 'a list of at most 1000 ports (the rest gets nothing)', got: 'a list of 20000' },
+    ]);
+  });
+
+  test('its family is the first that it names, else that of its first cluster IP, else IPv4', () => {
+    const familyOf = (spec: Partial<ServiceObject['spec']>): unknown => serviceOf(service(spec)).resource?.family;
+    assert.equal(familyOf({ ipFamilies: ['IPv6', 'IPv4'], clusterIPs: ['10.96.0.1'] }), 'IPv6');
+    assert.equal(familyOf({ clusterIPs: ['fd00::1', '10.96.0.1'] }), 'IPv6');
+    assert.equal(familyOf({ clusterIP: '10.96.0.1' }), 'IPv4');
+    assert.equal(familyOf({ clusterIP: 'None' }), 'IPv4');
   });
 
   test('ports that Kubernetes would refuse together cost the Service', () => {
@@ -196,7 +217,7 @@ describe('an EndpointSlice', () => {
       ],
       endpoints: [
         {
-          addresses: ['fd00::1'],
+          address: 'fd00::1',
           ready: true,
           serving: true,
           terminating: false,
@@ -232,10 +253,31 @@ describe('an EndpointSlice', () => {
   });
 
   test('an address of another family costs the slice', () => {
-    const { resource, mismatches } = endpointSliceOf(slice({ endpoints: [{ addresses: ['10.0.0.1', 'fd00::1'] }] }));
+    const { resource, mismatches } = endpointSliceOf(slice({ endpoints: [{ addresses: ['fd00::1'] }] }));
     assert.equal(resource, undefined);
     assert.deepEqual(mismatches, [
-      { field: 'endpoints[0].addresses[1]', expected: 'an IPv4 address', got: '"fd00::1"' },
+      { field: 'endpoints[0].addresses[0]', expected: 'an IPv4 address', got: '"fd00::1"' },
+    ]);
+  });
+
+  test('of the addresses of an endpoint only the first is read', () => {
+    const addresses = new Proxy(['10.0.0.1', 'fd00::1', 'x'], {
+      get: (target, key) => {
+        assert.ok(key === '0' || typeof key === 'symbol' || !/^\d+$/.test(key), `Read ${String(key)}`);
+        return Reflect.get(target, key) as unknown;
+      },
+    });
+    const { resource, mismatches } = endpointSliceOf(slice({ endpoints: [{ addresses }] }));
+    assert.equal(resource?.endpoints[0]?.address, '10.0.0.1');
+    assert.deepEqual(mismatches, []);
+  });
+
+  test('of its ports the first 100 are read, and the others are told', () => {
+    const ports = Array.from({ length: 20_000 }, (_, index) => ({ name: `p${index}`, port: index + 1 }));
+    const { resource, mismatches } = endpointSliceOf(slice({ ports }));
+    assert.equal(resource?.ports.length, 100);
+    assert.deepEqual(mismatches, [
+      { field: 'ports', expected: 'a list of at most 100 ports (the rest gets nothing)', got: 'a list of 20000' },
     ]);
   });
 

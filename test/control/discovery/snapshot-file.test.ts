@@ -39,6 +39,7 @@ const RESOURCES: Required<Resources> = {
       externalName: '',
       headless: false,
       clusterIps: ['10.96.0.7'],
+      family: 'IPv4',
       publishNotReadyAddresses: false,
       internalTrafficPolicy: 'Cluster',
       sessionAffinity: 'None',
@@ -55,7 +56,7 @@ const RESOURCES: Required<Resources> = {
       ports: [{ name: 'http', port: 8080, protocol: 'TCP' }],
       endpoints: [
         {
-          addresses: ['10.1.0.7'],
+          address: '10.1.0.7',
           ready: true,
           serving: true,
           terminating: false,
@@ -90,7 +91,7 @@ const MANY: Resources = {
     name: `orders-${index}`,
     endpoints: Array.from({ length: 10 }, (__, host) => ({
       ...RESOURCES.endpointSlices[0]!.endpoints[0]!,
-      addresses: [`10.${index % 250}.${Math.floor(index / 250)}.${host}`],
+      address: `10.${index % 250}.${Math.floor(index / 250)}.${host}`,
     })),
   })),
 };
@@ -160,7 +161,7 @@ describe('a snapshot file', () => {
       .trimEnd()
       .split('\n');
     const counts = { Service: 1, EndpointSlice: 1, Namespace: 1, Pod: 1, Node: 1 };
-    const header = { format: 'heddle-snapshot', version: 1, source: SOURCE, syncedMs: NOW_MS, counts };
+    const header = { format: 'heddle-snapshot', version: 2, source: SOURCE, syncedMs: NOW_MS, counts };
     assert.deepEqual(JSON.parse(lines[0]!), header);
     assert.deepEqual(
       lines.slice(1, -1).map((line) => (JSON.parse(line) as { kind: string }).kind),
@@ -195,8 +196,8 @@ describe('load refuses', () => {
 
   test('another version', async (context) => {
     const file = await written(context);
-    withHeader(file, { version: 2 });
-    assert.equal(await refusal(file), 'Expected format version 1, got 2');
+    withHeader(file, { version: 1 });
+    assert.equal(await refusal(file), 'Expected format version 2, got 1');
   });
 
   test('the state of another cluster', async (context) => {

@@ -5,7 +5,7 @@ import type { Resources } from '../../../model/resource.ts';
  * raised when `model/resource.ts` changes: a file of another version is not read.
  */
 export const FORMAT = 'heddle-snapshot';
-export const VERSION = 1;
+export const VERSION = 2;
 
 /** Of one line, and of all: an object of the API server has 1.5 MiB at most (etcd). */
 export const LINE_BYTES_MAX = 16 * 1024 ** 2;
