@@ -1,9 +1,10 @@
 import { networkInterfaces } from 'node:os';
 import { type AdminServer, openAdmin } from './control/admin.ts';
 import { Changes } from './control/changes.ts';
-import { discoverFiles, discoverKubernetes, type Discovery } from './control/discovery.ts';
+import { discoverFiles, discoverKubernetes, type Discovery, type DiscoveryEvents } from './control/discovery.ts';
 import { ExternalNames } from './control/external-names.ts';
 import { Exporter } from './control/exporter.ts';
+import { Latest } from './control/latest.ts';
 import { TapHub } from './control/tap-hub.ts';
 import { canTransfer, Workers } from './control/workers.ts';
 import { adminSource, type Stage } from './main/admin-source.ts';
@@ -11,6 +12,7 @@ import { onSignals } from './main/signals.ts';
 import { TraceProbe } from './main/trace-probe.ts';
 import type { EffectiveSetting } from './model/admin.ts';
 import type { Batch, BatchKind } from './model/message.ts';
+import type { Resources } from './model/resource.ts';
 import type { ListenAddress, Settings } from './model/settings.ts';
 import { allocateMeters, createLog, type Log, MeterReader, Writer } from './telemetry.ts';
 
@@ -59,6 +61,7 @@ class Node {
   readonly #log: Log;
   readonly #workers: Workers;
   readonly #changes: Changes;
+  readonly #latest: Latest<Resources>;
   readonly #taps: TapHub;
   readonly #exporter: Exporter | undefined;
   readonly #traceProbe: TraceProbe;
@@ -96,6 +99,12 @@ class Node {
       publish: (change, whole) => {
         this.#workers.publish(change, whole);
       },
+    });
+    this.#latest = new Latest({
+      take: (resources) => {
+        this.#changes.onResources(resources);
+      },
+      isDone: () => this.#workers.applied >= (this.#changes.snapshot?.generation ?? 0),
     });
     this.#taps = new TapHub((taps) => {
       this.#workers.announce({ type: 'taps', taps });
@@ -136,6 +145,7 @@ class Node {
   async close(): Promise<void> {
     clearInterval(this.#settle);
     this.#externalNames?.stop();
+    this.#latest.stop();
     await Promise.all([this.#discovery?.stop(), this.#workers.stop()]);
     await Promise.all(this.#admins.map((admin) => admin.close()));
     await this.#exporter?.close(LAST_SPANS_MS);
@@ -174,10 +184,22 @@ class Node {
     this.#log.error({ worker, reason, restartMs }, 'Worker lost');
   }
 
+  /** What discovery tells, and how. */
+  get #events(): DiscoveryEvents {
+    return {
+      onResources: (resources) => {
+        this.#latest.offer(resources);
+      },
+      onProblems: (problems) => {
+        this.#changes.onProblems(problems);
+      },
+    };
+  }
+
   #discover(): Discovery {
     const { discovery, externalName, nodeName } = this.#settings;
-    if (externalName === 'allow') this.#externalNames = new ExternalNames(this.#changes);
-    const events = this.#externalNames ?? this.#changes;
+    if (externalName === 'allow') this.#externalNames = new ExternalNames(this.#events);
+    const events = this.#externalNames ?? this.#events;
     return discovery.from === 'files'
       ? discoverFiles(discovery.manifests, events)
       : discoverKubernetes({ settings: discovery, nodeName, log: this.#log }, events);

@@ -27,6 +27,9 @@ export interface Compilation {
 
 /** What was compiled, from what. */
 interface Memo {
+  /** As they came, and sorted. */
+  readonly input: readonly Service[];
+  readonly sorted: readonly Service[];
   /** By `namespace/name`. */
   readonly services: ReadonlyMap<string, MemoService>;
   readonly namespaces: ReadonlyMap<string, NamespaceWishes>;
@@ -53,15 +56,16 @@ export function compile(
   options: CompileOptions,
 ): Compilation {
   const before = previous !== undefined && isSameFor(previous.options, options) ? previous.memo : undefined;
-  const slicesOf = Map.groupBy(endpointSlices, ({ namespace, service }) => `${namespace}/${service}`);
+  const slicesOf = sliceIndex(endpointSlices);
   const memoNamespaces = readNamespaces(namespaces, before?.namespaces);
   const memoServices = new Map<string, MemoService>();
   const routes: Route[] = [];
   const backends: CompiledBackend[] = [];
-  for (const service of services.toSorted(byName)) {
+  const sorted = before?.input === services ? before.sorted : services.toSorted(byName);
+  for (const service of sorted) {
     const key = routeKey(service);
     const enabled = enabledOf(service.annotations) ?? memoNamespaces.get(service.namespace)?.enabled ?? false;
-    const input = { service, enabled, slices: slicesOf.get(key)?.toSorted(byName) ?? [] };
+    const input = { service, enabled, slices: slicesOf(service) };
     const compiled = compiledOnce(input, before?.services.get(key), options);
     memoServices.set(key, compiled);
     routes.push(compiled.route);
@@ -75,8 +79,23 @@ export function compile(
     backends: unchangedList(backends, previous?.backends),
     workloads: previous?.memo.pods === pods ? previous.workloads : compileWorkloads(pods, previous?.workloads),
     problems: limitedProblems(problems, previous?.problems),
-    memo: { services: memoServices, namespaces: memoNamespaces, pods },
+    memo: { input: services, sorted, services: memoServices, namespaces: memoNamespaces, pods },
   };
+}
+
+/** Finds the slices of a Service, in order. By two names and not by one made of both: that would be made and hashed each time. */
+function sliceIndex(slices: readonly EndpointSlice[]): (service: Service) => readonly EndpointSlice[] {
+  const index = new Map<string, Map<string, EndpointSlice[]>>();
+  for (const slice of slices) {
+    let inNamespace = index.get(slice.namespace);
+    if (inNamespace === undefined) index.set(slice.namespace, (inNamespace = new Map()));
+    const others = inNamespace.get(slice.service);
+    if (others === undefined) inNamespace.set(slice.service, [slice]);
+    else others.push(slice);
+  }
+  for (const inNamespace of index.values())
+    for (const ofService of inNamespace.values()) if (ofService.length > 1) ofService.sort(byName);
+  return ({ namespace, name }) => index.get(namespace)?.get(name) ?? [];
 }
 
 /** Whether both compile a Service to the same. */

@@ -18,10 +18,10 @@ describe('objects without end', () => {
     const endpointSlices = [{ ...slice('wide', ...addresses), ports }, slice('orders', '10.0.0.1')];
     const services = [wide, service('orders')];
     const { backends, problems } = compile({ ...NO_RESOURCES, services, endpointSlices }, undefined, FILES);
-    assert.deepEqual([...new Set(backends.map(({ candidates }) => candidates.length))], [1, 200]);
+    assert.deepEqual([...new Set(backends.map(({ candidates }) => candidates.length))], [1, 100]);
     assert.deepEqual(
       problems.map(({ object, expected }) => `${object}: ${expected}`),
-      ['Service shop/wide: at most 20000 endpoints over all its ports (200 for each; the rest gets nothing)'],
+      ['Service shop/wide: at most 10000 endpoints over all its ports (100 for each; the rest gets nothing)'],
     );
   });
 
@@ -44,7 +44,7 @@ describe('objects without end', () => {
     const began = performance.now();
     const { backends } = compile({ ...NO_RESOURCES, services: [wide], endpointSlices }, undefined, FILES);
     t.diagnostic(`${(performance.now() - began).toFixed(0)} ms`);
-    assert.deepEqual([...new Set(backends.map(({ candidates }) => candidates.length))], [20]);
+    assert.deepEqual([...new Set(backends.map(({ candidates }) => candidates.length))], [10]);
     assert.equal(looks, 200 * 100);
   });
 
@@ -64,7 +64,7 @@ describe('objects without end', () => {
     const counts = (['ready', 'leaving', 'unfit'] as const).map(
       (grade) => backends[0]!.candidates.filter((candidate) => candidate.grade === grade).length,
     );
-    assert.deepEqual(counts, [1, 1, 19_998]);
+    assert.deepEqual(counts, [1, 1, 9_998]);
     assert.equal(problems.length, 1);
   });
 

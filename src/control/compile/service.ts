@@ -24,7 +24,7 @@ export interface CompiledService {
 const SPOKEN: ReadonlySet<string> = new Set(['', 'http', 'http/1.1', 'kubernetes.io/ws']);
 
 /** Of one Service over all its ports: each may have every address of its slices, so that small objects would make many. */
-const CANDIDATES_MAX = 20_000;
+const CANDIDATES_MAX = 10_000;
 
 /** Values of `trafficDistribution` (KEP-4444, KEP-3015). */
 const LOCALITY_OF: ReadonlyMap<string, CompiledBackend['locality']> = new Map([
