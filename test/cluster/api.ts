@@ -22,7 +22,7 @@ export class ApiError extends Error {
 
 export type PatchKind = 'merge' | 'strategic-merge';
 
-/** The API server as its administrator, for the kubelet and for tests. */
+/** The API server as the owner of a token has it: its administrator, for the kubelet and for tests, or an account. */
 export class Api {
   readonly #agent: Agent;
   readonly #token: string;

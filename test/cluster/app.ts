@@ -3,7 +3,8 @@
 export interface AppSpec {
   readonly namespace: string;
   readonly name: string;
-  readonly replicas: number;
+  /** `each-node`: a DaemonSet in place of a Deployment, so that a node that is lost and comes back has its pod again. */
+  readonly replicas: number | 'each-node';
   readonly version?: string;
   /** Default: wherever. */
   readonly node?: string;
@@ -22,7 +23,7 @@ export function appObjects({ namespace, name, replicas, version = '1', node }: A
     readinessProbe: { httpGet: { path: '/ready', port: 'http' }, periodSeconds: 1, failureThreshold: 1 },
   };
   return [
-    deployment({ namespace, name, replicas, container, ...(node === undefined ? {} : { node }) }),
+    workload({ namespace, name, replicas, container, ...(node === undefined ? {} : { node }) }),
     {
       apiVersion: 'v1',
       kind: 'Service',
@@ -33,32 +34,40 @@ export function appObjects({ namespace, name, replicas, version = '1', node }: A
 }
 
 /** A pod from which scenarios call, as a Deployment of one, on a node. */
-export function clientObjects(namespace: string, name: string, node: string): readonly object[] {
+export function clientObjects(
+  namespace: string,
+  name: string,
+  node: string,
+  { hostNetwork = false }: { readonly hostNetwork?: boolean } = {},
+): readonly object[] {
   const env = [{ name: 'MESH_HOST', valueFrom: { fieldRef: { fieldPath: 'status.hostIP' } } }];
   const container = { name: 'client', image: 'heddle-test/client:1', env };
-  return [deployment({ namespace, name, replicas: 1, container, node })];
+  return [workload({ namespace, name, replicas: 1, container, node, hostNetwork })];
 }
 
-interface DeploymentSpec {
+interface WorkloadSpec {
   readonly namespace: string;
   readonly name: string;
-  readonly replicas: number;
+  readonly replicas: AppSpec['replicas'];
   readonly container: object;
   readonly node?: string;
+  readonly hostNetwork?: boolean;
 }
 
-function deployment({ namespace, name, replicas, container, node }: DeploymentSpec): object {
+function workload({ namespace, name, replicas, container, node, hostNetwork = false }: WorkloadSpec): object {
+  const isOnEach = replicas === 'each-node';
   return {
     apiVersion: 'apps/v1',
-    kind: 'Deployment',
+    kind: isOnEach ? 'DaemonSet' : 'Deployment',
     metadata: { namespace, name },
     spec: {
-      replicas,
+      ...(isOnEach ? {} : { replicas }),
       selector: { matchLabels: { app: name } },
       template: {
         metadata: { labels: { app: name } },
         spec: {
           ...(node === undefined ? {} : { nodeSelector: { 'kubernetes.io/hostname': node } }),
+          hostNetwork,
           terminationGracePeriodSeconds: 10,
           containers: [container],
         },

@@ -45,8 +45,11 @@ export class ControlPlane {
     this.kubeconfig = path.join(folder, 'kubeconfig');
   }
 
-  /** @param folder for state, keys and logs. */
-  static async start(folder: string): Promise<ControlPlane> {
+  /**
+   * @param folder for state, keys and logs.
+   * @param parts `api`: without controllers and scheduler, where nobody has to act upon what is stored.
+   */
+  static async start(folder: string, parts: 'all' | 'api' = 'all'): Promise<ControlPlane> {
     const binary = process.env[BINARY_VARIABLE];
     if (!binary) throw new Error('Expected to be run by npm run cluster, got no control plane');
     mkdirSync(folder, { recursive: true });
@@ -55,24 +58,18 @@ export class ControlPlane {
     plane.#spawn('etcd', [path.join(folder, 'etcd'), ETCD, 'http://127.0.0.1:2380']);
     plane.#spawnApiServer();
     await plane.#ready();
-    plane.#spawn('controller-manager', [
-      ...plane.#clientFlags(10_257),
-      `--service-account-private-key-file=${plane.#serviceAccountKey}`,
-      `--root-ca-file=${plane.#certificate}`,
-      `--controllers=${CONTROLLERS.join(',')}`,
-      '--kube-api-qps=500',
-      '--kube-api-burst=1000',
-      // A node that is silent for so long is lost; heartbeats come each second.
-      '--node-monitor-period=1s',
-      '--node-monitor-grace-period=8s',
-    ]);
-    plane.#spawn('scheduler', [...plane.#clientFlags(10_259), '--kube-api-qps=500', '--kube-api-burst=1000']);
+    if (parts === 'all') plane.#spawnControllers();
     return plane;
   }
 
   get api(): Api {
     if (this.#api === undefined) this.#api = new Api(this.#certificate, this.#token);
     return this.#api;
+  }
+
+  /** The API server as the owner of a token has it; the caller closes it. */
+  apiAs(token: string): Api {
+    return new Api(this.#certificate, token);
   }
 
   /** Kills it: connections break, and new ones are refused. */
@@ -147,6 +144,21 @@ export class ControlPlane {
       '--default-not-ready-toleration-seconds=5',
       '--default-unreachable-toleration-seconds=5',
     ]);
+  }
+
+  #spawnControllers(): void {
+    this.#spawn('controller-manager', [
+      ...this.#clientFlags(10_257),
+      `--service-account-private-key-file=${this.#serviceAccountKey}`,
+      `--root-ca-file=${this.#certificate}`,
+      `--controllers=${CONTROLLERS.join(',')}`,
+      '--kube-api-qps=500',
+      '--kube-api-burst=1000',
+      // A node that is silent for so long is lost; heartbeats come each second.
+      '--node-monitor-period=1s',
+      '--node-monitor-grace-period=8s',
+    ]);
+    this.#spawn('scheduler', [...this.#clientFlags(10_259), '--kube-api-qps=500', '--kube-api-burst=1000']);
   }
 
   async #ready(): Promise<void> {

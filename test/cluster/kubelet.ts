@@ -114,16 +114,18 @@ export class Kubelet {
   }
 
   async #register({ name, zone, network }: BoxNode): Promise<void> {
+    const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
     const labels = {
       'kubernetes.io/hostname': name,
       'kubernetes.io/os': 'linux',
-      'kubernetes.io/arch': process.arch === 'x64' ? 'amd64' : process.arch,
+      'kubernetes.io/arch': architecture,
       'topology.kubernetes.io/zone': zone,
     };
     await this.#api.create('/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata: { name, labels } });
     const status = {
       capacity: CAPACITY,
       allocatable: CAPACITY,
+      nodeInfo: { operatingSystem: 'linux', architecture },
       addresses: [
         { type: 'InternalIP', address: network.ip },
         { type: 'Hostname', address: name },

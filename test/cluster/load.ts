@@ -46,6 +46,7 @@ export interface LoadReport {
   readonly firstFailures: readonly { readonly afterMs: number; readonly what: string }[];
   /** Who answered (x-pod): how often. */
   readonly pods: Readonly<Record<string, number>>;
+  readonly nodes: Readonly<Record<string, number>>;
   readonly versions: Readonly<Record<string, number>>;
   /** From the moment at which a request was due. */
   readonly latencyMs: { readonly p50: number; readonly p90: number; readonly p99: number; readonly max: number };

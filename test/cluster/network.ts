@@ -122,7 +122,8 @@ export class NodeNetwork {
     const { namespace } = pod;
     const holds = this.#holder === namespace;
     await sh(
-      ...(holds ? [`ip -n ${this.namespace} route del ${this.ip}/32`, ...this.#takeAddress()] : []),
+      // Its own first: an address that nobody has would go round in circles between node and fabric.
+      ...(holds ? [...this.#takeAddress(), `ip -n ${this.namespace} route del ${this.ip}/32`] : []),
       // The veth would go with the namespace, but only some time later.
       `ip -n ${this.namespace} link del ${namespace}`,
       `ip netns del ${namespace}`,
@@ -161,13 +162,13 @@ export class NodeNetwork {
     ];
   }
 
-  /** A route that names an address as source goes away with the address. */
+  /** Its own last, for the same reason. A route that names an address as source goes away with the address. */
   #giveAddress(pod: string, podIp: string): readonly string[] {
     return [
-      `ip -n ${this.namespace} addr del ${this.ip}/32 dev lo`,
-      `ip -n ${this.namespace} route replace default via 192.168.${this.#index}.1`,
-      `ip -n ${this.namespace} route add ${this.ip}/32 via ${podIp}`,
       `ip -n ${pod} addr add ${this.ip}/32 dev lo`,
+      `ip -n ${this.namespace} route add ${this.ip}/32 via ${podIp}`,
+      `ip -n ${this.namespace} route replace default via 192.168.${this.#index}.1`,
+      `ip -n ${this.namespace} addr del ${this.ip}/32 dev lo`,
     ];
   }
 

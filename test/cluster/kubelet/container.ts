@@ -66,14 +66,11 @@ export class Container {
 
   /** Runs a program inside, as `kubectl exec` does. */
   async exec(argv: readonly string[], { timeoutMs = EXEC_MS, input = '' }: ExecOptions = {}): Promise<Finished> {
-    const child = this.spawnInside(argv);
+    // It ends inside: were nsenter killed, nobody would wait for what it started, and the container could never end.
+    const child = this.spawnInside(['timeout', '--signal=KILL', `${timeoutMs / 1000}`, ...argv]);
     const closed = once(child, 'close') as Promise<[number | null]>;
-    // nsenter does not pass signals on; the program is in its process group.
-    const end = (): boolean => process.kill(-child.pid!, 'SIGKILL');
-    const timer = setTimeout(end, timeoutMs);
     child.stdin.on('error', () => undefined).end(input);
     const [[code], stdout, stderr] = await Promise.all([closed, collect(child.stdout), collect(child.stderr)]);
-    clearTimeout(timer);
     return { code: code ?? 137, stdout, stderr };
   }
 

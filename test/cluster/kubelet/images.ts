@@ -47,12 +47,17 @@ export function makeImages(folder: string): ReadonlyMap<string, Image> {
           'dist': dist,
           'node_modules': path.join(ROOT, 'node_modules'),
           'package.json': MANIFEST,
+          // Does nothing without the variables that tell a Node to load it.
+          'saboteur.ts': path.join(ROOT, 'test', 'harness', 'saboteur.ts'),
         },
         scripts: { heddle: `#!/bin/sh\nexec ${HEDDLE.join(' ')} "$@"\n` },
       },
     ],
     ['heddle-test/app', program('app')],
     ['heddle-test/client', program('idle')],
+    // Of deploy/examples, so that they can be tried: what they do, by programs of ours and of this machine.
+    ['hashicorp/http-echo', program('echo')],
+    ['curlimages/curl', { entrypoint: ['curl'], arguments: [], files: {}, scripts: {} }],
   ]);
 }
 

@@ -38,6 +38,6 @@ process.once('SIGTERM', () => {
 });
 
 function answer({ method, url, headers }: IncomingMessage, reply: ServerResponse, status: number): void {
-  reply.writeHead(status, { 'content-type': 'application/json', 'x-pod': pod, 'x-version': version });
+  reply.writeHead(status, { 'content-type': 'application/json', 'x-pod': pod, 'x-node': node, 'x-version': version });
   reply.end(JSON.stringify({ pod, node, version, ready, method, path: url, headers }));
 }

@@ -16,6 +16,7 @@ const options = target();
 const statuses: Record<string, number> = {};
 const failures: Record<string, number> = {};
 const pods: Record<string, number> = {};
+const nodes: Record<string, number> = {};
 const versions: Record<string, number> = {};
 const firstFailures: { afterMs: number; what: string }[] = [];
 const latencies: number[] = [];
@@ -82,6 +83,7 @@ function note(reply: IncomingMessage, dueMs: number): void {
   longestGapMs = Math.max(longestGapMs, nowMs - lastSuccessMs);
   lastSuccessMs = nowMs;
   count(pods, header(reply, 'x-pod'));
+  count(nodes, header(reply, 'x-node'));
   count(versions, header(reply, 'x-version'));
 }
 
@@ -134,6 +136,7 @@ function report(): void {
     failures,
     firstFailures,
     pods,
+    nodes,
     versions,
     latencyMs: { p50: at(0.5), p90: at(0.9), p99: at(0.99), max: at(1) },
     longestGapMs: Math.round(longestGapMs),
