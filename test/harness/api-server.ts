@@ -11,6 +11,7 @@ import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Server as TlsServer } from 'node:tls';
 import { type Certificate, selfSigned } from './api-server/certificate.ts';
 import { Collection, type NewObject, type StoredObject } from './api-server/collection.ts';
 import { Relay } from './api-server/relay.ts';
@@ -91,7 +92,7 @@ export class ApiServer {
   token: string | undefined;
   readonly #options: ApiServerOptions;
   readonly #collections = new Map<string, Collection>();
-  readonly #certificate: Certificate | undefined;
+  #certificate: Certificate | undefined;
   readonly #server: Server;
   readonly #sessions = new Set<ServerHttp2Session>();
   readonly #sockets = new Set<Socket>();
@@ -225,6 +226,12 @@ export class ApiServer {
   bookmark(): void {
     for (const watch of this.watches)
       watch.send('BOOKMARK', { metadata: { resourceVersion: String(this.#version), creationTimestamp: null } });
+  }
+
+  /** Another certificate of another authority, for the connections that come. */
+  replaceAuthority(): void {
+    this.#certificate = selfSigned();
+    (this.#server as unknown as TlsServer).setSecureContext(this.#certificate);
   }
 
   /** Asks clients over HTTP/2 to go elsewhere (RFC 9113, 6.8). */

@@ -72,7 +72,7 @@ export class KubernetesDiscovery implements Discovery {
   #gathering: NodeJS.Timeout | undefined = undefined;
   #resources: Resources | undefined = undefined;
   #problems: readonly Problem[] = [];
-  /** Milliseconds since 1970 at which all was fresh, and monotonic ones at which the snapshot file was told. */
+  /** Milliseconds since 1970 at which all that is required was fresh, and monotonic ones at which the snapshot file was told. */
   #freshMs: number | undefined = undefined;
   #savedMs = Number.NEGATIVE_INFINITY;
 
@@ -236,17 +236,27 @@ export class KubernetesDiscovery implements Discovery {
     return this.#reflectors.length > 0 && this.#reflectors.every(({ isFresh }) => isFresh);
   }
 
+  /** What nobody may read here, such as pods, must not keep all else out of the snapshot. */
+  get #isRequiredFresh(): boolean {
+    return (
+      this.#reflectors.length > 0 && this.#reflectors.every(({ kind, isFresh }) => kind.need !== 'required' || isFresh)
+    );
+  }
+
   #tick(): void {
     if (this.#reflectors.length > 0) this.#tellProblems();
-    if (this.#isFresh) this.#freshMs = Date.now();
-    if (this.#isFresh && performance.now() - this.#savedMs >= this.#timings.saveMs) this.#save();
+    if (!this.#isRequiredFresh) return;
+    this.#freshMs = Date.now();
+    if (performance.now() - this.#savedMs >= this.#timings.saveMs) this.#save();
   }
 
   #save(): void {
-    if (this.#isFresh) this.#freshMs = Date.now();
+    if (this.#isRequiredFresh) this.#freshMs = Date.now();
     if (this.#resources === undefined || this.#freshMs === undefined) return;
     this.#savedMs = performance.now();
-    this.#snapshot?.save(this.#resources, this.#freshMs);
+    // The stamp says nothing of pods that are not followed, and their addresses may be others' by now.
+    const hasPods = this.#reflectors.every(({ kind, isFresh }) => kind.kind !== 'Pod' || isFresh);
+    this.#snapshot?.save(hasPods ? this.#resources : { ...this.#resources, pods: [] }, this.#freshMs);
   }
 
   #tellProblems(): void {

@@ -15,8 +15,10 @@ export interface Access {
   readonly server: URL;
   /** Rejects with an AccessError. Cheap: what is read from files is kept for a while. */
   credentials(): Promise<Credentials>;
-  /** The server refused these credentials: the next ones are read anew, unless that has happened meanwhile. */
+  /** The server refused these credentials, or they the server: the next ones are read anew, unless that has happened meanwhile. */
   refused(credentials: Credentials): void;
+  /** Ends what is under way. */
+  close(): void;
 }
 
 /** There is no way to the API server, for a reason that can be mended here; `object` is the file, or what else it is about. */

@@ -108,6 +108,7 @@ export class ApiClient implements ClusterApi {
 
   close(): void {
     this.#connections.close();
+    this.#access.close();
   }
 
   /** With credentials that were refused, once more with those that are there now: a token may just have ended. */

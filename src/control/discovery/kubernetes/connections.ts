@@ -1,6 +1,7 @@
 import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
 import type { ClientHttp2Session } from 'node:http2';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { Access, Credentials } from './access.ts';
@@ -64,7 +65,6 @@ export class Connections {
   /** Resolves with the head of the answer. */
   async send(sent: Sent, credentials: Credentials): Promise<Answer> {
     const link = await this.#linked();
-    const { tls } = credentials;
     const headers: Record<string, string> = {
       'accept': 'application/json',
       'user-agent': 'heddle',
@@ -78,8 +78,19 @@ export class Connections {
     const { hostname, port, protocol } = this.#access.server;
     const { method, path, signal } = sent;
     const host = hostname.replace(/^\[|\]$/g, '');
-    const options = { ...tls, agent: link.agent, host, port, method, path, headers, signal };
-    return sendAlone(protocol === 'http:' ? httpRequest(options) : httpsRequest(options), sent.body);
+    const options = { ...credentials.tls, agent: link.agent, host, port, method, path, headers, signal };
+    const request = protocol === 'http:' ? httpRequest(options) : httpsRequest(options);
+    request.once('error', () => {
+      this.#distrusted(request.socket, credentials);
+    });
+    return sendAlone(request, sent.body);
+  }
+
+  /** A server that cannot be verified may have its certificate from an authority that has just replaced ours. */
+  #distrusted(socket: Socket | null, credentials: Credentials): void {
+    // Node leaves null and undefined there where nothing is wrong, whatever its types say.
+    const { authorizationError } = (socket ?? {}) as Partial<TLSSocket>;
+    if (authorizationError && credentials.tls.rejectUnauthorized !== false) this.#access.refused(credentials);
   }
 
   /** Ends all that is under way. */
@@ -131,17 +142,19 @@ export class Connections {
 
   async #connectTls(): Promise<TLSSocket> {
     const { hostname, port } = this.#access.server;
-    const { tls } = await this.#access.credentials();
+    const credentials = await this.#access.credentials();
+    this.#closed.signal.throwIfAborted();
     const { connectMs, pingMs } = this.#timings;
     const socket = connectTls({
       host: hostname.replace(/^\[|\]$/g, ''),
       port: port === '' ? 443 : Number(port),
       ALPNProtocols: ['h2', 'http/1.1'],
-      ...tls,
+      ...credentials.tls,
     });
     socket.setNoDelay(true).setKeepAlive(true, pingMs);
     return new Promise((resolve, reject) => {
       const fail = (error: Error): void => {
+        this.#distrusted(socket, credentials);
         socket.destroy();
         reject(error);
       };

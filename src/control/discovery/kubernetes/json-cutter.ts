@@ -2,6 +2,10 @@
 const OBJECT_BYTES_MAX = 8 * 1024 * 1024;
 /** What stands around the items of a list. */
 const ENVELOPE_BYTES_MAX = 64 * 1024;
+/** From the name of the items to their begin, with white space that no server writes. */
+const KEY_BYTES_MAX = 64;
+const JOINED_BYTES_MIN = 1024;
+const EMPTY = Buffer.alloc(0);
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -27,13 +31,11 @@ export class JsonCutter {
   #outside: number;
   #inString = false;
   #escaped = false;
-  /** Of the object that is not whole. */
-  #pieces: Buffer[] = [];
-  #bytes = 0;
   #inObject = false;
+  /** Of the object that is not whole. */
+  readonly #object = new Joined('objects', OBJECT_BYTES_MAX);
   /** Of a list, without its items. */
-  #envelope: Buffer[] = [];
-  #envelopeBytes = 0;
+  readonly #envelope = new Joined('what stands around the items of a list', ENVELOPE_BYTES_MAX);
 
   constructor(form: 'stream' | 'list') {
     this.#form = form;
@@ -49,23 +51,24 @@ export class JsonCutter {
         at = this.#endOfObject(chunk, at);
         if (at === chunk.length) break;
         this.#inObject = false;
-        yield this.#whole(chunk.subarray(from, at + 1));
+        const last = chunk.subarray(from, at + 1);
+        yield this.#object.bytes === 0 ? last : this.#object.add(last).take();
       } else if (this.#depth === this.#outside) {
         if (!this.#begins(chunk[at]!)) continue;
         from = at;
       } else if (this.#entersItems(chunk[at]!, chunk.subarray(from, at))) {
-        this.#keepEnvelope(chunk.subarray(from, at + 1));
+        this.#envelope.add(chunk.subarray(from, at + 1));
         this.#outside = 2;
       }
     }
-    if (this.#inObject) this.#keep(chunk.subarray(from));
-    else if (this.#outside === -1) this.#keepEnvelope(chunk.subarray(from));
+    if (this.#inObject) this.#object.add(chunk.subarray(from));
+    else if (this.#outside === -1) this.#envelope.add(chunk.subarray(from));
   }
 
   /** The body is over. Returns the envelope of a list, with `items` empty. Throws MalformedJson where something is missing. */
   end(): Buffer {
     if (this.#depth > 0) throw new MalformedJson('Expected the rest of an object, got the end of the answer');
-    return Buffer.concat(this.#envelope);
+    return this.#envelope.take();
   }
 
   /** The offset of the byte that ends the object at hand, or the length: nearly all bytes are read here. */
@@ -113,37 +116,60 @@ export class JsonCutter {
     else if (byte === BRACE_OPEN) this.#depth++;
     else if (byte === BRACKET_OPEN) {
       this.#depth++;
-      return this.#depth === 2 && /"items"\s*:\s*$/.test(this.#text(before));
+      return this.#depth === 2 && /"items"\s*:\s*$/.test(this.#textBefore(before));
     } else if ((byte === BRACE_CLOSE || byte === BRACKET_CLOSE) && --this.#depth < 0)
       throw new MalformedJson('Expected the begin of an object, got an end');
     return false;
   }
 
-  #text(last: Buffer): string {
-    return Buffer.concat([...this.#envelope, last]).toString('latin1');
+  /** The end of the envelope as far as it came; not all of it, for it may hold thousands of arrays. */
+  #textBefore(last: Buffer): string {
+    const text = last.toString('latin1', Math.max(0, last.length - KEY_BYTES_MAX));
+    return this.#envelope.textOfEnd(KEY_BYTES_MAX - text.length) + text;
+  }
+}
+
+/** Pieces as one: in a buffer that grows, for many small ones would each cost far more than they hold. */
+class Joined {
+  readonly #what: string;
+  readonly #bytesMax: number;
+  #buffer = EMPTY;
+  #bytes = 0;
+
+  constructor(what: string, bytesMax: number) {
+    this.#what = what;
+    this.#bytesMax = bytesMax;
   }
 
-  #whole(last: Buffer): Buffer {
-    if (this.#pieces.length === 0) return last;
-    this.#keep(last);
-    const object = Buffer.concat(this.#pieces, this.#bytes);
-    this.#pieces = [];
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Throws MalformedJson beyond the limit. */
+  add(piece: Buffer): this {
+    const bytes = this.#bytes + piece.length;
+    if (bytes > this.#bytesMax)
+      throw new MalformedJson(`Expected ${this.#what} of at most ${this.#bytesMax} bytes, got more`);
+    if (bytes > this.#buffer.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(bytes, 2 * this.#buffer.length, JOINED_BYTES_MIN));
+      this.#buffer.copy(larger, 0, 0, this.#bytes);
+      this.#buffer = larger;
+    }
+    piece.copy(this.#buffer, this.#bytes);
+    this.#bytes = bytes;
+    return this;
+  }
+
+  textOfEnd(bytes: number): string {
+    return this.#buffer.toString('latin1', Math.max(0, this.#bytes - bytes), this.#bytes);
+  }
+
+  /** All of it, and begins anew. */
+  take(): Buffer {
+    const whole = this.#buffer.subarray(0, this.#bytes);
+    this.#buffer = EMPTY;
     this.#bytes = 0;
-    return object;
-  }
-
-  #keep(piece: Buffer): void {
-    this.#bytes += piece.length;
-    if (this.#bytes > OBJECT_BYTES_MAX)
-      throw new MalformedJson(`Expected objects of at most ${OBJECT_BYTES_MAX} bytes, got more`);
-    this.#pieces.push(piece);
-  }
-
-  #keepEnvelope(piece: Buffer): void {
-    this.#envelopeBytes += piece.length;
-    if (this.#envelopeBytes > ENVELOPE_BYTES_MAX)
-      throw new MalformedJson(`Expected at most ${ENVELOPE_BYTES_MAX} bytes around the items of a list, got more`);
-    this.#envelope.push(piece);
+    return whole;
   }
 }
 

@@ -1,25 +1,21 @@
-import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { RequestOptions } from 'node:https';
 import { homedir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import type { ConnectionOptions } from 'node:tls';
-import type { Cluster, KubeConfig, User } from '@kubernetes/client-node';
+import type { Cluster, KubeConfig } from '@kubernetes/client-node';
 import { shown } from '../../../lib/shown.ts';
 import { type Access, AccessError, type Credentials } from './access.ts';
+import { type ExecConfig, ExecPlugin, type PluginCredentials } from './exec-plugin.ts';
 
-/** Tokens, certificates and what plugins answer are asked for anew so often; the library keeps what has an end of its own. */
+/** Tokens and certificates are read anew so often; a plugin keeps what it gave until the end of that. */
 const REREAD_MS = 60_000;
-/** A plugin that waits for a person would wait for ever. */
-const PLUGIN_MS = 30_000;
 
-/** The files that kubectl reads when it is given none: those of the variable KUBECONFIG that exist, else the one of the user. */
+/** The files that kubectl reads when it is given none, there or not: those of the variable KUBECONFIG, else the one of the user. */
 export function usualKubeconfigs(): readonly string[] {
   const files = (process.env['KUBECONFIG'] ?? '').split(delimiter).filter((file) => file !== '');
-  if (files.length === 0) return [join(homedir(), '.kube', 'config')];
-  const existing = files.filter((file) => existsSync(file));
-  return existing.length > 0 ? existing : files;
+  return files.length > 0 ? files : [join(homedir(), '.kube', 'config')];
 }
 
 /** Rejects with an AccessError that names the file and what is wrong with it. */
@@ -32,6 +28,7 @@ interface Found {
   readonly config: KubeConfig;
   readonly cluster: Cluster;
   readonly server: URL;
+  readonly plugin: ExecPlugin | undefined;
 }
 
 class Kubeconfig implements Access {
@@ -39,9 +36,12 @@ class Kubeconfig implements Access {
   readonly #files: readonly string[];
   readonly #context: string | undefined;
   #found: Found | undefined;
+  /** The one that was asked last: it may still run. */
+  #plugin: ExecPlugin | undefined = undefined;
   #credentials: Credentials | undefined = undefined;
   #asking: Promise<Credentials> | undefined = undefined;
   #readMs = Number.NEGATIVE_INFINITY;
+  #isClosed = false;
 
   constructor(files: readonly string[], context: string | undefined, found: Found) {
     this.server = found.server;
@@ -61,22 +61,32 @@ class Kubeconfig implements Access {
 
   refused(credentials: Credentials): void {
     if (this.#credentials !== credentials) return;
-    // All of it anew: only a new KubeConfig forgets a token that a plugin gave.
+    // All of it anew, what a plugin gave included.
     this.#credentials = undefined;
     this.#found = undefined;
   }
 
+  close(): void {
+    this.#isClosed = true;
+    this.#plugin?.close();
+  }
+
   async #ask(): Promise<Credentials> {
     this.#found ??= await load(this.#files, this.#context);
+    this.#plugin = this.#found.plugin;
+    if (this.#isClosed) throw new Error('The connection was closed');
     this.#credentials = await this.#credentialsOf(this.#found);
     this.#readMs = performance.now();
     return this.#credentials;
   }
 
-  async #credentialsOf({ config }: Found): Promise<Credentials> {
+  async #credentialsOf({ config, plugin }: Found): Promise<Credentials> {
     const options: RequestOptions = {};
+    let given: PluginCredentials | undefined;
     try {
-      await within(PLUGIN_MS, config.applyToHTTPSOptions(options));
+      given = await plugin?.credentials();
+      await config.applyToHTTPSOptions(options);
+      if (given?.cert !== undefined) Object.assign(options, { cert: given.cert, key: given.key });
     } catch (error) {
       const user = `users[${config.getCurrentUser()?.name ?? ''}]`;
       throw new AccessError(this.#files.join(delimiter), {
@@ -96,6 +106,8 @@ class Kubeconfig implements Access {
       name.toLowerCase(),
       String(value).trim(),
     ]);
+    // A token of the file itself beats the plugin, as in client-go.
+    if (given?.token !== undefined) named.unshift(['authorization', `Bearer ${given.token}`]);
     if (typeof auth === 'string') named.push(['authorization', `Basic ${Buffer.from(auth).toString('base64')}`]);
     return { tls, headers: Object.fromEntries(named) };
   }
@@ -104,21 +116,40 @@ class Kubeconfig implements Access {
 async function load(files: readonly string[], context: string | undefined): Promise<Found> {
   // Loaded late: the library takes about a second and 84 MB, and a pod needs none of it.
   const library = await import('@kubernetes/client-node');
-  let config: KubeConfig | undefined;
+  const merged = new library.KubeConfig();
+  merged.loadFromOptions({ clusters: [], users: [], contexts: [], currentContext: '' });
   for (const file of files) {
-    const one = new library.KubeConfig();
     try {
       const text = await readFile(file, 'utf8');
-      one.loadFromString(text);
+      const one = new library.KubeConfig();
+      // An empty file has no more and no less to say than an empty collection.
+      one.loadFromString(isEmpty(text) ? '{}' : text);
       one.makePathsAbsolute(dirname(resolve(file)));
       await addTokenFiles(one, text, dirname(resolve(file)));
-      if (config === undefined) config = one;
-      else config.mergeConfig(one, true);
+      merge(merged, one);
     } catch (error) {
       throw new AccessError(file, { field: '', expected: 'a kubeconfig', got: reasonOf(error) });
     }
   }
-  return choose(config ?? new library.KubeConfig(), files.join(delimiter), context);
+  return choose(merged, files.join(delimiter), context);
+}
+
+function isEmpty(text: string): boolean {
+  return text.split('\n').every((line) => /^\s*(?:#.*|---\s*)?$/.test(line));
+}
+
+/** As kubectl does it: of what has the same name the first one wins. */
+function merge(all: KubeConfig, one: KubeConfig): void {
+  all.loadFromOptions({
+    clusters: added(all.getClusters(), one.getClusters()),
+    users: added(all.getUsers(), one.getUsers()),
+    contexts: added(all.getContexts(), one.getContexts()),
+    currentContext: all.getCurrentContext() || one.getCurrentContext(),
+  });
+}
+
+function added<T extends { readonly name: string }>(known: readonly T[], more: readonly T[]): readonly T[] {
+  return [...known, ...more.filter(({ name }) => !known.some((other) => other.name === name))];
 }
 
 function choose(config: KubeConfig, file: string, context: string | undefined): Found {
@@ -139,8 +170,11 @@ function choose(config: KubeConfig, file: string, context: string | undefined): 
   if (cluster === null)
     throw new AccessError(file, { field, expected: 'a cluster of the file', got: 'an unknown one' });
   if (user === null) throw new AccessError(file, { field, expected: 'a user of the file', got: 'an unknown one' });
-  tellPlugin(user);
-  return { config, cluster, server: serverOf(cluster, file) };
+  const exec = user.exec as ExecConfig | null | undefined;
+  // The library would leave a plugin that hangs alone for ever, and quote its answer.
+  Object.assign(user, { exec: undefined });
+  const plugin = exec === null || exec === undefined ? undefined : new ExecPlugin(exec);
+  return { config, cluster, server: serverOf(cluster, file), plugin };
 }
 
 function serverOf(cluster: Cluster, file: string): URL {
@@ -149,14 +183,14 @@ function serverOf(cluster: Cluster, file: string): URL {
   const loopback = server !== undefined && /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(server.hostname);
   if (server?.protocol !== 'https:' && !(server?.protocol === 'http:' && loopback)) {
     const expected = 'an address that begins with https:// (http:// is for servers on loopback)';
-    throw new AccessError(file, { field, expected, got: shown(cluster.server) });
+    throw new AccessError(file, { field, expected, got: addressShown(cluster.server) });
   }
   if (cluster.proxyUrl !== undefined && cluster.proxyUrl !== null) {
     const expected = 'an API server that is reached without a proxy';
     throw new AccessError(file, {
       field: `clusters[${cluster.name}].proxy-url`,
       expected,
-      got: shown(cluster.proxyUrl),
+      got: addressShown(cluster.proxyUrl),
     });
   }
   // The library refuses plain HTTP without this, which says nothing about loopback.
@@ -178,31 +212,17 @@ async function addTokenFiles(config: KubeConfig, text: string, directory: string
   }
 }
 
-/** A plugin learns from its environment that nobody is there to answer it (client.authentication.k8s.io, ExecCredential). */
-function tellPlugin(user: User): void {
-  const exec = user.exec as { apiVersion?: string; env?: { name: string; value: string }[] | null } | null | undefined;
-  if (exec === null || exec === undefined) return;
-  const { apiVersion = 'client.authentication.k8s.io/v1' } = exec;
-  const value = JSON.stringify({ kind: 'ExecCredential', apiVersion, spec: { interactive: false } });
-  exec.env = [...(exec.env ?? []), { name: 'KUBERNETES_EXEC_INFO', value }];
+/** Of an address only where it leads: there may be a password in it. */
+function addressShown(address: string): string {
+  if (!URL.canParse(address)) return 'no address';
+  const { protocol, host } = new URL(address);
+  return shown(`${protocol}//${host}`);
 }
 
-async function within<T>(waitMs: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(new Error(`no answer in ${waitMs / 1000} s`));
-    }, waitMs);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** One line, and not all of a page that a plugin wrote. */
+/** One line, and not all of a page that a plugin wrote; never a piece of the file, as errors of YAML show it. */
 function reasonOf(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  return code === 'ENOENT' || code === 'EACCES' ? code : shown(message.trim());
+  const { code, name, message, mark } = error as NodeJS.ErrnoException & { readonly mark?: { readonly line: number } };
+  if (code === 'ENOENT' || code === 'EACCES') return code;
+  if (name === 'YAMLException') return `no YAML in line ${(mark?.line ?? 0) + 1}`;
+  return shown(message.trim());
 }

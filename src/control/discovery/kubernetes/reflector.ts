@@ -1,4 +1,5 @@
 import { Backoff } from '../../../lib/backoff.ts';
+import { shown } from '../../../lib/shown.ts';
 import type { KindView } from '../../../model/admin.ts';
 import { type ApiClient, Refusal } from './api.ts';
 import { MalformedJson } from './json-cutter.ts';
@@ -18,6 +19,8 @@ export interface ReflectorOptions<T extends { readonly name: string }> {
   readonly dice: () => number;
   /** Something is to be handed over or told: objects, problems, how far it is. Called in the turn of the event loop in which it came. */
   readonly onChange: () => void;
+  /** Of this kind; a million. */
+  readonly objectsMax?: number;
 }
 
 /** What the server said last of the kind itself. */
@@ -30,6 +33,8 @@ export interface Trouble {
 }
 
 const PAGE = 500;
+/** Far more than a cluster has; a list without end would take all memory. */
+const OBJECTS_MAX = 1_000_000;
 /** After so many failures from one version, the kind is read as a whole. */
 const FAILURES_MAX = 4;
 /** The end of what was there when a watch began (KEP-3157). */
@@ -59,6 +64,8 @@ export class Reflector<T extends { readonly name: string }> {
   readonly #refusedBackoff: Backoff;
   /** Failures since the last sign that the version at hand is good. */
   #failures = 0;
+  /** A watch is open that has told nothing yet: that it was agreed to does not show that it works. */
+  #isUnproven = false;
   /** Lists that may be made now, and when that was counted. */
   #credit: number;
   #creditMs = performance.now();
@@ -118,8 +125,9 @@ export class Reflector<T extends { readonly name: string }> {
     return lasts ? { type: 'failing', text: this.#error } : undefined;
   }
 
-  /** Reads the kind as a whole, soon. */
+  /** Reads the kind as a whole, soon, and looks at each object, whatever its version says. */
   reread(): void {
+    this.#options.store.distrust();
     this.#version = undefined;
     this.#round.abort(REREAD);
   }
@@ -152,6 +160,7 @@ export class Reflector<T extends { readonly name: string }> {
   /** One try. Resolves with how long to wait before the next one. */
   async #follow(): Promise<number> {
     const { kind, timings, dice } = this.#options;
+    this.#isUnproven = false;
     if (kind.how === 'poll') {
       await this.#poll();
       return jitter(timings.pollMs, dice);
@@ -183,6 +192,7 @@ export class Reflector<T extends { readonly name: string }> {
     const reading: Reading<T> = new Map();
     let next = '';
     let paged = true;
+    let count = 0;
     for (;;) {
       const query = { ...(paged && { limit: String(PAGE) }), ...(next !== '' && { continue: next }) };
       try {
@@ -193,12 +203,22 @@ export class Reflector<T extends { readonly name: string }> {
               this.#heard(dog);
             },
           });
-          for (;;) {
-            const item = await items.next();
-            if (item.done === true) return item.value;
-            store.read(item.value, reading);
+          try {
+            for (;;) {
+              const item = await items.next();
+              dog.signal.throwIfAborted();
+              if (item.done === true) return item.value;
+              this.#checkCount(++count);
+              store.read(item.value, reading);
+            }
+          } finally {
+            await items.return({ version: '', next: '' });
           }
         });
+        // Pages without items may have no end either.
+        this.#checkCount(++count);
+        if (envelope.next !== '' && envelope.next === next)
+          throw new MalformedJson('Expected where the next page begins, got the begin of this one');
         next = envelope.next;
         if (next === '') return this.#commit(reading, envelope.version);
       } catch (error) {
@@ -207,6 +227,7 @@ export class Reflector<T extends { readonly name: string }> {
         reading.clear();
         next = '';
         paged = false;
+        count = 0;
       }
     }
   }
@@ -215,6 +236,8 @@ export class Reflector<T extends { readonly name: string }> {
   async #watch(reading: Reading<T> | undefined): Promise<number> {
     const { api, timings, dice } = this.#options;
     const shared = (await api.protocol()) === 'h2';
+    // It may have been told to read anew meanwhile, and has no version any more.
+    this.#round.signal.throwIfAborted();
     const lastsMs = jitter(shared ? timings.watchSharedMs : timings.watchAloneMs, dice);
     const query = {
       watch: 'true',
@@ -228,10 +251,16 @@ export class Reflector<T extends { readonly name: string }> {
     const follow: Patience = { silentMs: timings.silentMs, untilMs: startMs + lastsMs + timings.watchLateMs };
     const { answerMs } = timings;
     let initial = reading;
+    let from = this.#version;
+    let proof: NodeJS.Timeout | undefined;
     const waitMs = await this.#guarded({ silentMs: answerMs }, async (dog) => {
       const onOpen = (): void => {
         this.#counts.watches++;
-        if (initial === undefined) this.#found();
+        this.#isUnproven = initial === undefined;
+        if (this.#isUnproven)
+          proof = setTimeout(() => {
+            this.#found();
+          }, timings.watchShortMs);
         const untilMs = startMs + INITIAL_EVENTS_ANSWERS * answerMs;
         dog.expect(initial === undefined ? follow : { silentMs: answerMs, untilMs, error: new WithoutEnd() });
       };
@@ -239,18 +268,24 @@ export class Reflector<T extends { readonly name: string }> {
         this.#heard(dog);
       };
       for await (const { type, object } of readWatch(api, this.#path(query), { signal: dog.signal, heard, onOpen })) {
-        if (initial === undefined) this.#take(type, object);
+        // What still comes with a piece of the answer is of the time before.
+        dog.signal.throwIfAborted();
+        if (initial === undefined) this.#take(type, object, from!);
         else if (type !== 'BOOKMARK') this.#takeInitial(type, object, initial);
         else if (object.metadata.annotations?.[INITIAL_EVENTS_END] === 'true') {
           const confirmMs = this.#commit(initial, object.metadata.resourceVersion);
           if (confirmMs > 0) return confirmMs;
           initial = undefined;
+          from = this.#version;
           dog.expect(follow);
         }
       }
       return 0;
+    }).finally(() => {
+      clearTimeout(proof);
     });
     if (initial !== undefined && waitMs === 0) throw new WithoutEnd();
+    if (this.#isUnproven) throw new Error('A watch ended as soon as it had begun');
     this.#lost();
     if (waitMs > 0 || performance.now() - startMs >= timings.watchShortMs) return waitMs;
     return jitter(this.#backoff.next(performance.now()), dice);
@@ -269,21 +304,32 @@ export class Reflector<T extends { readonly name: string }> {
     this.#version = undefined;
   }
 
-  #take(type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK', object: ApiObject): void {
+  /** @param from the version that this watch began from: what is older than that is of another history. */
+  #take(type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK', object: ApiObject, from: string): void {
     const { store, onChange } = this.#options;
+    if (isOlder(object.metadata.resourceVersion, from))
+      throw new MalformedJson(`Expected a version after ${from}, got ${shown(object.metadata.resourceVersion)}`);
     let changed = false;
+    this.#checkCount(store.size);
     if (type === 'ADDED' || type === 'MODIFIED') changed = store.put(object);
     else if (type === 'DELETED') changed = store.remove(object);
     if (type !== 'BOOKMARK') this.#counts.events++;
     this.#version = newest(this.#version!, object.metadata.resourceVersion);
     this.#failures = 0;
+    this.#found();
     if (changed) onChange();
   }
 
   #takeInitial(type: 'ADDED' | 'MODIFIED' | 'DELETED', object: ApiObject, initial: Reading<T>): void {
     this.#counts.events++;
+    this.#checkCount(initial.size);
     if (type === 'DELETED') this.#options.store.unread(object, initial);
     else this.#options.store.read(object, initial);
+  }
+
+  #checkCount(count: number): void {
+    const { kind, objectsMax = OBJECTS_MAX } = this.#options;
+    if (count > objectsMax) throw new MalformedJson(`Expected at most ${objectsMax} objects of ${kind.kind}, got more`);
   }
 
   #heard(dog: Watchdog): void {
@@ -317,6 +363,7 @@ export class Reflector<T extends { readonly name: string }> {
     const first = this.#standing !== 'read';
     this.#standing = 'read';
     this.#isTried = true;
+    this.#isUnproven = false;
     this.#lostMs = undefined;
     this.#error = undefined;
     if (first) this.#options.onChange();
@@ -338,7 +385,7 @@ export class Reflector<T extends { readonly name: string }> {
     this.#standing = this.#standingAfter(error);
     onChange();
     if (!(error instanceof Refusal)) {
-      if (error instanceof MalformedJson) this.#countFailure();
+      if (error instanceof MalformedJson || this.#isUnproven) this.#countFailure();
       return jitter(this.#backoff.next(nowMs), dice);
     }
     switch (error.status) {
@@ -368,11 +415,12 @@ export class Reflector<T extends { readonly name: string }> {
     return this.#isRead ? 'read' : 'unread';
   }
 
-  /** It may be the version itself that the server cannot serve. */
+  /** It may be the version itself that the server cannot serve, such as one from before it was restored from a backup. */
   #countFailure(): void {
     if (++this.#failures < FAILURES_MAX) return;
     this.#failures = 0;
     this.#version = undefined;
+    this.#options.store.distrust();
   }
 
   /** The server does not know the kind, or the one object. Returns how long to wait before the next try. */

@@ -46,6 +46,10 @@ export class ServiceAccount implements Access {
     if (this.#credentials === credentials) this.#credentials = undefined;
   }
 
+  close(): void {
+    // Small files are read, and nothing else.
+  }
+
   async #read(name: string): Promise<string> {
     const file = join(this.#directory, name);
     try {

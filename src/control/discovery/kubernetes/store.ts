@@ -10,13 +10,15 @@ export interface ApiObject {
     readonly name: string;
     readonly namespace?: string | null;
     readonly resourceVersion: string;
+    readonly uid?: string;
     readonly annotations?: Readonly<Record<string, string>> | null;
   };
 }
 
 interface Entry<T> {
-  /** Undefined: not from the API server, but from a snapshot. */
+  /** Undefined: not from the API server, but from a snapshot; or no longer believed. */
   readonly version: string | undefined;
+  readonly uid: string | undefined;
   readonly resource: T | undefined;
   readonly mismatches: readonly Mismatch[];
 }
@@ -66,9 +68,23 @@ export class Store<T extends { readonly name: string }> {
   seed(resources: readonly T[]): void {
     for (const resource of resources) {
       const { namespace } = resource as { readonly namespace?: string };
-      this.#entries.set(keyOf(resource.name, namespace), { version: undefined, resource, mismatches: NONE });
+      this.#entries.set(keyOf(resource.name, namespace), {
+        version: undefined,
+        uid: undefined,
+        resource,
+        mismatches: NONE,
+      });
     }
     this.#resources = resources;
+  }
+
+  /**
+   * Forgets all versions, so that each object is looked at when it comes: a server that was restored from a backup gives
+   * versions a second time.
+   */
+  distrust(): void {
+    this.#deleted.clear();
+    for (const [key, entry] of this.#entries) this.#entries.set(key, { ...entry, version: undefined });
   }
 
   /** Takes a state of an object, unless a newer one is known. Returns whether anything changed for us. */
@@ -79,7 +95,7 @@ export class Store<T extends { readonly name: string }> {
     if (deleted !== undefined && !isOlder(deleted, resourceVersion)) return false;
     const before = this.#entries.get(key);
     const known = before?.version;
-    if (known !== undefined && (known === resourceVersion || isOlder(resourceVersion, known))) return false;
+    if (isSame(before, object) || (known !== undefined && isOlder(resourceVersion, known))) return false;
     const entry = this.#entryOf(object, before);
     this.#entries.set(key, entry);
     return this.#note(before, entry);
@@ -100,10 +116,10 @@ export class Store<T extends { readonly name: string }> {
 
   /** Adds an object to a collection that is read anew; what is as before is not looked at again. */
   read(object: ApiObject, reading: Reading<T>): void {
-    const { name, namespace, resourceVersion } = object.metadata;
+    const { name, namespace } = object.metadata;
     const key = keyOf(name, namespace);
     const before = this.#entries.get(key);
-    reading.set(key, before?.version === resourceVersion ? before : this.#entryOf(object, before));
+    reading.set(key, isSame(before, object) ? before : this.#entryOf(object, before));
   }
 
   /** Takes an object out of a collection that is read anew: it was deleted meanwhile. */
@@ -129,16 +145,17 @@ export class Store<T extends { readonly name: string }> {
   }
 
   #entryOf(object: ApiObject, before: Entry<T> | undefined): Entry<T> {
-    const version = object.metadata.resourceVersion;
+    const { resourceVersion: version, uid } = object.metadata;
     try {
       const { resource, mismatches } = this.#kind.trim(object as never);
-      if (resource === undefined && mismatches.length > 0) return { version, resource: before?.resource, mismatches };
+      if (resource === undefined && mismatches.length > 0)
+        return { version, uid, resource: before?.resource, mismatches };
       const same = before?.resource !== undefined && isDeepStrictEqual(before.resource, resource);
-      return { version, resource: same ? before.resource : resource, mismatches };
+      return { version, uid, resource: same ? before.resource : resource, mismatches };
     } catch (error) {
       const expected = `${this.#kind.kind} as the API describes it`;
       const mismatch = { field: '', expected, got: shown((error as Error).message) };
-      return { version, resource: before?.resource, mismatches: [mismatch] };
+      return { version, uid, resource: before?.resource, mismatches: [mismatch] };
     }
   }
 
@@ -150,6 +167,11 @@ export class Store<T extends { readonly name: string }> {
     if (problemsChanged) this.#problems = undefined;
     return resourceChanged || problemsChanged;
   }
+}
+
+/** Versions alone do not tell: after a backup was restored, another object may have the version of this one. */
+function isSame<T>(before: Entry<T> | undefined, { metadata }: ApiObject): before is Entry<T> {
+  return before?.version === metadata.resourceVersion && before.uid === metadata.uid;
 }
 
 function keyOf(name: string, namespace: string | null | undefined): string {

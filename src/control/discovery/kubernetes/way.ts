@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import type { Access } from './access.ts';
 import { openKubeconfig, usualKubeconfigs } from './kubeconfig.ts';
 import { SERVICE_ACCOUNT, serverOfPod, ServiceAccount } from './service-account.ts';
@@ -17,10 +18,12 @@ export async function openAccess({ kubeconfig, context }: Way, serviceAccount = 
     : openKubeconfig([kubeconfig], context);
 }
 
-/** The same as kubectl does it: without a kubeconfig by the usual ones, and in a pod by the service account. */
+/** The same as kubectl does it: without a kubeconfig by the usual ones; by the service account only in a pod without any. */
 export async function openUsualAccess({ kubeconfig, context }: Way): Promise<Access> {
+  if (kubeconfig !== undefined) return openAccess({ kubeconfig, context });
+  const files = usualKubeconfigs();
+  const existing = files.filter((file) => existsSync(file));
   const inPod = context === undefined && process.env['KUBERNETES_SERVICE_HOST'] !== undefined;
-  return kubeconfig === undefined && !inPod
-    ? openKubeconfig(usualKubeconfigs(), context)
-    : openAccess({ kubeconfig, context });
+  if (existing.length === 0 && inPod) return openAccess({ kubeconfig, context });
+  return openKubeconfig(existing.length > 0 ? existing : files, context);
 }

@@ -7,9 +7,10 @@ import type { Resources } from '../../../model/resource.ts';
 export const FORMAT = 'heddle-snapshot';
 export const VERSION = 2;
 
-/** Of one line, and of all: an object of the API server has 1.5 MiB at most (etcd). */
+/** An object of the API server has 1.5 MiB at most (etcd). */
 export const LINE_BYTES_MAX = 16 * 1024 ** 2;
-export const FILE_BYTES_MAX = 256 * 1024 ** 2;
+/** A new file stands beside the old one while it is written: both fit into the emptyDir of deploy/, 256Mi. */
+export const FILE_BYTES_MAX = 100 * 1024 ** 2;
 
 export interface Header {
   readonly format: typeof FORMAT;

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { openCluster } from '../../../../src/control/discovery.ts';
 import { type Access, AccessError } from '../../../../src/control/discovery/kubernetes/access.ts';
 import { openAccess } from '../../../../src/control/discovery/kubernetes/way.ts';
 import type { ApiServer } from '../../../harness/api-server.ts';
 import { eventually } from '../../../harness/client.ts';
-import { apiServer, directory, Follower, SERVICES } from './follower.ts';
+import { apiServer, directory, Follower, service, SERVICES } from './follower.ts';
 
 /** Sets variables of the environment until the test ends. */
 function environment(t: TestContext, values: Readonly<Record<string, string | undefined>>): void {
@@ -44,7 +44,7 @@ async function assertRefused(opening: Promise<unknown>, message: RegExp): Promis
 }
 
 /** The status of a request that needs the right token. */
-async function statusBy(kubeconfig: string): Promise<number> {
+async function statusBy(kubeconfig: string | undefined): Promise<number> {
   const api = await openCluster({ kubeconfig, context: undefined });
   try {
     return (await api.request('/version')).status;
@@ -72,6 +72,20 @@ describe('the service account of a pod', () => {
     await eventually(() => server.asksFor(SERVICES, 'watch').some((ask) => ask.authorization === 'Bearer second'));
     assert.equal(follower.kind('Service').errors, 0);
   });
+
+  for (const protocol of ['http/1.1', 'h2'] as const)
+    test(`is read anew as soon as the server cannot be verified: its authority was replaced (${protocol})`, async (t) => {
+      const server = await apiServer(t, { protocol, token: 'x' });
+      const path = serviceAccount(t, server, 'x');
+      const follower = new Follower(t, undefined, { serviceAccount: path });
+      await follower.until('all to be live', () => follower.status.fresh);
+      server.replaceAuthority();
+      server.network.reset();
+      await follower.until('failures', () => follower.kind('Service').errors >= 2);
+      writeFileSync(join(path, 'ca.crt'), server.certificate);
+      server.put(SERVICES, service('a', 2));
+      await follower.untilState('a=2');
+    });
 
   test('without its files is a failure that names the file, until they are there', async (t) => {
     const server = await apiServer(t, { protocol: 'h2' });
@@ -160,6 +174,33 @@ describe('a kubeconfig', () => {
     );
   });
 
+  test('keeps its secrets when it is wrong', async (t) => {
+    const server = await apiServer(t);
+    const secretless = async (file: string, message: RegExp): Promise<void> => {
+      await assertRefused(viaFile(file), message);
+      await assertRefused(viaFile(file), /^((?!hunter2).)*$/s);
+    };
+    const cluster = { server: 'http://me:hunter2@10.0.0.1:8080/?token=hunter2' };
+    await secretless(server.kubeconfig({ cluster }), /server: Expected .* got "http:\/\/10\.0\.0\.1:8080"/);
+    const proxied = { 'proxy-url': 'socks5://me:hunter2@proxy.test' };
+    await secretless(server.kubeconfig({ cluster: proxied }), /proxy-url: .* got "socks5:\/\/proxy\.test"/);
+    await secretless(server.file('wrong', 'users:\n- token: [hunter2\n  x'), /wrong: .* got no YAML in line 3/);
+  });
+
+  test('may be several files: the first to name something wins, and empty ones say nothing', async (t) => {
+    const server = await apiServer(t, { token: 'secret' });
+    const user = (token: string): object => ({ users: [{ name: 'tester', user: { token } }] });
+    const { users: _, ...rest } = JSON.parse(await kubeconfigText(server)) as Record<string, unknown>;
+    const files = [
+      server.file('empty', ''),
+      server.file('remark', '---\n# nothing yet\n'),
+      server.file('first', JSON.stringify(user('secret'))),
+      server.file('second', JSON.stringify({ ...rest, ...user('wrong') })),
+    ];
+    environment(t, { KUBECONFIG: files.join(delimiter), KUBERNETES_SERVICE_HOST: undefined });
+    assert.equal(await statusBy(undefined), 200);
+  });
+
   test('that is wrong is a problem of discovery, which goes on when it is mended', async (t) => {
     const server = await apiServer(t);
     const file = server.file('later', 'nonsense: [');
@@ -175,6 +216,20 @@ describe('a kubeconfig', () => {
     const api = await openCluster({ kubeconfig: undefined, context: undefined });
     assert.equal(api.server, server.url);
     api.close();
+  });
+
+  test('goes before the service account of a pod, for those who ask a few things', async (t) => {
+    const server = await apiServer(t);
+    const inPod = { KUBERNETES_SERVICE_HOST: '10.96.0.1', KUBERNETES_SERVICE_PORT: '443' };
+    environment(t, { ...inPod, KUBECONFIG: server.kubeconfig(), HOME: directory(t) });
+    const serverOf = async (): Promise<string> => {
+      const api = await openCluster({ kubeconfig: undefined, context: undefined });
+      api.close();
+      return api.server;
+    };
+    assert.equal(await serverOf(), server.url);
+    delete process.env['KUBECONFIG'];
+    assert.equal(await serverOf(), 'https://10.96.0.1');
   });
 });
 

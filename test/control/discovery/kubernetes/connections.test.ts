@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
+import type { Access, Credentials } from '../../../../src/control/discovery/kubernetes/access.ts';
 import { openAccess } from '../../../../src/control/discovery/kubernetes/way.ts';
 import { ApiClient } from '../../../../src/control/discovery/kubernetes/api.ts';
 import type { ConnectionTimings } from '../../../../src/control/discovery/kubernetes/connections.ts';
 import { ApiServer, type ApiServerOptions } from '../../../harness/api-server.ts';
-import { eventually } from '../../../harness/client.ts';
+import { eventually, sleep } from '../../../harness/client.ts';
 import { apiServer, FAST, Follower, service, SERVICES } from './follower.ts';
 
 async function client(t: TestContext, server: ApiServer, timings: Partial<ConnectionTimings> = {}): Promise<ApiClient> {
@@ -92,6 +93,24 @@ describe('requests', () => {
     await assert.rejects(api.request('/version'), /self-signed certificate|unable to verify/);
     api.close();
   });
+});
+
+test('a connection whose credentials come after the end is not made', async (t) => {
+  const server = await apiServer(t, { protocol: 'h2' });
+  const { promise, resolve } = Promise.withResolvers<Credentials>();
+  const access: Access = {
+    server: new URL(server.url),
+    credentials: async () => promise,
+    refused: () => undefined,
+    close: () => undefined,
+  };
+  const api = new ApiClient(access, FAST);
+  const protocol = api.protocol();
+  api.close();
+  resolve({ tls: { ca: server.certificate }, headers: {} });
+  await assert.rejects(protocol, /closed/);
+  await sleep(50);
+  assert.equal(server.network.connections, 0);
 });
 
 describe('one connection', () => {

@@ -1,13 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
-import { ApiClient } from '../../../../src/control/discovery/kubernetes/api.ts';
-import { openAccess } from '../../../../src/control/discovery/kubernetes/way.ts';
-import type { Kind } from '../../../../src/control/discovery/kubernetes/kinds.ts';
-import { Reflector } from '../../../../src/control/discovery/kubernetes/reflector.ts';
-import { Store } from '../../../../src/control/discovery/kubernetes/store.ts';
 import type { ApiServer, ApiServerOptions, Deed } from '../../../harness/api-server.ts';
 import { eventually, sleep } from '../../../harness/client.ts';
-import { apiServer, FAST, Follower, NODES, PODS, service, SERVICES } from './follower.ts';
+import { apiServer, Follower, NODES, PODS, service, SERVICES, THINGS, things } from './follower.ts';
 
 interface Both {
   readonly server: ApiServer;
@@ -242,54 +237,27 @@ describe('an empty list after one that was not', () => {
 });
 
 describe('a kind that the server need not know', () => {
-  const path = '/apis/example.test/v1/things';
-  interface Thing {
-    readonly name: string;
-  }
-  const kind: Kind<Thing> = {
-    kind: 'Thing',
-    resource: 'things.example.test',
-    path,
-    how: 'watch',
-    need: 'optional',
-    trim: ({ metadata: { name } }: { metadata: Thing }) => ({ resource: { name }, mismatches: [] }),
-  };
-
-  async function things(
-    t: TestContext,
-  ): Promise<{ server: ApiServer; store: Store<Thing>; reflector: Reflector<Thing> }> {
-    const server = await apiServer(t);
-    const api = new ApiClient(await openAccess({ kubeconfig: server.kubeconfig(), context: undefined }));
-    const store = new Store(kind);
-    const reflector = new Reflector({ kind, store, api, timings: FAST, dice: Math.random, onChange: () => undefined });
-    t.after(() => {
-      reflector.stop();
-      api.close();
-    });
-    return { server, store, reflector };
-  }
-
   test('is looked for again and again, and picked up when it comes', async (t) => {
-    const { server, store, reflector } = await things(t);
-    await eventually(() => reflector.view.state === 'absent' && server.asksFor(path).length >= 2);
+    const { server, store, reflector } = await things(t, await apiServer(t));
+    await eventually(() => reflector.view.state === 'absent' && server.asksFor(THINGS).length >= 2);
     assert.equal(reflector.trouble, undefined);
     assert.ok(reflector.isFresh);
-    server.define(path);
-    server.put(path, { metadata: { name: 'one' } });
+    server.define(THINGS);
+    server.put(THINGS, { metadata: { name: 'one' } });
     await eventually(() => store.size === 1 && reflector.view.state === 'live');
   });
 
   test('loses its objects when it goes, but not for a single 404', async (t) => {
-    const { server, store, reflector } = await things(t);
-    server.define(path);
-    server.put(path, { metadata: { name: 'one' } });
+    const { server, store, reflector } = await things(t, await apiServer(t));
+    server.define(THINGS);
+    server.put(THINGS, { metadata: { name: 'one' } });
     await eventually(() => store.size === 1);
     let refusals = 1;
-    server.deed = (ask) => (ask.path === path && refusals-- > 0 ? { status: 404 } : undefined);
+    server.deed = (ask) => (ask.path === THINGS && refusals-- > 0 ? { status: 404 } : undefined);
     reflector.reread();
     await eventually(() => refusals < 0 && reflector.view.state === 'live');
     assert.equal(store.size, 1);
-    server.undefine(path);
+    server.undefine(THINGS);
     await eventually(() => reflector.view.state === 'absent');
     assert.equal(store.size, 0);
   });

@@ -3,6 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { KubernetesDiscovery, type KubernetesOptions } from '../../../../src/control/discovery/kubernetes.ts';
+import { ApiClient } from '../../../../src/control/discovery/kubernetes/api.ts';
+import type { Kind } from '../../../../src/control/discovery/kubernetes/kinds.ts';
+import { Reflector } from '../../../../src/control/discovery/kubernetes/reflector.ts';
+import { Store } from '../../../../src/control/discovery/kubernetes/store.ts';
+import { openAccess } from '../../../../src/control/discovery/kubernetes/way.ts';
 import { TIMINGS, type Timings } from '../../../../src/control/discovery/kubernetes/timings.ts';
 import type { DiscoveryAnswer, KindView } from '../../../../src/model/admin.ts';
 import { problemText, type Problem } from '../../../../src/model/problem.ts';
@@ -29,6 +34,7 @@ export const SLICES = '/apis/discovery.k8s.io/v1/endpointslices';
 export const NAMESPACES = '/api/v1/namespaces';
 export const PODS = '/api/v1/pods';
 export const NODES = '/api/v1/nodes';
+export const THINGS = '/apis/example.test/v1/things';
 
 /** A server with a namespace, this node and one Service `shop/a`, until the test ends. */
 export async function apiServer(t: TestContext, options: ApiServerOptions = {}): Promise<ApiServer> {
@@ -156,6 +162,48 @@ export class Follower {
   async untilState(state: string): Promise<void> {
     await this.until(`the state ${state}`, () => this.state === state);
   }
+}
+
+interface Thing {
+  readonly name: string;
+}
+
+interface Things {
+  readonly server: ApiServer;
+  readonly store: Store<Thing>;
+  readonly reflector: Reflector<Thing>;
+}
+
+/** Follows a kind that the server need not know, without discovery around it. */
+export async function things(
+  t: TestContext,
+  server: ApiServer,
+  options: { readonly objectsMax?: number; readonly onChange?: () => void } = {},
+): Promise<Things> {
+  const kind: Kind<Thing> = {
+    kind: 'Thing',
+    resource: 'things.example.test',
+    path: THINGS,
+    how: 'watch',
+    need: 'optional',
+    trim: ({ metadata: { name } }: { metadata: Thing }) => ({ resource: { name }, mismatches: [] }),
+  };
+  const api = new ApiClient(await openAccess({ kubeconfig: server.kubeconfig(), context: undefined }));
+  const store = new Store(kind);
+  const reflector = new Reflector({
+    kind,
+    store,
+    api,
+    timings: FAST,
+    dice: Math.random,
+    onChange: () => undefined,
+    ...options,
+  });
+  t.after(() => {
+    reflector.stop();
+    api.close();
+  });
+  return { server, store, reflector };
 }
 
 /** A directory until the test ends. */

@@ -174,7 +174,9 @@ describe('following', () => {
     const watches = both.server.asksFor(SERVICES, 'watch').length;
     assert.ok(watches >= 2 && watches <= mostWatches, `${watches} watches`);
     await assertFollowed(both);
-    assert.equal(listsOf(both.server), 1);
+    // Watches that tell nothing are failures, and four of them make it read all anew.
+    const lists = listsOf(both.server);
+    assert.ok(lists <= 2 + watches / 4, `${lists} lists`);
   });
 
   test('takes nothing from duplicates, and from events out of order what is newest', async (t) => {

@@ -41,6 +41,19 @@ describe('a stream of objects', () => {
       for (let index = 0; index < 10; index++) for (const _ of cutter.cut(chunk));
     }, /at most 8388608 bytes/);
   });
+
+  test('that comes byte by byte takes little more memory than it has', () => {
+    const cutter = new JsonCutter('stream');
+    const feed = (text: string): readonly string[] => [...cutter.cut(Buffer.from(text))].map(String);
+    const before = process.memoryUsage();
+    feed('{"a":"');
+    const byte = Buffer.from('x');
+    for (let index = 0; index < 1024 * 1024; index++) for (const _ of cutter.cut(byte));
+    const after = process.memoryUsage();
+    const mebibytes = (after.heapUsed + after.external - before.heapUsed - before.external) / 1024 ** 2;
+    assert.equal(feed('"}')[0]!.length, 1024 * 1024 + 8);
+    assert.ok(mebibytes < 64, `${mebibytes.toFixed(1)} MiB`);
+  });
 });
 
 describe('a list', () => {
@@ -69,6 +82,17 @@ describe('a list', () => {
   test('whose items are no objects is malformed', () => {
     for (const text of ['{"items":[1]}', '{"items":[{},"a"]}', '{"items":[[]]}'])
       assert.throws(() => cut('list', text), /Expected an object/);
+  });
+
+  test('with thousands of arrays around its items is read in no time', () => {
+    const arrays = `{"a":0${',"b":[]'.repeat(9000)},"items":[{}]}`;
+    const times = Array.from({ length: 3 }, () => {
+      const { user, system } = process.threadCpuUsage();
+      assert.equal(cut('list', arrays, 16_384).objects.length, 1);
+      const end = process.threadCpuUsage();
+      return (end.user + end.system - user - system) / 1000;
+    });
+    assert.ok(Math.min(...times) < 50, `${Math.min(...times)} ms`);
   });
 
   test('with much around its items is malformed', () => {

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { SnapshotFile } from '../../../../src/control/discovery/snapshot-file.ts';
+import { FILE_BYTES_MAX } from '../../../../src/control/discovery/snapshot-file/format.ts';
 import type { Pod, Resources } from '../../../../src/model/resource.ts';
-import { eventually } from '../../../harness/client.ts';
-import { apiServer, directory, Follower, NAMESPACES, service, SERVICES } from './follower.ts';
+import { eventually, sleep } from '../../../harness/client.ts';
+import { apiServer, directory, Follower, NAMESPACES, PODS, service, SERVICES } from './follower.ts';
 
 const POD: Pod = {
   namespace: 'shop',
@@ -42,6 +44,31 @@ async function untilWritten(file: string, source: string): Promise<Resources> {
 }
 
 describe('a snapshot file', () => {
+  test('is written where nobody may read pods, and stamped', async (t) => {
+    const server = await apiServer(t);
+    server.deed = ({ path }) => (path === PODS ? { status: 403 } : undefined);
+    const file = join(directory(t), 'snapshot');
+    const follower = new Follower(t, server.kubeconfig(), {
+      settings: { snapshotFile: file },
+      timings: { saveMs: 50 },
+    });
+    await follower.untilState('a=1');
+    await follower.until('the services to be live', () => follower.kind('Service').state === 'live');
+    await sleep(1200);
+    follower.stop();
+    const { services } = await untilWritten(file, server.url);
+    assert.equal(services.length, 1);
+  });
+
+  test('fits twice into the volume of deploy/, for a new one stands beside it while it is written', () => {
+    const manifest = readFileSync(
+      join(import.meta.dirname, '../../../../deploy/kustomize/base/daemonset.yaml'),
+      'utf8',
+    );
+    const mebibytes = Number(/sizeLimit: (\d+)Mi/.exec(manifest)![1]);
+    assert.ok(2 * FILE_BYTES_MAX < mebibytes * 1024 ** 2);
+  });
+
   test('is what a restarted node begins with while the API server is away', async (t) => {
     const { server, snapshotFile } = await stoppedNode(t);
     await server.network.close();

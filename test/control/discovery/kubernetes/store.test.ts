@@ -134,6 +134,30 @@ describe('a store', () => {
     assert.equal(values(things), 'a=restored');
   });
 
+  test('takes another object that has the version of the one before: the server was restored from a backup', () => {
+    const things = store();
+    const of = (uid: string, value: string): ApiObject => {
+      const object = thing('a', '9', value);
+      return { ...object, metadata: { ...object.metadata, uid } };
+    };
+    things.put(of('first', 'one'));
+    assert.equal(things.put(of('first', 'never looked at')), false);
+    assert.equal(things.put(of('second', 'two')), true);
+    assert.equal(values(things), 'a=two');
+    readAll(things, of('third', 'three'));
+    assert.equal(values(things), 'a=three');
+  });
+
+  test('that no longer believes versions looks at each object, and keeps those that are equal', () => {
+    const things = filled();
+    things.put(thing('b', '10', 'two'));
+    const [before] = things.resources;
+    things.distrust();
+    readAll(things, thing('a', '9', 'one'), thing('b', '10', 'restored'));
+    assert.equal(values(things), 'a=one b=restored');
+    assert.equal(things.resources[0], before);
+  });
+
   test('that began with a snapshot keeps the objects that are still the same', () => {
     const things = store();
     const old = { namespace: 'ns', name: 'a', value: 'one' };
