@@ -268,6 +268,7 @@ export class KubernetesDiscovery implements Discovery {
       ...namespaces.problems,
       ...pods.problems,
       ...node.problems,
+      ...this.#problemsOfSnapshot(),
     ];
     if (problems.length > PROBLEMS_MAX) {
       const mismatch = { field: '', expected: `at most ${PROBLEMS_MAX} problems`, got: String(problems.length) };
@@ -280,6 +281,13 @@ export class KubernetesDiscovery implements Discovery {
 
   get #server(): string {
     return `API server ${this.#api?.server ?? ''}`;
+  }
+
+  #problemsOfSnapshot(): readonly Problem[] {
+    const { snapshotFile: file = '' } = this.#options.settings;
+    const got = this.#snapshot?.error;
+    if (got === undefined) return [];
+    return [problemOf(file, { field: '', expected: 'a snapshot file that can be written', got })];
   }
 
   /** What is in the way of following; one problem for all kinds that have the same. */

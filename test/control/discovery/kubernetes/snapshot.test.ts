@@ -125,6 +125,13 @@ describe('a snapshot file', () => {
     });
   }
 
+  test('that cannot be written is a problem', async (t) => {
+    const server = await apiServer(t);
+    const snapshotFile = join(directory(t), 'absent', 'snapshot');
+    const follower = await Follower.start(t, server, { settings: { snapshotFile }, timings: { saveMs: 50 } });
+    await follower.until('a problem', () => follower.told.flat().some((problem) => problem.object === snapshotFile));
+  });
+
   test('of another API server is not used', async (t) => {
     const { snapshotFile } = await stoppedNode(t);
     const other = await apiServer(t);
