@@ -7,6 +7,7 @@ import { drainUnderLoad } from './drain.ts';
 import { table, type Figure, type Scenario } from './figures.ts';
 import { herd } from './herd.ts';
 import { idleConnections } from './idle.ts';
+import { kubernetesAway, kubernetesWatch } from './kubernetes.ts';
 import { overload } from './overload.ts';
 import { reload } from './reload.ts';
 import { slowHeads } from './slow-heads.ts';
@@ -15,15 +16,18 @@ import { soak } from './soak.ts';
 import { takeover } from './takeover.ts';
 import { upstreamDeath } from './upstream-death.ts';
 
-// npm run faults [-- slow-heads soak --soak-minutes 10]: exact timings and memory, with the default limits; all of them take
-// less than five minutes.
+// npm run faults [-- slow-heads soak --soak-minutes 10 --away-minutes 10]: exact timings and memory, with the default limits; all
+// of them take less than ten minutes.
 
 const { values, positionals } = parseArgs({
-  options: { 'soak-minutes': { type: 'string', default: '0.75' } },
+  options: {
+    'soak-minutes': { type: 'string', default: '0.75' },
+    'away-minutes': { type: 'string', default: '1' },
+  },
   allowPositionals: true,
 });
-const minutes = Number(values['soak-minutes']);
-if (!(minutes > 0)) throw new Error(`Expected a number of minutes, got ${values['soak-minutes']}`);
+const soakMinutes = minutesOf(values['soak-minutes']);
+const awayMinutes = minutesOf(values['away-minutes']);
 
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
   overload,
@@ -39,7 +43,9 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'idle': idleConnections,
   'slow-readers': slowReaders,
   'blocked-log': blockedLog,
-  'soak': async () => soak(minutes),
+  'kubernetes-watch': kubernetesWatch,
+  'kubernetes-away': async () => kubernetesAway(awayMinutes),
+  'soak': async () => soak(soakMinutes),
 };
 
 const unknown = positionals.find((name) => !(name in SCENARIOS));
@@ -58,3 +64,9 @@ for (const [name, scenario] of chosen) {
 console.log(table(figures));
 // A scenario that broke off may have left a mesh behind, which ends with us.
 process.exit(figures.some(({ ok }) => !ok) ? 1 : 0);
+
+function minutesOf(text: string): number {
+  const minutes = Number(text);
+  if (!(minutes > 0)) throw new Error(`Expected a number of minutes, got ${text}`);
+  return minutes;
+}

@@ -20,7 +20,6 @@ const ROOT = join(import.meta.dirname, '..', '..');
 const CLI = join(ROOT, process.env['HEDDLE_DIST'] === '1' ? 'dist/cli.js' : 'src/cli.ts');
 const SABOTEUR = pathToFileURL(join(import.meta.dirname, 'saboteur.ts')).href;
 const BASE_FLAGS = [
-  '--discovery=files',
   '--probe-listen=127.0.0.1:0',
   '--admin-listen=off',
   '--log-format=json',
@@ -44,6 +43,8 @@ export interface ServiceSpec {
 
 export interface MeshOptions {
   readonly services: readonly ServiceSpec[];
+  /** Flags that say where Services come from; default: a folder of manifests with `services`. */
+  readonly discovery?: readonly string[];
   readonly flags?: readonly string[];
   readonly workers?: number;
   /** Default: the system chooses. */
@@ -52,6 +53,8 @@ export interface MeshOptions {
   readonly descriptors?: number;
   /** Its workers obey `sabotage`, and a lost worker is no defect. `no-transfer`: besides, it cannot hand connections over. */
   readonly saboteur?: boolean | typeof NO_TRANSFER;
+  /** What `start` waits for. `probes`: it answers them, and may be unready. */
+  readonly until?: 'ready' | 'probes';
 }
 
 export type LogLine = Readonly<Record<string, unknown>>;
@@ -97,11 +100,13 @@ export class Mesh {
 
   static async start({
     services,
+    discovery,
     flags = [],
     workers = 2,
     meshPort = 0,
     descriptors,
     saboteur = false,
+    until = 'ready',
   }: MeshOptions): Promise<Mesh> {
     const folder = mkdtempSync(join(tmpdir(), 'heddle-test-'));
     // Several documents in one file, each of them JSON, which is YAML too.
@@ -114,8 +119,7 @@ export class Mesh {
     const preload = sabotage === undefined ? [] : ['--import', SABOTEUR];
     const command = [process.execPath, ...preload, CLI, 'run', ...BASE_FLAGS];
     command.push(
-      '--manifests',
-      folder,
+      ...(discovery ?? ['--discovery=files', '--manifests', folder]),
       '--workers',
       String(workers),
       '--mesh-listen',
@@ -129,7 +133,7 @@ export class Mesh {
     const child = spawn(file, parameters, { stdio: ['ignore', 'pipe', 'pipe'], env });
     const mesh = new Mesh(child, folder, sabotage);
     try {
-      await mesh.#ready();
+      await (until === 'ready' ? mesh.#ready() : mesh.#listens(() => mesh.probePort > 0));
     } catch (error) {
       child.kill('SIGKILL');
       throw error;
@@ -260,19 +264,24 @@ export class Mesh {
   }
 
   async #ready(): Promise<void> {
-    const started = (): boolean => !this.alive || (this.port > 0 && this.probePort > 0);
-    await eventually(started, { waitMs: START_MS, what: 'the mesh to listen' }).catch((error: unknown) => {
-      throw new Error(`${String(error)}: ${JSON.stringify(this.log)} ${this.stray}`);
-    });
-    if (!this.alive)
-      throw new Error(
-        `Expected the mesh to start, got exit ${this.exitCode}: ${this.stray} ${JSON.stringify(this.log)}`,
-      );
+    await this.#listens(() => this.port > 0 && this.probePort > 0);
     const giveUpMs = performance.now() + START_MS;
     while (!(await this.probe('/readyz'))) {
       if (performance.now() > giveUpMs) throw new Error('Expected /readyz to answer 200');
       await sleep(20);
     }
+  }
+
+  async #listens(done: () => boolean): Promise<void> {
+    await eventually(() => !this.alive || done(), { waitMs: START_MS, what: 'the mesh to listen' }).catch(
+      (error: unknown) => {
+        throw new Error(`${String(error)}: ${JSON.stringify(this.log)} ${this.stray}`);
+      },
+    );
+    if (!this.alive)
+      throw new Error(
+        `Expected the mesh to start, got exit ${this.exitCode}: ${this.stray} ${JSON.stringify(this.log)}`,
+      );
   }
 
   /** Whether a probe answers 200. */
