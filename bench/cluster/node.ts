@@ -14,7 +14,6 @@ const START_MS = 60_000;
 const STOP_MS = 10_000;
 const WORKERS = 2;
 export const MESH_PORT = 4140;
-/** Not the usual one: `fetch` refuses 4190 (Fetch standard, bad ports). */
 const ADMIN_PORT = 4192;
 
 /** How long the main thread was kept from its event loop. */

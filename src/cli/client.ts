@@ -20,7 +20,7 @@ import { EventReader } from './client/events.ts';
 import type { Shape } from './client/shape.ts';
 import { CommandEnd, EXIT_UNREAD } from './exit.ts';
 
-export const ADMIN_URL = 'http://127.0.0.1:4190';
+export const ADMIN_URL = 'http://127.0.0.1:4192';
 
 /** For a whole answer. */
 const ANSWER_MS_MAX = 10_000;

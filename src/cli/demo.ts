@@ -49,7 +49,7 @@ const MESH_PORT = 4140;
 /** Below environment and settings file: the try-out stays on this machine, and ends at once. */
 const DEFAULTS: ReadonlyMap<string, string> = new Map([
   ['mesh-listen', `127.0.0.1:${MESH_PORT}`],
-  ['admin-listen', '127.0.0.1:4190'],
+  ['admin-listen', '127.0.0.1:4192'],
   ['probe-listen', 'off'],
   ['workers', '1'],
   ['drain-accept', '0s'],

@@ -89,7 +89,7 @@ test('an address that is none is refused', () => {
   for (const url of [
     '',
     'localhost',
-    '127.0.0.1:4190',
+    '127.0.0.1:4192',
     'https://127.0.0.1',
     'http://h/path',
     'http://u:p@h',

@@ -55,7 +55,7 @@ describe('defaults', () => {
       clusterDomain: 'cluster.local',
       meshListen: { host: undefined, port: 4140 },
       probeListen: { host: undefined, port: 4191 },
-      adminListen: { host: '127.0.0.1', port: 4190 },
+      adminListen: { host: '127.0.0.1', port: 4192 },
       workers: 4,
       accept: 'handover',
       trustForwardedFrom: [],

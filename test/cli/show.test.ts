@@ -179,7 +179,7 @@ test('a HEDDLE_ADMIN that is no address is refused by name, exit 2', async () =>
   const { code, err } = await heddle(['services'], { HEDDLE_ADMIN: 'garbage' });
   assert.deepEqual(
     [code, err],
-    [2, 'heddle: HEDDLE_ADMIN: Expected an address such as http://127.0.0.1:4190, got "garbage"\n'],
+    [2, 'heddle: HEDDLE_ADMIN: Expected an address such as http://127.0.0.1:4192, got "garbage"\n'],
   );
 });
 

@@ -14,7 +14,7 @@ function request(method: string, path: string, headers: Readonly<Record<string, 
 describe('a page whose name was made to resolve to this address (DNS rebinding)', () => {
   const refused = [
     'evil.example',
-    'evil.example:4190',
+    'evil.example:4192',
     'localhost.evil.example',
     '127.0.0.1.evil.example',
     'localhost@evil',
@@ -40,9 +40,9 @@ describe('a page whose name was made to resolve to this address (DNS rebinding)'
 
   for (const host of [
     '127.0.0.1',
-    '127.0.0.1:4190',
+    '127.0.0.1:4192',
     '127.0.0.1:',
-    '[::1]:4190',
+    '[::1]:4192',
     '[::1]',
     'localhost',
     'LOCALHOST:1',
@@ -76,12 +76,12 @@ describe('a page whose name was made to resolve to this address (DNS rebinding)'
 });
 
 describe('a page of another origin', () => {
-  const host = 'localhost:4190';
+  const host = 'localhost:4192';
   const foreign: readonly Readonly<Record<string, string>>[] = [
     { origin: 'https://evil.example' },
     { origin: 'null' },
     { origin: 'http://localhost:8080' },
-    { origin: 'https://localhost:4190' },
+    { origin: 'https://localhost:4192' },
     { 'sec-fetch-site': 'cross-site' },
     { 'sec-fetch-site': 'same-site' },
   ];
@@ -102,7 +102,7 @@ describe('a page of another origin', () => {
   test('our own page can', async () => {
     const source = new StandIn();
     await withAdmin(source, 'admin', async (port) => {
-      const headers = { host, 'origin': 'http://localhost:4190', 'sec-fetch-site': 'same-origin' };
+      const headers = { host, 'origin': 'http://localhost:4192', 'sec-fetch-site': 'same-origin' };
       const type = { 'content-type': 'application/json' };
       const put = request('PUT', '/log-level', { ...headers, ...type }, '{"level":"warn"}');
       assert.equal((await exchange(port, put)).status, 200);

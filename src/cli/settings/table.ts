@@ -151,7 +151,7 @@ export const SETTINGS = {
   'admin-listen': setting({
     group: ADDRESSES,
     kind: listenAddress('127.0.0.1'),
-    default: '127.0.0.1:4190',
+    default: '127.0.0.1:4192',
     means: 'admin side; keep it on loopback',
   }),
   'bridge-listen': { later: 'messages', means: 'HTTP to NATS bridge' },
