@@ -73,7 +73,9 @@ export class NodeNetwork {
       `ip -n ${namespace} link set lo up`,
       `ip -n ${namespace} addr add 192.168.${index}.2/30 dev fabric`,
       `ip -n ${namespace} link set fabric up`,
-      `ip -n ${namespace} link add pods type bridge`,
+      // With an address of its own: else it has the lowest of its ports', another one when that pod goes, and the pods that know the
+      // old one reach nobody until they ask again, some 13 s later.
+      `ip -n ${namespace} link add pods address 02:00:00:00:00:01 type bridge`,
       `ip -n ${namespace} addr add 10.1.${index}.254/24 dev pods`,
       `ip -n ${namespace} link set pods up`,
     );
