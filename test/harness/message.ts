@@ -38,7 +38,7 @@ export interface Reply extends Message {
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const REQUEST_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP\/(1\.[01])$/;
 const STATUS_LINE = /^HTTP\/1\.[01] ([1-9][0-9]{2}) ([\t\x20-\x7e\x80-\xff]*)$/;
-const CONTENT_LENGTH = /^[0-9]{1,15}$/;
+const DIGITS = /^[0-9]+$/;
 const CHUNK_LINE = /^([0-9a-fA-F]{1,13})$/;
 /** The same with what the mesh must understand but never sends. */
 const CHUNK_LINE_EXTENDED = /^([0-9a-fA-F]{1,13})(?:;[\t\x20-\x7e\x80-\xff]*)?$/;
@@ -149,7 +149,7 @@ function framingOf(fields: readonly Field[], faults: string[]): Framing | undefi
   const lengths = valuesOf({ fields }, 'content-length');
   const codings = valuesOf({ fields }, 'transfer-encoding');
   if (lengths.length > 1) faults.push('Several Content-Length fields');
-  for (const length of lengths) if (!CONTENT_LENGTH.test(length)) faults.push(`Content-Length ${quote(length)}`);
+  for (const length of lengths) if (!isLength(length)) faults.push(`Content-Length ${quote(length)}`);
   if (codings.length > 1 || (codings[0] !== undefined && codings[0].toLowerCase() !== 'chunked')) {
     faults.push(`Transfer-Encoding ${quote(codings.join(' | '))}`);
   }
@@ -200,7 +200,12 @@ function parseBody({ text, from, framing, fields, ended, extensions }: BodySourc
 
 function lengthOf(fields: readonly Field[]): number | undefined {
   const value = valuesOf({ fields }, 'content-length')[0] ?? '';
-  return CONTENT_LENGTH.test(value) ? Number(value) : undefined;
+  return isLength(value) ? Number(value) : undefined;
+}
+
+/** Digits, and no more of them than a number holds exactly. */
+function isLength(value: string): boolean {
+  return DIGITS.test(value) && Number.isSafeInteger(Number(value));
 }
 
 function parseChunks(text: string, from: number, chunkLine: RegExp): Body {
