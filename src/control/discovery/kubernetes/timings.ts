@@ -38,14 +38,15 @@ export const TIMINGS: Timings = {
   ...CONNECTION_TIMINGS,
   answerMs: 30_000,
   retryFirstMs: 200,
-  retryMaxMs: 4000,
+  retryMaxMs: 3000,
   listEveryMs: 5000,
   listsAtOnce: 3,
   relistMs: 1000,
   confirmMs: 3000,
   absentMs: 30_000,
-  // A watch over HTTP/1.1 says nothing while nothing changes, and nothing else is on its connection: a minute for both.
-  watchAloneMs: 55_000,
+  // A watch over HTTP/1.1 says nothing while nothing changes, and nothing else is on its connection: with how late it may be and a new
+  // connection, within a minute.
+  watchAloneMs: 50_000,
   watchSharedMs: 600_000,
   watchLateMs: 5000,
   silentMs: 150_000,
