@@ -23,7 +23,7 @@ export interface DiscoveryEvents {
    * as before are the same objects (===).
    */
   onResources(resources: Resources): void;
-  /** The complete list of what is wrong now; called when it changed, and before the resources that it came with. */
+  /** The complete list of what is wrong now, however long (whoever takes it limits it); called when it changed, and before the resources that it came with. */
   onProblems(problems: readonly Problem[]): void;
 }
 

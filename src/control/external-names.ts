@@ -1,6 +1,6 @@
 import { Resolver } from 'node:dns/promises';
 import { isDeepStrictEqual } from 'node:util';
-import { sameItems } from '../lib/same-items.ts';
+import { unchangedList } from '../lib/unchanged.ts';
 import { shown } from '../lib/shown.ts';
 import { problemOf, type Problem } from '../model/problem.ts';
 import { objectName, type EndpointSlice, type Resources, type Service } from '../model/resource.ts';
@@ -190,7 +190,7 @@ export class ExternalNames implements DiscoveryEvents {
     }
     this.#made = made;
     const slices = [...made.values()].map(({ slice }) => slice);
-    return sameItems(slices, this.#slices) ? this.#slices : slices;
+    return unchangedList(slices, this.#slices);
   }
 }
 

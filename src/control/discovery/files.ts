@@ -2,11 +2,11 @@ import { dirname, join, normalize, relative, sep } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { Backoff } from '../../lib/backoff.ts';
-import { sameItems } from '../../lib/same-items.ts';
 import type { DiscoveryAnswer } from '../../model/admin.ts';
 import { problemOf, type Problem } from '../../model/problem.ts';
 import type { Resources } from '../../model/resource.ts';
 import type { Discovery, DiscoveryEvents } from '../discovery.ts';
+import { sameResources } from './same-resources.ts';
 import { PendingFiles, type Verdict } from './files/pending-files.ts';
 import { FileStates } from './files/file-states.ts';
 import type { FileReading } from './files/file-reading.ts';
@@ -40,7 +40,6 @@ const CHANGES_MAX = 100_000;
 /** Files, and bytes of more than one, that are read before what they hold is handed over. */
 const READ_MAX = 1000;
 const READ_BYTES_MAX = 512 * 1024;
-const PROBLEMS_MAX = 10_000;
 /** A file that ends its reader is tried again: it may have been the machine that was short of memory. */
 const UNREADABLE_RETRY_MS = 30_000;
 const READER_RETRY_MS_FIRST = 1000;
@@ -299,10 +298,6 @@ export class FilesDiscovery implements Discovery {
     this.#changed = false;
     const merged = this.#states.merge();
     const problems = [...this.#problemsOfReading(), ...merged.problems];
-    if (problems.length > PROBLEMS_MAX) {
-      const mismatch = { field: '', expected: `at most ${PROBLEMS_MAX} problems`, got: String(problems.length) };
-      problems.splice(PROBLEMS_MAX, Number.POSITIVE_INFINITY, problemOf(this.#directories.join(', '), mismatch));
-    }
     if (!isDeepStrictEqual(problems, this.#problems)) {
       this.#problems = problems;
       this.#events.onProblems(problems);
@@ -344,14 +339,6 @@ function problemsOf({ unread, unwatched, tooMany }: Found, directories: readonly
 
 function readerBackoff(): Backoff {
   return new Backoff(READER_RETRY_MS_FIRST, READER_RETRY_MS_MAX);
-}
-
-function sameResources(a: Resources, b: Resources): boolean {
-  return (
-    sameItems(a.services, b.services) &&
-    sameItems(a.endpointSlices, b.endpointSlices) &&
-    sameItems(a.namespaces, b.namespaces)
-  );
 }
 
 /** Reads manifests once, in this process, for those who only look at them: the command line. */

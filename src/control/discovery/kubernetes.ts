@@ -1,7 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Backoff } from '../../lib/backoff.ts';
 import { shown } from '../../lib/shown.ts';
-import { sameItems } from '../../lib/same-items.ts';
 import type { DiscoveryAnswer } from '../../model/admin.ts';
 import { type Problem, problemOf } from '../../model/problem.ts';
 import type { ClusterNode, EndpointSlice, Namespace, Pod, Resources, Service } from '../../model/resource.ts';
@@ -15,6 +14,7 @@ import { Reflector } from './kubernetes/reflector.ts';
 import { Store } from './kubernetes/store.ts';
 import { TIMINGS, type Timings } from './kubernetes/timings.ts';
 import { openAccess, openUsualAccess, type Way } from './kubernetes/way.ts';
+import { sameResources } from './same-resources.ts';
 import { SnapshotFile } from './snapshot-file.ts';
 
 export type { ApiAnswer, ApiStream, ClusterApi, RequestOptions } from './kubernetes/api.ts';
@@ -31,7 +31,6 @@ export interface KubernetesOptions {
   readonly dice?: () => number;
 }
 
-const PROBLEMS_MAX = 10_000;
 const TICK_MS = 1000;
 /** An address may be another pod's by now: after this long, what a snapshot says of pods is a guess. */
 const SNAPSHOT_PODS_MS = 300_000;
@@ -270,10 +269,6 @@ export class KubernetesDiscovery implements Discovery {
       ...node.problems,
       ...this.#problemsOfSnapshot(),
     ];
-    if (problems.length > PROBLEMS_MAX) {
-      const mismatch = { field: '', expected: `at most ${PROBLEMS_MAX} problems`, got: String(problems.length) };
-      problems.splice(PROBLEMS_MAX, Number.POSITIVE_INFINITY, problemOf(this.#server, mismatch));
-    }
     if (isDeepStrictEqual(problems, this.#problems)) return;
     this.#problems = problems;
     this.#events.onProblems(problems);
@@ -319,18 +314,4 @@ export async function openCluster(way: Way): Promise<ClusterApi> {
 
 function absentExpected({ how, kind }: Pick<Kind<never>, 'how' | 'kind'>): string {
   return how === 'poll' ? `the ${kind} that we run on` : `a server that knows the kind ${kind}`;
-}
-
-function sameResources(a: Resources, b: Resources): boolean {
-  return (
-    same(a.services, b.services) &&
-    same(a.endpointSlices, b.endpointSlices) &&
-    same(a.namespaces, b.namespaces) &&
-    same(a.pods, b.pods) &&
-    a.node === b.node
-  );
-}
-
-function same(a: readonly unknown[], b: readonly unknown[]): boolean {
-  return a === b || sameItems(a, b);
 }

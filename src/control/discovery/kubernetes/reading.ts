@@ -1,6 +1,6 @@
+import { Slices } from '../../../lib/slices.ts';
 import { bytesOf, type ClusterApi, meaningOf, Refusal } from './api.ts';
 import { JsonCutter, MalformedJson } from './json-cutter.ts';
-import { Pace } from './pace.ts';
 import type { ApiObject } from './store.ts';
 
 /** One line of a watch. */
@@ -74,12 +74,12 @@ async function open(api: ClusterApi, path: string, signal: AbortSignal): Promise
 }
 
 async function* cutPaced(chunks: AsyncIterable<Buffer>, cutter: JsonCutter, heard: Heard): AsyncGenerator<Buffer> {
-  const pace = new Pace();
+  const slices = new Slices();
   for await (const chunk of chunks) {
     heard();
     for (const bytes of cutter.cut(chunk)) {
       yield bytes;
-      if (pace.isDue) await pace.rest();
+      if (slices.over) await slices.next();
     }
   }
 }
