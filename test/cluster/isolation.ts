@@ -1,5 +1,5 @@
-import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFileSync } from 'node:child_process';
+import { type BoundedOptions, runBounded } from '../harness/scenario-files.ts';
 
 const PROGRAMS = ['unshare', 'nsenter', 'setpriv', 'ip', 'mount', 'sh', 'timeout'];
 /** setpriv: the namespaces end with this process, even when it is killed. Without root, a user namespace gives the privileges. */
@@ -35,37 +35,12 @@ export function missingHere(): string | undefined {
   }
 }
 
-export interface IsolatedOptions {
-  /** Besides those of this process. */
-  readonly variables: Readonly<Record<string, string>>;
-  /** It is ended then. */
-  readonly timeoutMs: number;
-}
-
 /**
  * Runs Node as the first process of a network, a mount and a process namespace of its own, so that the kernel ends everything that
  * it started when it ends, however it ends.
  *
  * @returns whether it ended with 0
  */
-export async function runIsolated(
-  args: readonly string[],
-  { variables, timeoutMs }: IsolatedOptions,
-): Promise<boolean> {
-  const child = spawn('setpriv', [...ISOLATED, process.execPath, ...args], {
-    stdio: ['ignore', 'inherit', 'inherit'],
-    env: { ...process.env, ...variables },
-  });
-  // To SIGTERM and SIGINT the first process of a namespace is deaf.
-  const end = (): void => void child.kill('SIGKILL');
-  const interrupted = (): void => {
-    end();
-    process.exit(130);
-  };
-  const timer = setTimeout(end, timeoutMs);
-  process.on('SIGINT', interrupted).on('SIGTERM', interrupted);
-  const [code] = (await once(child, 'exit')) as [number | null];
-  clearTimeout(timer);
-  process.off('SIGINT', interrupted).off('SIGTERM', interrupted);
-  return code === 0;
+export async function runIsolated(args: readonly string[], options: BoundedOptions): Promise<boolean> {
+  return runBounded(['setpriv', ...ISOLATED, process.execPath, ...args], options);
 }

@@ -26,8 +26,6 @@ export function provideControlPlane(): Promise<Provided> {
       );
       try {
         await goBuild(SOURCES, path.join(folder, BINARY), { ldflags, timeoutMs: BUILD_MS });
-      } catch (error) {
-        throw isAbsent(error) ? new Error('Expected Go (https://go.dev/dl) on the path, got none') : error;
       } finally {
         clearInterval(progress);
       }
@@ -50,8 +48,4 @@ function version(): string {
   return Object.entries(stamps)
     .map(([name, value]) => `-X k8s.io/component-base/version.${name}=${value}`)
     .join(' ');
-}
-
-function isAbsent(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }

@@ -64,6 +64,8 @@ export function contents(folder: string): string {
 }
 
 export interface GoBuildOptions {
+  /** Import path, of a module that go.mod names. Default: the program of the folder itself. */
+  readonly program?: string;
   readonly ldflags?: string;
   /** Default: 5 minutes. */
   readonly timeoutMs?: number;
@@ -74,14 +76,20 @@ export interface GoBuildOptions {
  * the one that will do by itself (a module like the others).
  */
 export async function goBuild(sources: string, target: string, options: GoBuildOptions = {}): Promise<void> {
-  const { ldflags = '', timeoutMs = BUILD_MS } = options;
+  const { program = '.', ldflags = '', timeoutMs = BUILD_MS } = options;
   await run(
     'go',
-    ['build', '-trimpath', '-buildvcs=false', '-mod=readonly', `-ldflags=${ldflags}`, '-o', target, '.'],
+    ['build', '-trimpath', '-buildvcs=false', '-mod=readonly', `-ldflags=${ldflags}`, '-o', target, program],
     {
       cwd: sources,
       timeout: timeoutMs,
       env: { ...process.env, CGO_ENABLED: '0', GOFLAGS: '', GOTOOLCHAIN: 'auto' },
     },
-  );
+  ).catch((error: unknown) => {
+    throw isAbsent(error) ? new Error('Expected Go (https://go.dev/dl) on the path, got none') : error;
+  });
+}
+
+function isAbsent(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }
