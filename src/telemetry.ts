@@ -5,6 +5,7 @@ export {
   EndpointMeter,
   type Exemplar,
   MeterReader,
+  ROW_BRIDGE,
   ROW_FIRST,
   ROW_NONE,
   ROW_OTHER,
@@ -18,6 +19,7 @@ export {
   type ExchangeObserver,
   ExchangeRecord,
   type HeaderList,
+  type MessageRecord,
   NO_HEADERS,
   type RequestText,
 } from './telemetry/exchange.ts';

@@ -6,12 +6,26 @@ import { CELLS, Slots } from './lib/slots.ts';
 import { TimerWheel } from './lib/timer-wheel.ts';
 import type { Batch, BatchKind, FromWorker, ToWorker, WorkerSeed } from './model/message.ts';
 import type { Change } from './model/snapshot.ts';
+import { Bridge } from './bridge.ts';
+import type { ListenerName } from './model/message.ts';
+import { BRIDGE_BACKEND } from './model/snapshot.ts';
+import { LiveBackend } from './proxy/balance.ts';
 import { Decision, type Plan } from './proxy/decide.ts';
 import { DROP_FROM_REQUEST, Edits, HeadPool, onDefect, runTimer } from './proxy/http.ts';
 import { Listener } from './proxy/listener.ts';
 import type { ServeContext } from './proxy/serve.ts';
 import type { UpstreamContext } from './proxy/upstream.ts';
-import { AccessLog, Lines, Observer, ROW_NONE, ServiceMeter, Taps, WORKER, WorkerMeter } from './telemetry.ts';
+import {
+  AccessLog,
+  Lines,
+  Observer,
+  ROW_BRIDGE,
+  ROW_NONE,
+  ServiceMeter,
+  Taps,
+  WORKER,
+  WorkerMeter,
+} from './telemetry.ts';
 import { emptyPlan, Planner } from './worker/plan.ts';
 
 /** The root of a worker thread: wires the parts of the data path together and obeys the main thread. */
@@ -53,6 +67,16 @@ const upstream: UpstreamContext = {
   meters,
   worker,
 };
+const bridge = new Bridge(
+  {
+    worker,
+    settings,
+    onReport: (report) => {
+      tell({ type: 'bridge', report });
+    },
+  },
+  () => serve,
+);
 const serve: ServeContext & { plan: Plan } = {
   ...upstream,
   plan: emptyPlan(settings.clusterDomain),
@@ -61,12 +85,15 @@ const serve: ServeContext & { plan: Plan } = {
   observer,
   unrouted: new ServiceMeter(meters, worker, ROW_NONE),
   traceSample: settings.traceSample,
+  messages: bridge,
+  bridge: new LiveBackend({ backend: BRIDGE_BACKEND, row: ROW_BRIDGE, endpointRows: [] }, upstream),
 };
 const planner = new Planner(upstream);
 const listener = new Listener(serve, settings.trustForwardedFrom, meter, () => {
   slots.increment(worker, CELLS.closed);
 });
-let server: net.Server | undefined;
+/** Of our own, with `--accept reuseport`. */
+const servers = new Map<ListenerName, net.Server>();
 
 onDefect((error) => {
   meter.add(WORKER.defects, 1);
@@ -114,16 +141,17 @@ port.on('message', (message: ToWorker) => {
   switch (message.type) {
     case 'connection':
       slots.increment(worker, CELLS.received);
-      listener.take(message.socket, message.port);
+      listener.take(message.socket, message.listener, message.port);
       break;
     case 'change':
       apply(message.change);
       break;
     case 'listen':
-      server = listen(message.host, message.port);
+      servers.set(message.listener, listen(message));
       break;
     case 'drain':
       listener.drain();
+      bridge.drain();
       break;
     case 'cut':
       listener.cut();
@@ -133,6 +161,9 @@ port.on('message', (message: ToWorker) => {
       break;
     case 'buffer':
       (message.kind === 'taps' ? tapLines : spans)?.give(message.buffer);
+      break;
+    case 'secrets':
+      bridge.admit(message.secrets);
       break;
     case 'probe-trace':
       observer.probe(message.traceId);
@@ -144,11 +175,13 @@ port.on('message', (message: ToWorker) => {
 });
 
 async function finish(): Promise<void> {
-  if (server !== undefined) await closeQuietly(server, CLOSE_MS_MAX);
-  listener.finish(() => {
-    flush();
-    tell({ type: 'finished' });
+  await Promise.all([...servers.values()].map((server) => closeQuietly(server, CLOSE_MS_MAX)));
+  const empty = new Promise<void>((resolve) => {
+    listener.finish(resolve);
   });
+  await Promise.all([empty, bridge.finish()]);
+  flush();
+  tell({ type: 'finished' });
 }
 
 /** A change that cannot be obeyed is told, and the plan stays as it is. */
@@ -160,20 +193,21 @@ function apply(change: Change): void {
     tell({ type: 'kept', generation, reason: error instanceof Error ? (error.stack ?? error.message) : String(error) });
     return;
   }
+  bridge.obey(serve.plan);
   tell({ type: 'applied', generation });
 }
 
-function listen(host: string, listenPort: number): net.Server {
-  let chosen = listenPort;
+function listen({ listener: name, host, port: asked }: Extract<ToWorker, { type: 'listen' }>): net.Server {
+  let chosen = asked;
   const opened = net.createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true }, (socket) => {
-    listener.take(socket, chosen);
+    listener.take(socket, name, chosen);
   });
   opened.on('error', (error) => {
-    tell({ type: 'refused', message: error.message });
+    tell({ type: 'refused', message: error.message, listener: name });
   });
-  opened.listen({ host, port: listenPort, reusePort: true, backlog: BACKLOG }, () => {
+  opened.listen({ host, port: asked, reusePort: true, backlog: BACKLOG }, () => {
     chosen = (opened.address() as net.AddressInfo).port;
-    tell({ type: 'listening', port: chosen });
+    tell({ type: 'listening', port: chosen, listener: name });
   });
   return opened;
 }

@@ -58,7 +58,6 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   'prom-client': ['control/admin'],
   '@kubernetes/client-node': ['control/discovery/kubernetes'],
   '@nats-io/transport-node': ['bridge'],
-  '@nats-io/jetstream': ['bridge'],
   '@peculiar/x509': ['control/identity'],
 };
 

@@ -1,4 +1,5 @@
 import type { FailureCode } from './failure.ts';
+import type { CallCount, DeliveryReport, LinkReport } from './message.ts';
 import type { ProblemView } from './problem.ts';
 
 export type { ProblemView };
@@ -160,6 +161,69 @@ export interface WorkerStats extends WorkerStatus {
   readonly heapBytes: number;
 }
 
+/** `GET /bridge`: the links of the workers to the broker, and what was asked of the API. */
+export interface BridgeAnswer {
+  readonly links: readonly BridgeLinkView[];
+  /** By policy, operation and result. */
+  readonly calls: readonly CallView[];
+}
+
+export interface BridgeLinkView {
+  readonly worker: number;
+  /** `unknown`: the worker has not said yet. */
+  readonly state: LinkReport['state'] | 'unknown';
+  /** null: it was never connected. */
+  readonly server: { readonly name: string; readonly version: string; readonly jetStream: boolean } | null;
+  /** What is in the way; empty while it is up. */
+  readonly error: string;
+  readonly bytesInFlight: number;
+  /** Counters. */
+  readonly reconnects: number;
+  readonly messagesOut: number;
+  readonly messagesIn: number;
+}
+
+export type CallView = CallCount;
+
+/** `GET /deliveries` */
+export interface DeliveriesAnswer {
+  /** By subscription. */
+  readonly deliveries: readonly DeliveryView[];
+}
+
+/** A subscription, over all workers of this node. */
+export interface DeliveryView {
+  /** `Service shop/orders`, `Subscription shop/orders-to-billing` */
+  readonly subscription: string;
+  /** `delivering` where one worker does. */
+  readonly state: DeliveryReport['state'];
+  /** Why it does not deliver; empty where it does. */
+  readonly reason: string;
+  readonly mode: DeliveryReport['mode'];
+  readonly stream: string;
+  readonly consumer: string;
+  /** Of the consumer, over all nodes: messages that wait, messages that are not acknowledged, age of the oldest one of these. */
+  readonly pending: number;
+  readonly ackPending: number;
+  readonly oldestMs: number;
+  /** Requests under way on this node. */
+  readonly inFlight: number;
+  /** Counters of this node. */
+  readonly delivered: number;
+  readonly redelivered: number;
+  readonly failed: number;
+  readonly deadLettered: number;
+  /** Given back without an attempt. */
+  readonly returned: number;
+  readonly lastError: string;
+  readonly lastErrorTime: string | null;
+  readonly workers: readonly {
+    readonly worker: number;
+    readonly state: DeliveryReport['state'];
+    readonly reason: string;
+  }[];
+}
+
 /** `GET /config` */
 export interface ConfigAnswer {
   readonly version: string;
@@ -257,7 +321,27 @@ export interface TapRecord {
   /** Empty where the exchange is not traced. */
   readonly traceId: string;
   readonly generation: number;
+  /** null where it is about none. */
+  readonly message: TapMessage | null;
   /** Values of those that carry secrets are replaced by an ellipsis. */
   readonly requestHeaders: readonly (readonly [name: string, value: string])[];
   readonly replyHeaders: readonly (readonly [name: string, value: string])[];
+}
+
+/** The message of an exchange: a call of the bridge's API, a subject that serves, a delivery. */
+export interface TapMessage {
+  /** send, request, receive, process, settle, kv */
+  readonly operation: string;
+  /** What let it pass: a policy, a template, a subscription. */
+  readonly destination: string;
+  /** Empty where it is not stored, or not known. */
+  readonly stream: string;
+  /** 0: not known. */
+  readonly sequence: number;
+  readonly messages: number;
+  /** `ok`, or the code of the problem. */
+  readonly result: string;
+  /** Of a delivery; else empty and 0. */
+  readonly consumer: string;
+  readonly attempt: number;
 }

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { MessagePort } from 'node:worker_threads';
 import type { TapFilter } from './admin.ts';
+import type { Problem } from './problem.ts';
 import type { Settings } from './settings.ts';
 import type { Change } from './snapshot.ts';
 
@@ -37,6 +38,79 @@ export interface Batch {
 /** What workers send to the main thread in batches. */
 export type BatchKind = 'spans' | 'taps';
 
+/** The listeners whose connections workers carry. */
+export type ListenerName = 'mesh' | 'bridge';
+
+/** What stands in the files of `Settings.nats`, as they are now; undefined where there is none. */
+export interface BridgeSecrets {
+  readonly creds: string | undefined;
+  readonly nkey: string | undefined;
+  readonly user: string | undefined;
+  readonly tlsCa: string | undefined;
+  readonly tlsCert: string | undefined;
+  readonly tlsKey: string | undefined;
+  readonly tokenKey: string | undefined;
+}
+
+/** How the bridge of one worker is, told when it changes and once a second while messages flow. */
+export interface BridgeReport {
+  readonly link: LinkReport;
+  readonly deliveries: readonly DeliveryReport[];
+  /** What the broker does not let it do, as it is now. */
+  readonly problems: readonly Problem[];
+  /** Since the worker began. By policy (or `open`) and operation: never by subject. */
+  readonly calls: readonly CallCount[];
+}
+
+export interface LinkReport {
+  /** `off`: there is no URL. `lame-duck`: the server is going away, and another one is taken. `refused`: it does not let us in. */
+  readonly state: 'off' | 'connecting' | 'up' | 'lost' | 'lame-duck' | 'refused';
+  readonly server: { readonly name: string; readonly version: string; readonly jetStream: boolean } | undefined;
+  /** Of the last attempt; empty while it is up. */
+  readonly error: string;
+  readonly reconnects: number;
+  /** Given to the link and not yet taken by the server. */
+  readonly bytesInFlight: number;
+  readonly messagesOut: number;
+  readonly messagesIn: number;
+}
+
+/** A subscription as one worker sees it. Counters grow from the start of the worker. */
+export interface DeliveryReport {
+  /** Of the subscription. */
+  readonly id: string;
+  readonly state: 'delivering' | 'standby' | 'waiting' | 'held' | 'paused' | 'failed' | 'draining';
+  /** Why it does not deliver; empty where it does. */
+  readonly reason: string;
+  readonly mode: 'core' | 'jetstream' | 'unknown';
+  readonly stream: string;
+  readonly consumer: string;
+  /** Of the consumer, over all nodes, as last asked; 0 in mode core. */
+  readonly pending: number;
+  readonly ackPending: number;
+  /** Age of the oldest message that is not acknowledged; 0: none is. */
+  readonly oldestMs: number;
+  readonly inFlight: number;
+  readonly delivered: number;
+  readonly redelivered: number;
+  readonly failed: number;
+  readonly deadLettered: number;
+  /** Held back and given back without an attempt. */
+  readonly returned: number;
+  readonly lastError: string;
+  /** Time of day, milliseconds since 1970; 0: never. */
+  readonly lastErrorMs: number;
+}
+
+export interface CallCount {
+  readonly policy: string;
+  readonly operation: string;
+  /** `ok`, or the code of the problem. */
+  readonly result: string;
+  readonly count: number;
+  readonly messages: number;
+}
+
 /** Somebody watches exchanges. */
 export interface Tap {
   readonly id: number;
@@ -47,9 +121,9 @@ export interface Tap {
 export type ToWorker =
   | { readonly type: 'change'; readonly change: Change }
   /** One accepted connection, transferred, and the port that it came in on. */
-  | { readonly type: 'connection'; readonly socket: Socket; readonly port: number }
+  | { readonly type: 'connection'; readonly socket: Socket; readonly port: number; readonly listener: ListenerName }
   /** Accept on a listener of its own (`--accept reuseport`). */
-  | { readonly type: 'listen'; readonly host: string; readonly port: number }
+  | { readonly type: 'listen'; readonly host: string; readonly port: number; readonly listener: ListenerName }
   /** Replies end their connections; new ones still come. */
   | { readonly type: 'drain' }
   /** Accept no more, close what is idle, say `finished` when the last connection is gone. */
@@ -60,6 +134,8 @@ export type ToWorker =
   | { readonly type: 'taps'; readonly taps: readonly Tap[] }
   /** The buffer of a batch comes back; transferred. */
   | { readonly type: 'buffer'; readonly kind: BatchKind; readonly buffer: ArrayBuffer }
+  /** What the link to the broker needs, and again whenever it has changed. */
+  | { readonly type: 'secrets'; readonly secrets: BridgeSecrets }
   /** Send a span of this trace on the way that all spans take. */
   | { readonly type: 'probe-trace'; readonly traceId: string };
 
@@ -69,8 +145,9 @@ export type FromWorker =
   /** It cannot apply this generation, and keeps the one that it has. */
   | { readonly type: 'kept'; readonly generation: number; readonly reason: string }
   | { readonly type: 'batch'; readonly kind: BatchKind; readonly batch: Batch }
-  | { readonly type: 'listening'; readonly port: number }
-  | { readonly type: 'refused'; readonly message: string }
+  | { readonly type: 'listening'; readonly port: number; readonly listener: ListenerName }
+  | { readonly type: 'bridge'; readonly report: BridgeReport }
+  | { readonly type: 'refused'; readonly message: string; readonly listener: ListenerName }
   | { readonly type: 'finished' }
   /** A defect that one connection met and that was kept to it. */
   | { readonly type: 'defect'; readonly stack: string };

@@ -15,6 +15,8 @@ export interface Resources {
   readonly pods: readonly Pod[];
   /** The node that we run on; files discovery knows none. */
   readonly node: ClusterNode | undefined;
+  readonly subscriptions: readonly SubscriptionResource[];
+  readonly natsPolicies: readonly NatsPolicyResource[];
 }
 
 export const NO_RESOURCES: Resources = {
@@ -23,6 +25,8 @@ export const NO_RESOURCES: Resources = {
   namespaces: [],
   pods: [],
   node: undefined,
+  subscriptions: [],
+  natsPolicies: [],
 };
 
 /** What every object of a namespace has; a kind tells those of the same name apart. */
@@ -34,7 +38,7 @@ export interface Resource {
 
 /** How problems call an object: `Service shop/orders`, `Namespace shop`. */
 export function objectName(
-  kind: 'Service' | 'EndpointSlice' | 'Namespace' | 'Pod' | 'Node',
+  kind: 'Service' | 'EndpointSlice' | 'Namespace' | 'Pod' | 'Node' | 'Subscription' | 'NatsPolicy',
   { namespace, name }: { readonly namespace?: string; readonly name: string },
 ): string {
   return namespace === undefined ? `${kind} ${name}` : `${kind} ${namespace}/${name}`;
@@ -127,4 +131,54 @@ export interface ClusterNode {
   readonly zone: string;
   /** Canonical (lib/ip). */
   readonly addresses: readonly string[];
+}
+
+/** A Subscription (heddle.dev/v1alpha1) as it is written: compile checks what its values mean. Absent fields have their defaults. */
+export interface SubscriptionResource extends Resource {
+  readonly subjects: readonly string[];
+  /** Empty: the one that binds the subjects. */
+  readonly stream: string;
+  readonly mode: 'core' | 'jetstream' | 'auto';
+  readonly from: 'new' | 'all';
+  /** Of its own namespace. */
+  readonly service: {
+    readonly name: string;
+    /** Name or number; empty: 80, else the only one. */ readonly port: string;
+  };
+  readonly path: string;
+  readonly content: 'binary' | 'structured';
+  readonly filters: readonly {
+    readonly exact: Readonly<Record<string, string>>;
+    readonly prefix: Readonly<Record<string, string>>;
+  }[];
+  readonly concurrency: number;
+  /** Duration; empty: as for any request. */
+  readonly timeout: string;
+  readonly retry: { /** 0: never-ending. */ readonly maxAttempts: number; readonly base: string; readonly cap: string };
+  /** Empty: none. */
+  readonly deadLetter: string;
+}
+
+/** A NatsPolicy (heddle.dev/v1alpha1, of the whole cluster) as it is written. */
+export interface NatsPolicyResource {
+  readonly name: string;
+  readonly origin?: Origin;
+  readonly from: readonly {
+    readonly namespaces?: readonly string[];
+    readonly podLabels?: Readonly<Record<string, string>>;
+    readonly addresses?: readonly string[];
+    readonly serviceAccounts?: readonly string[];
+  }[];
+  readonly publish: { readonly allow: readonly string[]; readonly deny: readonly string[] };
+  readonly request: { readonly allow: readonly string[]; readonly deny: readonly string[] };
+  readonly subscribe: { readonly allow: readonly string[]; readonly deny: readonly string[] };
+  readonly streams: readonly string[];
+  readonly consumers: readonly string[];
+  /** Bucket to `r` or `rw`. */
+  readonly kv: Readonly<Record<string, string>>;
+  /** A size, as `256KiB`; empty: none. */
+  readonly maxPayload: string;
+  /** `500/s`; empty: none. */
+  readonly rate: string;
+  readonly headers: readonly string[];
 }

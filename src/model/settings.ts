@@ -12,6 +12,8 @@ export interface Settings {
   readonly meshListen: ListenAddress | undefined;
   readonly probeListen: ListenAddress | undefined;
   readonly adminListen: ListenAddress | undefined;
+  readonly bridgeListen: ListenAddress | undefined;
+  readonly nats: NatsSettings;
   readonly workers: number;
   readonly accept: 'handover' | 'reuseport';
   readonly trustForwardedFrom: readonly Cidr[];
@@ -28,6 +30,24 @@ export interface Settings {
   readonly drainAcceptMs: number;
   readonly limits: Limits;
   readonly timeouts: Timeouts;
+}
+
+/** The bridge: whose broker it speaks to, and for whom. */
+export interface NatsSettings {
+  /** Empty: there is none, and the bridge says so. */
+  readonly urls: readonly string[];
+  /** Files, which are watched: what stands in them may change. */
+  readonly creds: string | undefined;
+  readonly nkey: string | undefined;
+  /** `user:password`, or a token alone. */
+  readonly user: string | undefined;
+  readonly tlsCa: string | undefined;
+  readonly tlsCert: string | undefined;
+  readonly tlsKey: string | undefined;
+  /** Signs what acknowledges pulled messages; the same on all nodes. */
+  readonly tokenKey: string | undefined;
+  /** Without a policy everything is allowed but what the server keeps for itself. */
+  readonly open: boolean;
 }
 
 /** Where resources come from. */
@@ -63,6 +83,14 @@ export const ACCESS_LOG_FIELDS = [
   'requestId',
   'traceId',
   'generation',
+  'operation',
+  'destination',
+  'stream',
+  'sequence',
+  'messages',
+  'result',
+  'consumer',
+  'attempt',
   'worker',
   'authority',
   'query',

@@ -1,3 +1,5 @@
+import type { Cidr } from './settings.ts';
+
 /**
  * The compiled configuration of the mesh: what `control` makes and `proxy` obeys. Plain data without methods, so that it
  * crosses threads by structured clone.
@@ -9,6 +11,9 @@ export interface Configuration {
   readonly backends: readonly Backend[];
   /** The pods of this node that can be told by their address. */
   readonly workloads: readonly Workload[];
+  readonly subscriptions: readonly Subscription[];
+  /** Who may do what with messages. */
+  readonly policies: readonly NatsPolicy[];
 }
 
 /** A configuration that was published to the workers. */
@@ -55,6 +60,18 @@ export interface Backend {
   readonly affinity: 'none' | 'source';
   /** Those that may get traffic now: the ready ones, else the serving and terminating ones, else none. */
   readonly endpoints: readonly Endpoint[];
+  /** A subject serves it in place of endpoints, of which it then has none. Undefined: endpoints do. */
+  readonly subject: SubjectTarget | undefined;
+}
+
+/** The subject that serves a backend: an exchange becomes a message. */
+export interface SubjectTarget {
+  /** Of the subject (`SUBJECT_TEMPLATE` of lib/template.ts). */
+  readonly template: string;
+  /** `request`: the reply of the message answers the exchange. `publish`: that it was taken does. */
+  readonly does: 'request' | 'publish';
+  /** Of `publish`: taken by whom. */
+  readonly ack: 'server' | 'stream';
 }
 
 export interface Endpoint {
@@ -73,7 +90,102 @@ export interface Workload {
   /** Of the pod. */
   readonly name: string;
   readonly serviceAccount: string;
+  readonly labels: Readonly<Record<string, string>>;
 }
+
+/** What asks for messages: the annotation `nats-subscribe` of a Service, or an object of kind Subscription. */
+export interface Subscription {
+  /** `Service shop/orders`, `Subscription shop/orders-to-billing`: stable across generations. */
+  readonly id: string;
+  readonly namespace: string;
+  /** Of the object. */
+  readonly name: string;
+  /** Patterns: wildcards are allowed. None of them covers another. */
+  readonly subjects: readonly string[];
+  /** At most once, at least once, or as it turns out: at least once where one stream binds all subjects. */
+  readonly mode: 'core' | 'jetstream' | 'auto';
+  /** Undefined: the one that binds the subjects. */
+  readonly stream: string | undefined;
+  /** Of the consumer, and the queue group in mode core: the same on every node and for as long as the object lives. */
+  readonly durable: string;
+  /** Where a new consumer begins: with what comes, or with what is there. */
+  readonly from: 'new' | 'all';
+  /** What the mesh routes deliveries by, as a client's Host would: `orders.shop:80`. */
+  readonly authority: string;
+  /** That serves the authority. */
+  readonly backend: BackendId;
+  /** Of the path (lib/template.ts). */
+  readonly path: string;
+  /** How a message looks as a request (CloudEvents HTTP binding). `binary`: its body and headers, as they are. */
+  readonly content: 'binary' | 'structured';
+  /** One of them must match, if there are any: CloudEvents attributes that have a value or begin with one. */
+  readonly filters: readonly EventFilter[];
+  /** In flight for each ready endpoint of this node. */
+  readonly concurrency: number;
+  /** For one attempt. Undefined: as for any request. */
+  readonly timeoutMs: number | undefined;
+  readonly retry: RedeliveryPolicy;
+  /** Subject. Undefined: redelivery never ends. */
+  readonly deadLetter: string | undefined;
+  /** How many endpoints of the backend stand on this node, and anywhere. */
+  readonly endpoints: { readonly local: number; readonly all: number };
+}
+
+/** Of CloudEvents attributes, lower-case names: all must hold (CloudEvents Subscriptions, filters `exact` and `prefix`). */
+export interface EventFilter {
+  readonly exact: Readonly<Record<string, string>>;
+  readonly prefix: Readonly<Record<string, string>>;
+}
+
+export interface RedeliveryPolicy {
+  /** Attempts of the Service, the first one included. Undefined: never-ending. */
+  readonly max: number | undefined;
+  readonly baseMs: number;
+  readonly capMs: number;
+}
+
+/** Who may do what with messages, as far as it could be obeyed. */
+export interface NatsPolicy {
+  readonly name: string;
+  /** Whom it is for: one of them must fit. */
+  readonly from: readonly PolicySource[];
+  readonly publish: SubjectRules;
+  readonly request: SubjectRules;
+  readonly subscribe: SubjectRules;
+  /** Names of streams that may be read; a `*` alone: all. */
+  readonly streams: readonly string[];
+  /** `stream/consumer` that may be pulled; either may be `*`. */
+  readonly consumers: readonly string[];
+  readonly kv: readonly KvRule[];
+  /** Bytes of a message. Undefined: as the server says. */
+  readonly maxPayload: number | undefined;
+  /** Messages per second and node. Undefined: any number. */
+  readonly rate: number | undefined;
+  /** `Nats-…` headers that may be set, lower-case: of `POLICY_HEADERS`. */
+  readonly headers: readonly string[];
+}
+
+/** All that is named must fit; nothing named fits everybody. */
+export interface PolicySource {
+  readonly namespaces: readonly string[] | undefined;
+  readonly podLabels: Readonly<Record<string, string>> | undefined;
+  readonly addresses: readonly Cidr[] | undefined;
+}
+
+/** Patterns. What a pattern of `deny` touches is refused. */
+export interface SubjectRules {
+  readonly allow: readonly string[];
+  readonly deny: readonly string[];
+}
+
+export interface KvRule {
+  /** Name, or `*`. */
+  readonly bucket: string;
+  readonly access: 'read' | 'write';
+}
+
+/** Headers that a policy may allow. Everything else under `Nats-` steers the server past its own permissions. */
+export const POLICY_HEADERS = ['nats-ttl', 'nats-expected-stream', 'nats-expected-last-msg-id'] as const;
 
 /** What tells the endpoints of one backend apart: `10.1.2.3:8080`, `[fd00::1]:8080`. */
 export function endpointKey({ address, port }: Pick<Endpoint, 'address' | 'port'>): string {
@@ -82,6 +194,20 @@ export function endpointKey({ address, port }: Pick<Endpoint, 'address' | 'port'
 
 /** The authority of the message bridge. A Service of that name is reached by its longer forms. */
 export const BRIDGE_AUTHORITY = 'nats.mesh';
+
+/**
+ * The bridge's own API as a backend: it has a row in the meters, and no plan can name another of this id.
+ * Requests to it come in by its own address or by its authority.
+ */
+export const BRIDGE_BACKEND: Backend = {
+  id: 'bridge' as BackendId,
+  namespace: '',
+  name: BRIDGE_AUTHORITY,
+  port: 80,
+  affinity: 'none',
+  endpoints: [],
+  subject: undefined,
+};
 
 /** The names by which clients address a Service, besides its ClusterIPs. */
 export function authoritiesOf(
@@ -116,4 +242,8 @@ export interface Change {
   readonly backends: { readonly put: readonly PlacedBackend[]; readonly gone: readonly BackendId[] };
   /** `gone` are addresses. */
   readonly workloads: { readonly put: readonly Workload[]; readonly gone: readonly string[] };
+  /** `gone` are ids. */
+  readonly subscriptions: { readonly put: readonly Subscription[]; readonly gone: readonly string[] };
+  /** `gone` are names. */
+  readonly policies: { readonly put: readonly NatsPolicy[]; readonly gone: readonly string[] };
 }

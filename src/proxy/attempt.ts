@@ -28,7 +28,9 @@ export interface Attempt {
   readonly replyBegan: boolean;
   /** It went out on a kept-alive connection, which may have been dead already. */
   readonly reused: boolean;
-  /** The backend has another endpoint. */
+  /** The one who sends it does not repeat it himself. */
+  readonly retries: boolean;
+  /** The backend has another endpoint now. */
   readonly others: boolean;
 }
 
@@ -37,7 +39,7 @@ export interface Attempt {
  * that must not be repeated. On another endpoint, except that a dead kept-alive connection says nothing against its endpoint.
  */
 export function mayRetry(failure: FailureCode, attempt: Attempt): boolean {
-  if (!FAILURES[failure].retry || attempt.count >= ATTEMPTS_MAX || attempt.replyBegan) return false;
+  if (!attempt.retries || !FAILURES[failure].retry || attempt.count >= ATTEMPTS_MAX || attempt.replyBegan) return false;
   if (attempt.written && !(attempt.idempotent && attempt.replayable)) return false;
   return attempt.others || attempt.reused;
 }

@@ -45,6 +45,11 @@ export class LiveBackend {
     };
   }
 
+  /** Is there one besides this, which a newer generation may have taken away while an attempt was under way there? */
+  hasOther(endpoint: LiveEndpoint): boolean {
+    return this.endpoints.size > (this.endpoints.get(endpoint.key) === endpoint ? 1 : 0);
+  }
+
   close(): void {
     for (const endpoint of this.endpoints.values()) endpoint.close();
   }

@@ -1,5 +1,13 @@
 import type { FailureCode } from '../model/failure.ts';
-import { type BackendId, BRIDGE_AUTHORITY, type Route, type RoutePort, type Workload } from '../model/snapshot.ts';
+import {
+  type BackendId,
+  BRIDGE_AUTHORITY,
+  BRIDGE_BACKEND,
+  type Route,
+  type RoutePort,
+  type Workload,
+} from '../model/snapshot.ts';
+import type { NatsPolicy, Subscription } from '../model/snapshot.ts';
 import type { LiveBackend } from './balance.ts';
 import { looped } from './filter.ts';
 import { ASTERISK, FIELD, FORM, type Head, METHOD, PATH_AS_IT_IS, SLASH, type Source } from './http.ts';
@@ -12,6 +20,10 @@ export interface Plan {
   readonly backends: ReadonlyMap<BackendId, LiveBackend>;
   /** By address. */
   readonly workloads: ReadonlyMap<string, Workload>;
+  /** By id. */
+  readonly subscriptions: ReadonlyMap<string, Subscription>;
+  /** By name. */
+  readonly policies: ReadonlyMap<string, NatsPolicy>;
 }
 
 /** The part of a plan that says where a request goes. */
@@ -51,6 +63,7 @@ export function decide(head: Head, directory: Directory, source: Source, decisio
   if (head.method === METHOD.trace) return fail(decision, 'method-not-allowed', 'TRACE is not carried');
   if (looped(head)) return fail(decision, 'loop', 'The Via fields name this mesh more than 16 times');
   takePath(head, decision);
+  if (source.listener === 'bridge') return toBridge(head, decision);
   const route = routes.byAuthority(head) ?? byBareName(head, directory, source);
   if (route !== undefined) {
     decision.by = 'authority';
@@ -58,15 +71,18 @@ export function decide(head: Head, directory: Directory, source: Source, decisio
     choosePort(decision, route, port > 0 ? String(port) : '', source.listenerPort);
   } else if (head.form === FORM.authority)
     fail(decision, 'connect-forbidden', unknownAuthority(head, directory, source));
-  else if (isBridge(head))
-    fail(
-      decision,
-      'no-route',
-      `${BRIDGE_AUTHORITY} is the address of the bridge, which this version does not have yet`,
-    );
+  else if (isBridge(head)) toBridge(head, decision);
   else if (!bySomethingElse(head, routes, decision))
     fail(decision, 'no-route', unknownAuthority(head, directory, source));
   if (decision.failure !== undefined && head.form === FORM.authority) decision.failure = 'connect-forbidden';
+  return decision;
+}
+
+/** Its own address, or its authority, which is no Service's. */
+function toBridge(head: Head, decision: Decision): Decision {
+  if (head.form === FORM.authority) return fail(decision, 'connect-forbidden', 'The bridge is nothing to connect to');
+  decision.by = 'authority';
+  decision.backend = BRIDGE_BACKEND.id;
   return decision;
 }
 

@@ -1,4 +1,5 @@
 import { BlockList, type Socket } from 'node:net';
+import type { ListenerName } from '../model/message.ts';
 import type { Cidr } from '../model/settings.ts';
 import { sourceHash } from './balance.ts';
 import { sourceLines } from './filter.ts';
@@ -49,9 +50,9 @@ export class Listener implements Door {
 
   /**
    * Takes an accepted connection over, or closes it at once where a limit is reached.
-   * @param listenerPort that it came in on; asking the socket would cost a system call.
+   * @param listener that it came in on. @param listenerPort its port; asking the socket would cost a system call.
    */
-  take(socket: Socket, listenerPort: number): void {
+  take(socket: Socket, listener: ListenerName, listenerPort: number): void {
     const { limits } = this.#context;
     const { remoteAddress } = socket;
     // Gone before it was looked at.
@@ -79,7 +80,7 @@ export class Listener implements Door {
     this.#meter.add(WORKER.connections, 1);
     connections.count++;
     this.#sources.set(address, connections);
-    const source: Source = { address, trusted, lines, hash, listenerPort };
+    const source: Source = { address, trusted, lines, hash, listener, listenerPort };
     const ageMs = limits.connectionAgeMs * (1 - AGE_JITTER + 2 * AGE_JITTER * Math.random());
     const connection = new H1Downstream(this.#context, this, source, ageMs);
     this.#connections.add(connection);

@@ -4,6 +4,7 @@ import {
   Edits,
   type Exchange,
   feedHead,
+  type Head,
   type HeadLimits,
   type HeadPool,
   METHOD,
@@ -14,7 +15,7 @@ const NO_EDITS = new Edits(0);
 const DETAIL_CHARS_MAX = 500;
 const RETRY_AFTER_S = 1;
 /** Of our own making, so that nobody's settings can be too small for it. */
-const OWN_HEAD: HeadLimits = { head: 8192, headers: 16, url: 0 };
+const OWN_HEAD: HeadLimits = { head: 32_768, headers: 64, url: 0 };
 
 /** What the mesh says where it fails an exchange: a problem document (RFC 9457) that tells what was wrong and what to do. */
 export function failureBody(failure: FailureCode, detail: string): Buffer {
@@ -22,6 +23,19 @@ export function failureBody(failure: FailureCode, detail: string): Buffer {
   const text = detail.slice(0, DETAIL_CHARS_MAX);
   const document = { type: 'about:blank', title: advice, status, detail: text, code: failure };
   return Buffer.from(`${JSON.stringify(document)}\n`);
+}
+
+/** The head of a reply of our own. It goes back to the pool. Names and values are well-formed, or ours. */
+export function ownReply(
+  heads: HeadPool,
+  status: number,
+  fields: readonly (readonly [name: string, value: string])[],
+): Head {
+  const head = heads.take();
+  composeReply(head, status, fields);
+  startReply(head);
+  feedHead(head, head.bytes, 0, 0, OWN_HEAD);
+  return head;
 }
 
 /** A failure becomes a reply: here and nowhere else. `x-heddle-failure` names the failure for programs. */
@@ -35,12 +49,9 @@ export function replyFailure(exchange: Exchange, heads: HeadPool, failure: Failu
   ];
   if (failure === 'method-not-allowed') fields.push(['allow', 'GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH, CONNECT']);
   if (failure === 'overload') fields.push(['retry-after', String(RETRY_AFTER_S)]);
-  const head = heads.take();
-  composeReply(head, FAILURES[failure].status, fields);
-  startReply(head);
-  feedHead(head, head.bytes, 0, 0, OWN_HEAD);
+  const head = ownReply(heads, FAILURES[failure].status, fields);
   NO_EDITS.reset(0);
-  exchange.reply(head, NO_EDITS);
+  exchange.reply(head, NO_EDITS, failure);
   heads.give(head);
   if (exchange.head.method !== METHOD.head) exchange.data(body, 0, body.length);
   exchange.end(undefined);

@@ -3,7 +3,15 @@ import { CurrentAttempt, isIdempotent, mayRetry } from './attempt.ts';
 import type { LiveBackend } from './balance.ts';
 import { decide, type Decision, type Plan } from './decide.ts';
 import { FAILURES, type FailureCode } from '../model/failure.ts';
-import { type ExchangeObserver, ExchangeRecord, NO_HEADERS, type ServiceMeter } from '../telemetry.ts';
+import { BRIDGE_BACKEND } from '../model/snapshot.ts';
+import {
+  type ExchangeObserver,
+  ExchangeRecord,
+  type MessageRecord,
+  NO_HEADERS,
+  type ServiceMeter,
+  type TraceContext,
+} from '../telemetry.ts';
 import {
   beginTrace,
   bringsRequestId,
@@ -23,13 +31,16 @@ import {
   type Head,
   type HttpContext,
   METHOD,
+  type Source,
 } from './http.ts';
 import { failureBody, replyFailure } from './reply.ts';
 import { Backpressure } from './serve/backpressure.ts';
 import { RetainedBody } from './serve/retained-body.ts';
 import { STAGE } from './serve/stage.ts';
 import { isStream } from './serve/stream.ts';
-import type { CarrierWaiter, LiveEndpoint } from './upstream.ts';
+import type { CarrierWaiter, LiveEndpoint, MessageCarriers } from './upstream.ts';
+
+export type { MessageCarriers };
 
 /** What all exchanges of a worker share. */
 export interface ServeContext extends HttpContext {
@@ -43,6 +54,9 @@ export interface ServeContext extends HttpContext {
   /** Of exchanges that found no backend. */
   readonly unrouted: ServiceMeter;
   readonly traceSample: number;
+  readonly messages: MessageCarriers;
+  /** Of the bridge's API, which no plan names. */
+  readonly bridge: LiveBackend;
 }
 
 /** A wire that is full is looked at so many times within an idle timeout, to see whether it moves. */
@@ -87,7 +101,9 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
 
   /** For an exchange that begins. An idle connection has none. */
   static of(exchange: Exchange, context: ServeContext): Serving {
-    const serving = free.pop() ?? new Serving(context);
+    const last = free.pop();
+    // A thread has one context; a test may have several.
+    const serving = last !== undefined && last.#context === context ? last : new Serving(context);
     serving.#begin(exchange);
     return serving;
   }
@@ -118,7 +134,8 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
       this.#answer(decision.failure, decision.detail);
       return;
     }
-    this.#backend = plan.backends.get(decision.backend)!;
+    const isBridge = decision.backend === BRIDGE_BACKEND.id;
+    this.#backend = isBridge ? this.#context.bridge : plan.backends.get(decision.backend)!;
     this.#record.backend = this.#backend.backend;
     this.#meter = this.#backend.meter;
     this.#meter.begin();
@@ -133,6 +150,11 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
 
   /** @param failed the endpoint of the attempt before. @param fresh only a new connection will do. */
   #attempt(failed: LiveEndpoint | undefined, fresh: boolean, nowMs: number): void {
+    const { backend } = this.#backend;
+    if (backend.subject !== undefined || backend.id === BRIDGE_BACKEND.id) {
+      this.#carryAsMessage(nowMs);
+      return;
+    }
     const endpoint = this.#backend.balancer.pick(this.#exchange.source.hash, nowMs, failed);
     if (endpoint === undefined) {
       this.#answer('no-endpoint', `No endpoint of ${this.#backend.id} is ready`);
@@ -145,6 +167,34 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     else endpoint.request(this, fresh);
   }
 
+  /** It answers in all events: nothing is tried again. */
+  #carryAsMessage(nowMs: number): void {
+    const { messages } = this.#context;
+    const { backend } = this.#backend;
+    if (this.#exchange.head.method === METHOD.connect) {
+      this.#answer('connect-forbidden', `${this.#backend.id} carries messages: there is nothing to connect to`);
+      return;
+    }
+    this.#current.beginMessage(nowMs);
+    this.onCarrier(backend.subject === undefined ? messages.api() : messages.subject(backend, backend.subject));
+  }
+
+  get source(): Source {
+    return this.#exchange.source;
+  }
+
+  get trace(): TraceContext | undefined {
+    return this.#context.observer.traces ? this.#record.trace : undefined;
+  }
+
+  expectReplyWithin(ms: number): void {
+    if (this.#stage === STAGE.sending) this.#context.wheel.after(this.#timer, ms);
+  }
+
+  describe(message: MessageRecord): void {
+    this.#record.message = message;
+  }
+
   #openTunnel(endpoint: LiveEndpoint): void {
     this.#current.carrier = endpoint.tunnel(this);
     if (this.#current.carrier === undefined)
@@ -155,7 +205,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     const failed = this.#current.endpoint;
     if (failure !== 'overload') this.#current.blame();
     this.#current.fail(failure);
-    if (this.#mayRetry(failure, false, undefined)) this.#attempt(failed, false, performance.now());
+    if (this.#mayRetry(failure, failed, undefined)) this.#attempt(failed, false, performance.now());
     else this.#answer(failure, detail);
   }
 
@@ -204,9 +254,10 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   onEnd(trailers: Head | undefined): void {
     this.#trailers = trailers;
     if (this.#stage === STAGE.connecting) return;
-    this.#current.carrier?.end(trailers);
     const { wheel, timeouts } = this.#context;
+    // Before its end is told: a carrier of messages may want longer, and may answer at once.
     if (this.#stage === STAGE.sending) wheel.after(this.#timer, timeouts.requestMs);
+    this.#current.carrier?.end(trailers);
   }
 
   onCarrierDrain(): void {
@@ -294,21 +345,24 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     this.#current.blame(reused);
     this.#current.fail(failure);
     if (relaying && !this.#exchange.retract()) this.#cut(failure, detail);
-    else if (!relaying && this.#mayRetry(failure, true, carrier)) this.#attempt(endpoint, reused, performance.now());
+    else if (!relaying && this.#mayRetry(failure, endpoint, carrier))
+      this.#attempt(endpoint, reused, performance.now());
     else this.#answer(failure, detail);
   }
 
-  #mayRetry(failure: FailureCode, written: boolean, carrier: Carrier | undefined): boolean {
+  /** @param failed none for a message. @param carrier what the request went out on; undefined: no byte of it did. */
+  #mayRetry(failure: FailureCode, failed: LiveEndpoint | undefined, carrier: Carrier | undefined): boolean {
     // Without a plan that names it a backend gets nothing new.
     if (this.#context.plan.backends.get(this.#backend.id) !== this.#backend) return false;
     return mayRetry(failure, {
       count: this.#record.attempts,
-      written,
+      written: carrier !== undefined,
       idempotent: isIdempotent(this.#exchange.head.method),
       replayable: this.#bodyless || this.#replayable,
       replyBegan: carrier?.replyBegan ?? false,
       reused: carrier?.reused ?? false,
-      others: this.#backend.endpoints.size > 1,
+      retries: this.#exchange.retries,
+      others: failed !== undefined && this.#backend.hasOther(failed),
     });
   }
 

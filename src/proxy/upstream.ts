@@ -1,6 +1,6 @@
 import { PeakEwma } from '../lib/ewma.ts';
 import type { MeterMemory } from '../model/message.ts';
-import { type Endpoint, endpointKey } from '../model/snapshot.ts';
+import { type Backend, type Endpoint, endpointKey, type SubjectTarget } from '../model/snapshot.ts';
 import { EndpointMeter } from '../telemetry.ts';
 import type { Carrier, HttpContext } from './http.ts';
 import { type CarrierWaiter, Pool, type WaitingRoom } from './upstream/pool.ts';
@@ -13,6 +13,17 @@ export interface UpstreamContext extends HttpContext {
   readonly meters: MeterMemory;
   /** Column of the meters. */
   readonly worker: number;
+}
+
+/**
+ * What carries exchanges as messages: the bridge, which `proxy` does not know. Its carriers answer what goes wrong themselves: a
+ * publisher has to learn what became of his message.
+ */
+export interface MessageCarriers {
+  /** For the API of the bridge. */
+  api(): Carrier;
+  /** For a backend that a subject serves. */
+  subject(backend: Backend, target: SubjectTarget): Carrier;
 }
 
 /** Before the first answer an endpoint counts as quick, so that a new one is tried soon. */

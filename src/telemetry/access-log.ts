@@ -1,5 +1,5 @@
 import type { AccessLogField, Settings } from '../model/settings.ts';
-import type { ExchangeRecord, RequestText } from './exchange.ts';
+import type { ExchangeRecord, MessageRecord, RequestText } from './exchange.ts';
 import { JsonWriter } from './json-writer.ts';
 import type { Lines } from './lines.ts';
 
@@ -11,6 +11,17 @@ const QUESTION = 63;
 
 const BEGIN = Buffer.from('{"log":"access"');
 const END = Buffer.from('}\n');
+
+/** Those of a message: left out of a line about none. */
+type MessageField =
+  | 'operation'
+  | 'destination'
+  | 'stream'
+  | 'sequence'
+  | 'messages'
+  | 'result'
+  | 'consumer'
+  | 'attempt';
 
 /** A field of the line: which one, and what stands before its value. */
 interface Field {
@@ -29,6 +40,9 @@ const NUMBERS: ReadonlySet<AccessLogField> = new Set([
   'replyBytes',
   'generation',
   'worker',
+  'sequence',
+  'messages',
+  'attempt',
 ]);
 
 /**
@@ -133,7 +147,24 @@ export class AccessLog {
         return out.keyInteger(key, record.generation);
       case 'worker':
         return out.keyInteger(key, this.#worker);
+      case 'operation':
+      case 'destination':
+      case 'stream':
+      case 'sequence':
+      case 'messages':
+      case 'result':
+      case 'consumer':
+      case 'attempt':
+        return this.#putMessageField(name, key, record.message);
     }
+  }
+
+  #putMessageField(name: MessageField, key: Buffer, message: MessageRecord | undefined): void {
+    if (message === undefined) return;
+    const value = message[name];
+    if (typeof value === 'string') this.#putText(key, value);
+    // 0 is what is not known.
+    else if (value > 0) this.#out.keyInteger(key, value);
   }
 
   /** What is not known is left out. */

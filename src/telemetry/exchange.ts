@@ -25,6 +25,26 @@ export interface RequestText {
   headers(): HeaderList;
 }
 
+/** What is known of the message of an exchange. Subjects are nowhere in it: they may hold what is nobody's business. */
+export interface MessageRecord {
+  /** OpenTelemetry's names of what is done with it; `send` and `request` are the producer's. */
+  readonly operation: 'send' | 'request' | 'receive' | 'process' | 'settle' | 'kv';
+  /** What let it pass: a policy, a template, a subscription. Bounded in number. */
+  readonly destination: string;
+  /** Stream and sequence, once it is stored; empty, 0: not known. */
+  stream: string;
+  sequence: number;
+  /** How many messages it is about. */
+  messages: number;
+  /** `ok`, or the code of the problem. */
+  result: string;
+  /** Of a delivery: the one of the consumer, and which attempt it is. */
+  readonly consumer: string;
+  readonly attempt: number;
+  /** Of a delivery: the traceparent of whoever sent the message, to link to; empty: none. */
+  readonly producer: string;
+}
+
 /**
  * What is known of one exchange: written while it runs, read when it has ended by metrics, access log, spans and taps. There is
  * one for each exchange under way; it is used again for the next. Times are `performance.now()` milliseconds.
@@ -49,6 +69,8 @@ export class ExchangeRecord {
   /** Payload only. */
   requestBytes = 0;
   replyBytes = 0;
+  /** Of an exchange that is about a message: a call of the bridge's API, a subject that serves, a delivery. */
+  message: MessageRecord | undefined = undefined;
   /** How each attempt went; filled for traced exchanges. */
   attemptList: AttemptRecord[] = [];
   /** Filled while somebody watches. */
@@ -69,6 +91,7 @@ export class ExchangeRecord {
     this.detail = '';
     this.requestBytes = 0;
     this.replyBytes = 0;
+    this.message = undefined;
     this.trace.clear();
     if (this.attemptList.length > 0) this.attemptList = [];
     this.replyHeaders = NO_HEADERS;
@@ -78,9 +101,9 @@ export class ExchangeRecord {
     return this.endMs - this.startMs;
   }
 
-  /** A mesh failure, or a status from 500 on. */
+  /** A mesh failure, a status from 500 on, or a message that did not get where it should. */
   get failed(): boolean {
-    return this.failure !== '' || this.status >= 500;
+    return this.failure !== '' || this.status >= 500 || (this.message !== undefined && this.message.result !== 'ok');
   }
 
   /** How an attempt went, for spans. @param status of its reply; 0: none. */

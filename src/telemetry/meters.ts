@@ -17,8 +17,10 @@ export const ENDPOINT_ROWS = 16_384;
 export const ROW_NONE = 0;
 /** Row that all share for which there is no row left. */
 export const ROW_OTHER = 1;
+/** Row of the bridge's API. */
+export const ROW_BRIDGE = 2;
 /** The first that is given out. */
-export const ROW_FIRST = 2;
+export const ROW_FIRST = 3;
 
 /** Statuses that have a counter of their own; any other counts for its class. */
 const STATUSES = [

@@ -5,7 +5,7 @@ import type { Taps } from './taps.ts';
 import { encodeSpans, spanCount, type SpanRecord } from './trace.ts';
 
 /** Two spans, with paths and names as long as they may be. */
-const SPANS_ROOM = 24 * 1024;
+const SPANS_ROOM = 32 * 1024;
 const COMMA = 44;
 
 const PROBE: RequestText = {
@@ -82,7 +82,8 @@ export class Observer implements ExchangeObserver {
 
 /** Sampled exchanges are few, so that an object for each is cheap. */
 function spanOf(record: ExchangeRecord, text: RequestText): SpanRecord {
-  const { trace, startMs, endMs, source, backend, status, failure, requestBytes, replyBytes, attemptList } = record;
+  const { trace, startMs, endMs, source, backend, status, failure, requestBytes, replyBytes, message, attemptList } =
+    record;
   return {
     head: text.bytes,
     minor: text.minor,
@@ -101,6 +102,7 @@ function spanOf(record: ExchangeRecord, text: RequestText): SpanRecord {
     failure: failure === '' ? undefined : failure,
     requestBytes,
     replyBytes,
+    message,
     attempts: attemptList,
     attemptCount: attemptList.length,
   };

@@ -1,7 +1,7 @@
-import type { TapFilter, TapRecord } from '../model/admin.ts';
+import type { TapFilter, TapMessage, TapRecord } from '../model/admin.ts';
 import type { Tap } from '../model/message.ts';
 import { pathEnd } from './access-log.ts';
-import type { ExchangeRecord, RequestText } from './exchange.ts';
+import type { ExchangeRecord, MessageRecord, RequestText } from './exchange.ts';
 import type { Lines } from './lines.ts';
 
 /** Two heads of the largest size that is shown, as JSON. */
@@ -62,10 +62,16 @@ export class Taps {
       requestId: text?.idBytes.toString('latin1', text.idStart, text.idEnd) ?? '',
       traceId: trace.sampled ? trace.traceId : '',
       generation: record.generation,
+      message: record.message === undefined ? null : messageOf(record.message),
       requestHeaders: text?.headers() ?? [],
       replyHeaders: record.replyHeaders,
     };
   }
+}
+
+function messageOf(message: MessageRecord): TapMessage {
+  const { operation, destination, stream, sequence, messages, result, consumer, attempt } = message;
+  return { operation, destination, stream, sequence, messages, result, consumer, attempt };
 }
 
 function textOf(text: RequestText | undefined, part: 'method' | 'authority' | 'path'): string {

@@ -104,7 +104,16 @@ async function underLoad(stdout: number, endpoint: string): Promise<Run> {
   writeFileSync(join(folder, 'services.yaml'), JSON.stringify(service));
   const [mesh, probe] = [await refusedAddress(), await refusedAddress()];
   const command = [join(import.meta.dirname, '..', '..', 'src', 'cli.ts'), 'run', '--discovery=files', '--workers=2'];
-  command.push('--manifests', folder, '--mesh-listen', mesh, '--probe-listen', probe, '--admin-listen=off');
+  command.push(
+    '--manifests',
+    folder,
+    '--mesh-listen',
+    mesh,
+    '--probe-listen',
+    probe,
+    '--admin-listen=off',
+    '--bridge-listen=off',
+  );
   command.push('--log-format=json', '--log-level=trace', '--access-log=all');
   command.push('--drain-accept=500ms', `--drain-timeout=${DRAIN_TIMEOUT_MS}ms`);
   const child = spawn(process.execPath, command, { stdio: ['ignore', stdout, 'inherit'] });

@@ -39,7 +39,12 @@ export async function reload(): Promise<Figure[]> {
       seen.set(change % FILES, change);
     }
     const beganMs = performance.now();
-    compiled = compile(resources, compiled, { clusterDomain: 'cluster.local', from: 'files', externalName: 'refuse' });
+    compiled = compile(resources, compiled, {
+      clusterDomain: 'cluster.local',
+      from: 'files',
+      externalName: 'refuse',
+      nats: 'policies',
+    });
     compileMs.push(performance.now() - beganMs);
   };
   const discovery = discoverFiles([directory], { onResources, onProblems: () => {} });

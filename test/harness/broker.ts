@@ -17,8 +17,8 @@ import { connect, type NatsConnection, type NodeConnectionOptions } from '@nats-
 import { natsBinary, type NatsVersion, provideNats } from '../servers/nats.ts';
 import { eventually } from './client.ts';
 
-/** Environment variable with a folder for the logs of brokers, which else go with them. */
-export const LOGS_VARIABLE = 'HEDDLE_BROKER_LOGS';
+/** Environment variable with a folder for the logs of brokers, which else go with them. Not HEDDLE_: that would be a setting of a node. */
+export const LOGS_VARIABLE = 'BROKER_LOGS';
 
 const START_MS = 30_000;
 const OBEY_MS = 15_000;

@@ -47,6 +47,7 @@ export class DataPath {
       onApplied: () => {},
       onKept: (_, generation, reason) => complaints.push(`kept ${generation}: ${reason}`),
       onBatch: () => {},
+      onBridge: () => {},
       onDefect: (_, stack) => complaints.push(stack),
       onLost: (_, reason) => complaints.push(`lost: ${reason}`),
     });
@@ -56,7 +57,12 @@ export class DataPath {
   static async start(configuration: Configuration, workers = 1): Promise<DataPath> {
     const path = new DataPath(workers);
     try {
-      path.port = await path.#workers.open({ host: '127.0.0.1', port: 0, accept: 'handover', exclusive: false });
+      path.port = await path.#workers.open('mesh', {
+        host: '127.0.0.1',
+        port: 0,
+        accept: 'handover',
+        exclusive: false,
+      });
       await path.publish(configuration);
     } catch (error) {
       await path.#end();
@@ -103,6 +109,8 @@ export function configurationOf(services: readonly ServedSpec[], workloads: read
     routes: services.map(routeOf),
     backends: services.map(backendOf),
     workloads,
+    subscriptions: [],
+    policies: [],
   };
 }
 
@@ -113,7 +121,15 @@ function routeOf({ name, namespace = 'test', enabled = true, port = 80, targetPo
 
 function backendOf({ name, namespace = 'test', port = 80, affinity = 'none', tiers }: ServedSpec): Backend {
   const endpoints = tiers.flatMap((addresses, tier) => addresses.map((text) => endpointOf(text, tier)));
-  return { id: `${namespace}/${name}:${port}` as BackendId, namespace, name, port, affinity, endpoints };
+  return {
+    id: `${namespace}/${name}:${port}` as BackendId,
+    namespace,
+    name,
+    port,
+    affinity,
+    endpoints,
+    subject: undefined,
+  };
 }
 
 function endpointOf(text: string, tier: number): Endpoint {

@@ -22,6 +22,7 @@ const SABOTEUR = pathToFileURL(join(import.meta.dirname, 'saboteur.ts')).href;
 const BASE_FLAGS = [
   '--probe-listen=127.0.0.1:0',
   '--admin-listen=off',
+  '--bridge-listen=off',
   '--log-format=json',
   '--drain-accept=0s',
   '--drain-timeout=3s',
@@ -148,6 +149,11 @@ export class Mesh {
 
   get probePort(): number {
     return this.#listener('probe') ?? 0;
+  }
+
+  /** Port of the bridge; 0: it was started without `--bridge-listen`. */
+  get bridgePort(): number {
+    return this.#listener('bridge') ?? 0;
   }
 
   get pid(): number {

@@ -6,7 +6,14 @@ import { feedHead, type Head, HeadPool, startRequest, type Source } from '../../
 import { RouteTable } from '../../src/proxy/route.ts';
 
 const LIMITS = { head: 65_536, headers: 100, url: 16_384 };
-const SOURCE: Source = { address: '10.0.0.1', trusted: false, lines: Buffer.alloc(0), hash: 0, listenerPort: 4140 };
+const SOURCE: Source = {
+  address: '10.0.0.1',
+  trusted: false,
+  lines: Buffer.alloc(0),
+  hash: 0,
+  listener: 'mesh',
+  listenerPort: 4140,
+};
 const heads = new HeadPool(100);
 
 function headOf(host: string, target: string): Head {

@@ -1,4 +1,5 @@
 import { TraceContext } from '../../src/telemetry/trace.ts';
+import type { MessageRecord } from '../../src/telemetry.ts';
 import type { AttemptRecord, SpanRecord } from '../../src/telemetry/trace.ts';
 
 /** A record of an exchange; what a test does not name has the ordinary value: GET /orders/7 that went well. */
@@ -44,6 +45,7 @@ export function spanRecord({
     failure: undefined,
     requestBytes: 0,
     replyBytes: 512,
+    message: undefined,
     attempts,
     attemptCount: attempts.length,
     ...rest,
@@ -52,4 +54,20 @@ export function spanRecord({
 
 export function attempt(rest: Partial<AttemptRecord> = {}): AttemptRecord {
   return { startMs: 1001, endMs: 1020, address: '10.9.8.7', port: 9001, status: 200, failure: undefined, ...rest };
+}
+
+/** A publish that went well, except where said otherwise. */
+export function message(rest: Partial<MessageRecord> = {}): MessageRecord {
+  return {
+    operation: 'send',
+    destination: 'orders.*',
+    stream: 'ORDERS',
+    sequence: 17,
+    messages: 1,
+    result: 'ok',
+    consumer: '',
+    attempt: 0,
+    producer: '',
+    ...rest,
+  };
 }

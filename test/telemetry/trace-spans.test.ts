@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { encodeSpans, spanCount, type SpanRecord } from '../../src/telemetry/trace.ts';
-import { attempt, spanRecord } from './spans.ts';
+import { attempt, message, spanRecord } from './spans.ts';
 
 interface Span {
   readonly traceId: string;
@@ -14,6 +14,7 @@ interface Span {
   readonly endTimeUnixNano: string;
   readonly attributes: readonly Attribute[];
   readonly events?: readonly { readonly timeUnixNano: string; readonly attributes: readonly Attribute[] }[];
+  readonly links?: readonly { readonly traceId: string; readonly spanId: string }[];
   readonly status?: { readonly code: number };
 }
 interface Attribute {
@@ -246,5 +247,83 @@ describe('room', () => {
     );
     const record = spanRecord({ method: worst, target: `/${worst}`, authority: `${worst}:99999`, attempts });
     assert.ok(encodeSpans(record, Buffer.alloc(24 * 1024), 0) > 0);
+  });
+});
+
+describe('the spans of an exchange about a message', () => {
+  const NOWHERE = attempt({ address: '', port: 0 });
+  const publish = (rest: Parameters<typeof message>[0] = {}): readonly Span[] =>
+    encoded(spanRecord({ method: 'POST', message: message(rest), attempts: [NOWHERE] }));
+
+  test('of a publish are one of the server and one of the producer, with the names of the semantic conventions', () => {
+    const [server, producer] = publish();
+    assert.deepEqual([server?.kind, server?.name], [2, 'POST']);
+    assert.deepEqual([producer?.kind, producer?.name, producer?.parentSpanId], [4, 'send orders.*', server?.spanId]);
+    assert.deepEqual(attributes(producer), {
+      'messaging.system': 'nats',
+      'messaging.operation.type': 'send',
+      'messaging.operation.name': 'send',
+      'messaging.destination.template': 'orders.*',
+      'messaging.message.id': 'ORDERS:17',
+    });
+    assert.equal(producer?.status, undefined);
+  });
+
+  test('of a request have one of the client, because something comes back', () => {
+    const [, client] = publish({ operation: 'request', stream: '', sequence: 0 });
+    assert.deepEqual([client?.kind, client?.name], [3, 'request orders.*']);
+    assert.equal(attributes(client)['messaging.operation.type'], 'send');
+    assert.equal('messaging.message.id' in attributes(client), false);
+  });
+
+  test('of many messages tell how many', () => {
+    assert.equal(attributes(publish({ messages: 500 })[1])['messaging.batch.message_count'], '500');
+  });
+
+  test('are errors where the result is not ok, with its code', () => {
+    const [, producer] = publish({ result: 'no-stream' });
+    assert.equal(producer?.status?.code, 2);
+    assert.equal(attributes(producer)['error.type'], 'no-stream');
+  });
+
+  const delivery = message({
+    operation: 'process',
+    destination: 'Service shop/orders',
+    consumer: 'heddle-1',
+    attempt: 1,
+  });
+
+  test('of a delivery are one of the consumer, with a link to the producer, and one of the client for the Service', () => {
+    const producer = `00-${TRACE}-${PARENT}-01`;
+    const [consumer, client] = encoded(
+      spanRecord({ method: 'POST', message: { ...delivery, producer }, clientAddress: '' }),
+    );
+    assert.deepEqual([consumer?.kind, consumer?.name], [5, 'process Service shop/orders']);
+    assert.deepEqual(consumer?.links, [{ traceId: TRACE, spanId: PARENT }]);
+    assert.notEqual(consumer?.traceId, TRACE);
+    const { 'messaging.consumer.group.name': group, 'messaging.message.id': id, ...rest } = attributes(consumer);
+    assert.deepEqual([group, id], ['heddle-1', 'ORDERS:17']);
+    assert.equal('client.address' in rest, false);
+    assert.deepEqual([client?.kind, client?.name, client?.parentSpanId], [3, 'POST', consumer?.spanId]);
+    assert.equal(attributes(client)['server.address'], '10.9.8.7');
+  });
+
+  test('of a delivery have no link where its message came without a trace, or with something else', () => {
+    for (const producer of ['', 'x', `00-${'0'.repeat(32)}-${PARENT}-01`, `00-${TRACE}-${PARENT}-01"}],"x":[{"`]) {
+      const [consumer] = encoded(spanRecord({ message: { ...delivery, producer } }));
+      assert.equal(consumer?.links, undefined, producer);
+    }
+  });
+
+  test('fit, however long the names are, and what is in them stays text', () => {
+    const evil = '"\\\u0000'.repeat(1000);
+    const [server, producer] = publish({ destination: evil, stream: evil, consumer: evil });
+    assert.equal(server?.kind, 2);
+    assert.equal(attributes(producer)['messaging.destination.template'], evil.slice(0, 256));
+    const most = { method: 'POST', target: `/${'"'.repeat(3000)}`, authority: '"'.repeat(3000) };
+    const consumer = { ...delivery, destination: evil, stream: evil, consumer: evil };
+    const attempts = Array.from({ length: 16 }, () => attempt());
+    const target = Buffer.alloc(32 * 1024);
+    assert.ok(encodeSpans(spanRecord({ ...most, attempts, message: consumer }), target, 0) > 0);
   });
 });

@@ -21,7 +21,7 @@ async function named(name: string): Promise<readonly string[]> {
 }
 
 function workload(address: string, namespace: string): Workload {
-  return { address, namespace, name: `pod-${address}`, serviceAccount: 'default' };
+  return { address, namespace, name: `pod-${address}`, serviceAccount: 'default', labels: {} };
 }
 
 async function send(from: string, text: string): Promise<FinalReply> {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, test, type TestContext } from 'node:test';
 import type { BackendStats, EndpointsAnswer, EndpointView, StatsAnswer } from '../../src/model/admin.ts';
 import { Client, eventually, exchange, sleep } from '../harness/client.ts';
 import { assertFailure, assertPassed } from '../harness/failure.ts';
@@ -202,26 +202,35 @@ function service(name: string, endpoints: readonly string[]): string {
   return JSON.stringify({ apiVersion: 'v1', kind: 'Service', metadata, spec: { ports: [{ port: 80 }] } });
 }
 
-test('a failure of a Service that was removed is answered, not tried again, and counted by no other', async (t) => {
+/** Upstreams that never answer. @returns the connections on which something came. */
+async function holding(
+  t: TestContext,
+  count: number,
+): Promise<{ readonly held: readonly UpstreamConnection[]; readonly addresses: readonly string[] }> {
   const held: UpstreamConnection[] = [];
   const hold = (connection: UpstreamConnection): void => {
     connection.socket.on('data', () => held.push(connection));
   };
-  const two = [await Upstream.start(hold), await Upstream.start(hold)];
+  const upstreams = await Promise.all(Array.from({ length: count }, async () => Upstream.start(hold)));
+  t.after(async () => Promise.all(upstreams.map(async (one) => one.stop())));
+  return { held, addresses: upstreams.map(({ address }) => address) };
+}
+
+/** A folder of manifests that is rewritten while a mesh follows it. */
+function manifests(t: TestContext): { readonly folder: string; readonly put: (...documents: string[]) => void } {
   const folder = mkdtempSync(join(tmpdir(), 'heddle-endings-'));
-  t.after(async () => {
-    rmSync(folder, { recursive: true });
-    await Promise.all(two.map(async (one) => one.stop()));
-  });
+  t.after(() => rmSync(folder, { recursive: true }));
   const put = (...documents: string[]): void => {
     writeFileSync(join(folder, '.new'), documents.join('\n---\n'));
     renameSync(join(folder, '.new'), join(folder, 'services.yaml'));
   };
-  const old = service(
-    'old',
-    two.map(({ address }) => address),
-  );
-  put(old);
+  return { folder, put };
+}
+
+test('a failure of a Service that was removed is answered, not tried again, and counted by no other', async (t) => {
+  const { held, addresses } = await holding(t, 2);
+  const { folder, put } = manifests(t);
+  put(service('old', addresses));
   await withMesh({ services: [], workers: 1, flags: [ADMIN, ...LOG, '--manifests', folder] }, async (mesh) => {
     const client = await Client.connect(mesh.port);
     client.send(GET('/waits', 'old.test'));
@@ -248,6 +257,23 @@ test('a failure of a Service that was removed is answered, not tried again, and 
       ],
     );
     assert.equal((await statsOf(mesh, 'fresh', 0)).retries, 0);
+  });
+});
+
+test('where an endpoint that was removed fails, an endpoint that is left gets the request', async (t) => {
+  const { held, addresses } = await holding(t, 1);
+  const { folder, put } = manifests(t);
+  put(service('one', addresses));
+  await withMesh({ services: [], workers: 1, flags: [...LOG, '--manifests', folder] }, async (mesh) => {
+    const client = await Client.connect(mesh.port);
+    client.send(GET('/ok', 'one.test'));
+    await eventually(() => held.length === 1, { what: 'the request to be upstream' });
+    put(service('one', [upstream.address]), service('other', [upstream.address]));
+    await untilRouted(mesh, 'other.test');
+    held[0]!.socket.resetAndDestroy();
+    assertPassed(await client.reply(), 200, 'ok');
+    client.destroy();
+    assertLine(await accessLine(mesh, { path: '/ok', service: 'test/one:80' }), { attempts: 2 });
   });
 });
 

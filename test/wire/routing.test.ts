@@ -95,7 +95,9 @@ describe('the authority names the Service', { concurrency: 8 }, () => {
   });
 
   test('nats.mesh belongs to the bridge', async () => {
-    assertFailure(await get('nats.mesh'), 'no-route');
+    const { status, body } = await get('nats.mesh');
+    assert.equal(status, 503);
+    assert.equal((JSON.parse(body) as { code: string }).code, 'no-broker');
   });
 
   test('a Service nats in namespace mesh is reached by its longer name', async () => {

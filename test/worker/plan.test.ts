@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { BackendId, Change, PlacedBackend, Route, Workload } from '../../src/model/snapshot.ts';
+import type { BackendId, Change, NatsPolicy, PlacedBackend, Route, Workload } from '../../src/model/snapshot.ts';
 import { MeterReader } from '../../src/telemetry.ts';
 import { emptyPlan, Planner } from '../../src/worker/plan.ts';
 import { upstreamContext } from '../proxy/upstream-context.ts';
@@ -16,6 +16,7 @@ function placed(...addresses: string[]): PlacedBackend {
       port: 80,
       affinity: 'none',
       endpoints: addresses.map((address) => ({ address, port: 80, tier: 0 })),
+      subject: undefined,
     },
     row: 2,
     endpointRows: addresses.map((_, index) => index + 2),
@@ -36,7 +37,8 @@ function change(
     routes = [],
     backends = [],
     workloads = [],
-  }: { routes?: Route[]; backends?: PlacedBackend[]; workloads?: Workload[] },
+    policies = [],
+  }: { routes?: Route[]; backends?: PlacedBackend[]; workloads?: Workload[]; policies?: NatsPolicy[] },
 ): Change {
   return {
     from,
@@ -45,11 +47,30 @@ function change(
     routes: { put: routes, gone: [] },
     backends: { put: backends, gone: [] },
     workloads: { put: workloads, gone: [] },
+    subscriptions: { put: [], gone: [] },
+    policies: { put: policies, gone: [] },
+  };
+}
+
+function policy(name: string, ...allow: string[]): NatsPolicy {
+  const nothing = { allow: [], deny: [] };
+  return {
+    name,
+    from: [{ namespaces: undefined, podLabels: undefined, addresses: undefined }],
+    publish: { allow, deny: [] },
+    request: nothing,
+    subscribe: nothing,
+    streams: [],
+    consumers: [],
+    kv: [],
+    maxPayload: undefined,
+    rate: undefined,
+    headers: [],
   };
 }
 
 function workload(address: string, name: string): Workload {
-  return { address, namespace: 'shop', name, serviceAccount: 'default' };
+  return { address, namespace: 'shop', name, serviceAccount: 'default', labels: {} };
 }
 
 test('a change of endpoints keeps the table of routes and the endpoints that stay', () => {
@@ -78,6 +99,22 @@ test('a route that is gone is not found any more, and its backend neither', () =
   });
   assert.equal(second.routes.byName('shop', 'orders'), undefined);
   assert.equal(second.backends.size, 0);
+});
+
+test('a policy that changes is in force with the next plan, one that is gone is not, and without a change the map stays', () => {
+  const planner = new Planner(upstreamContext());
+  const first = planner.next(
+    emptyPlan('cluster.local'),
+    change(0, { policies: [policy('shop', 'orders.>'), policy('office')] }),
+  );
+  const second = planner.next(first, {
+    ...change(1, {}),
+    policies: { put: [policy('shop', 'stock.>')], gone: ['office'] },
+  });
+  const third = planner.next(second, change(2, { workloads: [workload('10.1.0.1', 'web')] }));
+  const allowed = [first, second].map(({ policies }) => [...policies.values()].map(({ publish }) => publish.allow));
+  assert.deepEqual(allowed, [[['orders.>'], []], [['stock.>']]]);
+  assert.equal(third.policies, second.policies);
 });
 
 test('a change that builds upon another generation is refused', () => {

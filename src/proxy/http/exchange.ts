@@ -1,4 +1,6 @@
 import type { FailureCode } from '../../model/failure.ts';
+import type { ListenerName } from '../../model/message.ts';
+import type { MessageRecord, TraceContext } from '../../telemetry.ts';
 import type { Edits } from './encode.ts';
 import type { Head } from './head.ts';
 
@@ -12,7 +14,8 @@ export interface Source {
   readonly lines: Buffer;
   /** Of its address, for balancers that send one client to one endpoint. */
   readonly hash: number;
-  /** The port of ours that it came in on. */
+  /** Which of our listeners it came in on, and its port; 0: none of them, it is a delivery. */
+  readonly listener: ListenerName;
   readonly listenerPort: number;
 }
 
@@ -28,12 +31,15 @@ export interface Exchange {
   readonly beganMs: number;
   /** The whole request is here. When it is so from the start, no `onEnd` follows. */
   readonly requestEnded: boolean;
+  /** Whoever sends it takes care of repeating it when false: the mesh makes one attempt. */
+  readonly retries: boolean;
   /** Stop and go on reading the request body. */
   pause(): void;
   resume(): void;
   /** An informational reply (1xx but 101). */
   inform(head: Head, edits: Edits): void;
-  reply(head: Head, edits: Edits): void;
+  /** @param failure of the mesh, which answers in place of an endpoint. */
+  reply(head: Head, edits: Edits, failure?: FailureCode): void;
   /** Payload of the reply. False: wait for `onDrain`. */
   data(bytes: Buffer, start: number, end: number): boolean;
   end(trailers: Head | undefined): void;
@@ -100,6 +106,14 @@ export interface Carrier {
 }
 
 export interface CarrierOwner {
+  /** Who sends the request. */
+  readonly source: Source;
+  /** That the request belongs to; undefined: tracing is off. */
+  readonly trace: TraceContext | undefined;
+  /** The reply may take so long from now on: whoever asks for it said so, and the carrier keeps watch itself. */
+  expectReplyWithin(ms: number): void;
+  /** The exchange is about a message: what is known of it, for those who count, log and watch. */
+  describe(message: MessageRecord): void;
   onInformational(head: Head): void;
   /** The final head, or 101. Valid during the call. */
   onReply(head: Head): void;

@@ -27,6 +27,7 @@ const LF = 10;
 /** The server side of an HTTP/1.1 connection: reads requests, writes replies, one exchange after the other. */
 export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, TimerOwner {
   readonly source: Source;
+  readonly retries = true;
   beganMs = 0;
   readonly #context: HttpContext;
   readonly #door: Door;

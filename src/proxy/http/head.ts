@@ -223,8 +223,12 @@ export class Head {
 
   /** Lower-case name of a field. */
   name(index: number): string {
+    return this.nameAsSent(index).toLowerCase();
+  }
+
+  nameAsSent(index: number): string {
     const at = index * FIELD_STRIDE;
-    return this.text(this.fields[at]!, this.fields[at + NAME_END]!).toLowerCase();
+    return this.text(this.fields[at]!, this.fields[at + NAME_END]!);
   }
 
   #reserve(bytes: number): void {

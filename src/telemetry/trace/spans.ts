@@ -1,5 +1,6 @@
 import type { FailureCode } from '../../model/failure.ts';
-import { CLIENT_AT, PARENT_AT, SERVER_AT, SPAN_DIGITS, TRACE_AT, TRACE_DIGITS, type TraceContext } from './context.ts';
+import { CLIENT_AT, PARENT_AT, SERVER_AT, SPAN_DIGITS, TRACE_AT, TRACE_DIGITS, TraceContext } from './context.ts';
+import type { MessageRecord } from '../exchange.ts';
 import { JsonWriter } from '../json-writer.ts';
 
 /** What the spans of one exchange tell. Times are `performance.now()` of this thread; offsets are into `head`. */
@@ -29,6 +30,8 @@ export interface SpanRecord {
   readonly failure: FailureCode | undefined;
   readonly requestBytes: number;
   readonly replyBytes: number;
+  /** Of an exchange that is about a message. */
+  readonly message: MessageRecord | undefined;
   /** In order; more may stand there than count. */
   readonly attempts: readonly AttemptRecord[];
   readonly attemptCount: number;
@@ -49,6 +52,7 @@ export interface AttemptRecord {
 const PATH_BYTES_MAX = 1024;
 const HOST_BYTES_MAX = 255;
 const METHOD_BYTES_MAX = 64;
+const NAME_MAX = 256;
 
 /** semconv, http.request.method: every other one is `_OTHER`. */
 const KNOWN_METHODS = new Set(['CONNECT', 'DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT', 'TRACE']);
@@ -70,10 +74,14 @@ const SPAN = {
   flags: json('","flags":'),
   server: json(',"kind":2,"name":"'),
   client: json(',"kind":3,"name":"'),
+  producer: json(',"kind":4,"name":"'),
+  consumer: json(',"kind":5,"name":"'),
   start: json('","startTimeUnixNano":"'),
   end: json('","endTimeUnixNano":"'),
   attributes: json('","attributes":['),
   attributesEnd: json('"}}]'),
+  links: json(',"links":[{"traceId":"'),
+  linksEnd: json('"}]'),
   events: json(',"events":['),
   event: json('{"name":"heddle.attempt","timeUnixNano":"'),
   error: json(',"status":{"code":2}'),
@@ -82,7 +90,7 @@ const SPAN = {
   comma: json(','),
 };
 
-/** Names of OpenTelemetry's semantic conventions for HTTP spans; what they have no name for is `heddle.…`. */
+/** Names of OpenTelemetry's semantic conventions for HTTP and messaging spans; what they have no name for is `heddle.…`. */
 const KEY = {
   method: first('http.request.method'),
   methodOriginal: string('http.request.method_original'),
@@ -105,11 +113,31 @@ const KEY = {
   service: string('heddle.service.name'),
   servicePort: int('heddle.service.port'),
   failure: string('heddle.failure'),
+  messagingSystem: string('messaging.system'),
+  firstMessagingSystem: first('messaging.system'),
+  operationType: string('messaging.operation.type'),
+  operationName: string('messaging.operation.name'),
+  destination: string('messaging.destination.template'),
+  messageId: string('messaging.message.id'),
+  consumerGroup: string('messaging.consumer.group.name'),
+  messageCount: int('messaging.batch.message_count'),
   durationMicros: int('heddle.attempt.duration_us'),
 };
 const URL_START = json('http://');
 
-/** Serves the thread: used within one call only. */
+const MESSAGING_SYSTEM = 'nats';
+/** semconv, messaging.operation.type: it has no others. */
+const OPERATION_TYPES: Readonly<Record<MessageRecord['operation'], string>> = {
+  send: 'send',
+  request: 'send',
+  receive: 'receive',
+  process: 'process',
+  settle: 'settle',
+  kv: '',
+};
+
+/** Serve the thread: used within one call only. */
+const producer = new TraceContext();
 const out = new JsonWriter();
 
 /** How many spans `encodeSpans` writes: without an attempt there is no client span. */
@@ -121,7 +149,9 @@ export function spanCount(record: SpanRecord): number {
  * Writes the spans of an exchange as OTLP JSON, with a comma between them and nothing around: one of kind SERVER, and below it
  * one of kind CLIENT for the leg to the endpoint, with an event for each attempt. The conventions would rather have a client span
  * for each attempt; but the endpoint gets the id of its parent with the request, and a client that retries wants to see one leg.
- * @returns the offset behind them, or -1 when the room might not be enough; 24 KiB are, for sixteen attempts.
+ * A delivery is of kind CONSUMER in place of SERVER, with a link to who sent the message (a parent would make one trace of all
+ * that follows from it); where the other leg is a message, its span is of kind PRODUCER, or CLIENT where something comes back.
+ * @returns the offset behind them, or -1 when the room might not be enough; 32 KiB are, for sixteen attempts.
  */
 export function encodeSpans(record: SpanRecord, target: Uint8Array, at: number): number {
   const { head, methodStart, methodEnd } = record;
@@ -131,22 +161,25 @@ export function encodeSpans(record: SpanRecord, target: Uint8Array, at: number):
   writeServerSpan(record, method, originMs);
   if (record.attemptCount > 0) {
     out.put(SPAN.comma);
-    writeClientSpan(record, method, originMs);
+    if (record.message === undefined || isDelivery(record.message)) writeClientSpan(record, method, originMs);
+    else writeMessageSpan(record, record.message, originMs);
   }
   return out.close();
 }
 
 function writeServerSpan(record: SpanRecord, method: string, originMs: number): void {
-  const { context, status, failure, service } = record;
+  const { context, status, failure, service, message } = record;
+  const delivery = message !== undefined && isDelivery(message) ? message : undefined;
   writeIds(context, SERVER_AT, context.remote ? PARENT_AT : -1);
   out.integer(context.flags | PARENT_KNOWN | (context.remote ? PARENT_REMOTE : 0));
-  out.put(SPAN.server);
-  writeStart(method, record.startMs + originMs, record.endMs + originMs);
+  out.put(delivery === undefined ? SPAN.server : SPAN.consumer);
+  writeName(delivery === undefined ? nameOf(method) : messageName(delivery), record.startMs, record.endMs, originMs);
+  writeMethod(method);
   attribute(KEY.scheme, 'http');
   out.put(KEY.path);
   out.bytes(record.head, record.pathStart, pathEnd(record));
   writeAuthority(record);
-  attribute(KEY.clientAddress, record.clientAddress);
+  if (record.clientAddress !== '') attribute(KEY.clientAddress, record.clientAddress);
   attribute(KEY.version, record.minor === 0 ? '1.0' : '1.1');
   if (status > 0) number(KEY.status, status);
   number(KEY.requestSize, record.requestBytes);
@@ -157,13 +190,69 @@ function writeServerSpan(record: SpanRecord, method: string, originMs: number): 
     number(KEY.servicePort, service.port);
   }
   if (failure !== undefined) attribute(KEY.failure, failure);
+  if (delivery !== undefined) {
+    attribute(KEY.messagingSystem, MESSAGING_SYSTEM);
+    writeMessage(delivery);
+  }
   // semconv: of a server a 4xx is no error, whoever made it; a reply that broke off is one, whatever it began with.
   const refused = status >= 400 && status < 500;
   const error = status >= 500 || (failure !== undefined && !refused);
   if (error) attribute(KEY.errorType, failure ?? String(status));
   out.put(SPAN.attributesEnd);
+  if (delivery !== undefined) writeLink(delivery.producer);
   if (error) out.put(SPAN.error);
   out.put(SPAN.close);
+}
+
+/** The leg to the broker. */
+function writeMessageSpan(
+  { context, attempts, attemptCount }: SpanRecord,
+  message: MessageRecord,
+  originMs: number,
+): void {
+  writeIds(context, CLIENT_AT, SERVER_AT);
+  out.integer(context.flags | PARENT_KNOWN);
+  out.put(message.operation === 'send' ? SPAN.producer : SPAN.client);
+  writeName(messageName(message), attempts[0]!.startMs, attempts[attemptCount - 1]!.endMs, originMs);
+  out.put(KEY.firstMessagingSystem);
+  out.text(MESSAGING_SYSTEM);
+  writeMessage(message);
+  const error = message.result !== 'ok';
+  if (error) attribute(KEY.errorType, message.result);
+  out.put(SPAN.attributesEnd);
+  if (error) out.put(SPAN.error);
+  out.put(SPAN.close);
+}
+
+function writeMessage({ operation, destination, stream, sequence, messages, consumer }: MessageRecord): void {
+  const type = OPERATION_TYPES[operation];
+  if (type !== '') attribute(KEY.operationType, type);
+  attribute(KEY.operationName, operation);
+  attribute(KEY.destination, destination.slice(0, NAME_MAX));
+  if (sequence > 0) attribute(KEY.messageId, `${stream.slice(0, NAME_MAX)}:${sequence}`);
+  if (consumer !== '') attribute(KEY.consumerGroup, consumer.slice(0, NAME_MAX));
+  // semconv: only where it is about more than one.
+  if (messages !== 1) number(KEY.messageCount, messages);
+}
+
+/** What a publisher wrote may be anything. */
+function writeLink(traceparent: string): void {
+  const value = Buffer.from(traceparent.slice(0, NAME_MAX), 'latin1');
+  if (!producer.parse(value, 0, value.length)) return;
+  out.put(SPAN.links);
+  out.raw(producer.bytes, TRACE_AT, TRACE_AT + TRACE_DIGITS);
+  out.put(SPAN.id);
+  out.raw(producer.bytes, PARENT_AT, PARENT_AT + SPAN_DIGITS);
+  out.put(SPAN.linksEnd);
+}
+
+function isDelivery({ operation }: MessageRecord): boolean {
+  return operation === 'process';
+}
+
+/** semconv: the operation and what it is done to. Subjects are no names: there would be too many. */
+function messageName({ operation, destination }: MessageRecord): string {
+  return `${operation} ${destination.slice(0, NAME_MAX)}`;
 }
 
 function writeClientSpan(record: SpanRecord, method: string, originMs: number): void {
@@ -172,7 +261,8 @@ function writeClientSpan(record: SpanRecord, method: string, originMs: number): 
   writeIds(context, CLIENT_AT, SERVER_AT);
   out.integer(context.flags | PARENT_KNOWN);
   out.put(SPAN.client);
-  writeStart(method, attempts[0]!.startMs + originMs, last.endMs + originMs);
+  writeName(nameOf(method), attempts[0]!.startMs, last.endMs, originMs);
+  writeMethod(method);
   writeUrl(record, last);
   attribute(KEY.serverAddress, last.address);
   number(KEY.serverPort, last.port);
@@ -226,15 +316,24 @@ function writeIds({ bytes }: TraceContext, spanAt: number, parentAt: number): vo
   out.put(SPAN.flags);
 }
 
-/** From the name to the method. Paths are no names: there would be too many (semconv). */
-function writeStart(method: string, startUnixMs: number, endUnixMs: number): void {
-  const known = KNOWN_METHODS.has(method);
-  out.text(known ? method : 'HTTP');
+/** Paths are no names: there would be too many (semconv). */
+function nameOf(method: string): string {
+  return KNOWN_METHODS.has(method) ? method : 'HTTP';
+}
+
+/** From the name to where attributes begin. */
+function writeName(name: string, startMs: number, endMs: number, originMs: number): void {
+  out.text(name);
   out.put(SPAN.start);
-  out.nanos(startUnixMs);
+  out.nanos(startMs + originMs);
   out.put(SPAN.end);
-  out.nanos(endUnixMs);
+  out.nanos(endMs + originMs);
   out.put(SPAN.attributes);
+}
+
+/** The first attribute of an HTTP span. */
+function writeMethod(method: string): void {
+  const known = KNOWN_METHODS.has(method);
   out.put(KEY.method);
   out.text(known ? method : '_OTHER');
   if (!known) attribute(KEY.methodOriginal, method);
