@@ -30,7 +30,7 @@ const ADDRESSES_AGE_MS = 10_000;
 const LOGGED_MAX = 100;
 
 /** Where a problem was found; each stage tells all of its own at a time. */
-type Stage = 'discovery' | 'compile' | 'localize';
+type Stage = 'discovery' | 'compile' | 'localize' | 'bridge';
 
 /**
  * A change on its way: resources → compile → localize → publication to the workers. Holds what is in force, what is wrong with
@@ -40,7 +40,7 @@ export class Changes {
   readonly #options: ChangesOptions;
   readonly #publication: Publication;
   readonly #generations: Generations;
-  readonly #problems: Record<Stage, readonly Problem[]> = { discovery: [], compile: [], localize: [] };
+  readonly #problems: Record<Stage, readonly Problem[]> = { discovery: [], compile: [], localize: [], bridge: [] };
   /** Ports of ours that an endpoint must not be. */
   readonly #ports = new Set<number>();
   /** Of this machine, and when the system was asked for them. */
@@ -68,6 +68,11 @@ export class Changes {
     this.#setProblems('discovery', limitedProblems([problems], this.#problems.discovery));
   }
 
+  /** What the broker does not let the bridge do, and files of it that cannot be read. */
+  onBridgeProblems(problems: readonly Problem[]): void {
+    this.#setProblems('bridge', limitedProblems([problems], this.#problems.bridge));
+  }
+
   /** A listener of ours was opened: no endpoint may be it. */
   listens(port: number): void {
     if (this.#ports.has(port)) return;
@@ -93,8 +98,8 @@ export class Changes {
   }
 
   get problems(): readonly Problem[] {
-    const { discovery, compile: compiled, localize: localized } = this.#problems;
-    return [...discovery, ...compiled, ...localized];
+    const { discovery, compile: compiled, localize: localized, bridge } = this.#problems;
+    return [...discovery, ...compiled, ...localized, ...bridge];
   }
 
   /** Endpoints of a backend that are known and get nothing, with the reason. */

@@ -2,8 +2,15 @@ import { unchanged, unchangedList } from '../lib/unchanged.ts';
 import { shown } from '../lib/shown.ts';
 import { problemOf, type Problem } from '../model/problem.ts';
 import { objectName } from '../model/resource.ts';
-import { type Backend, type BackendId, type Configuration, type Endpoint, endpointKey } from '../model/snapshot.ts';
-import type { Candidate, Compilation, CompiledBackend } from './compile.ts';
+import {
+  type Backend,
+  type BackendId,
+  type Configuration,
+  type Endpoint,
+  endpointKey,
+  type Subscription,
+} from '../model/snapshot.ts';
+import type { Candidate, Compilation, CompiledBackend, CompileOptions } from './compile.ts';
 import { limitedProblems } from './problem-limit.ts';
 
 /** What is known of the node that will obey a configuration. */
@@ -30,6 +37,8 @@ export interface Localization {
 interface Chosen {
   readonly compiled: CompiledBackend;
   readonly backend: Backend;
+  /** How many of its endpoints stand on this node, and anywhere. */
+  readonly endpoints: Subscription['endpoints'];
   readonly unused: readonly Unused[];
   readonly problems: readonly Problem[];
 }
@@ -47,18 +56,17 @@ export interface Unused {
  * chosen again for the same view (===), and what comes out equal is the same object as before, up to the whole configuration.
  */
 export function localize(compilation: Compilation, view: View, previous: Localization | undefined): Localization {
+  const { options } = compilation;
   const isSameNode = previous?.view === view;
   const chosen = new Map<BackendId, Chosen>();
   for (const compiled of compilation.backends) {
     const before = previous?.chosen.get(compiled.id);
     const isSame = isSameNode && before?.compiled === compiled;
-    chosen.set(compiled.id, isSame ? before : choose(compiled, view, before?.backend));
+    chosen.set(compiled.id, isSame ? before : choose(compiled, { view, from: options.from }, before?.backend));
   }
-  const all = [...chosen.values()];
-  const backends = all.map(({ backend }) => backend);
-  const problems = all.map((one) => one.problems);
+  const problems = [...chosen.values()].map((one) => one.problems);
   return {
-    configuration: configurationOf(compilation, backends, previous?.configuration),
+    configuration: configurationOf(compilation, chosen, previous?.configuration),
     problems: limitedProblems(problems, previous?.problems),
     chosen,
     view,
@@ -66,21 +74,43 @@ export function localize(compilation: Compilation, view: View, previous: Localiz
 }
 
 function configurationOf(
-  { options: { clusterDomain }, routes, workloads }: Compilation,
-  all: readonly Backend[],
+  { options: { clusterDomain }, routes, workloads, subscriptions, policies }: Compilation,
+  chosen: ReadonlyMap<BackendId, Chosen>,
   before: Configuration | undefined,
 ): Configuration {
-  const backends = unchangedList(all, before?.backends);
+  const backends = [...chosen.values()].map(({ backend }) => backend);
+  const now: Configuration = {
+    clusterDomain,
+    routes,
+    backends: unchangedList(backends, before?.backends),
+    workloads,
+    subscriptions: placed(subscriptions, chosen, before?.subscriptions),
+    policies,
+  };
   const isSame =
-    before?.clusterDomain === clusterDomain &&
-    before.routes === routes &&
-    before.backends === backends &&
-    before.workloads === workloads;
-  return isSame ? before : { clusterDomain, routes, backends, workloads };
+    before !== undefined && (Object.keys(now) as (keyof Configuration)[]).every((key) => now[key] === before[key]);
+  return isSame ? before : now;
 }
 
-function choose(compiled: CompiledBackend, view: View, before: Backend | undefined): Chosen {
-  const { id, namespace, name, port, affinity } = compiled;
+/** Subscriptions, each with how many endpoints stand where its messages go. */
+function placed(
+  subscriptions: Compilation['subscriptions'],
+  chosen: ReadonlyMap<BackendId, Chosen>,
+  before: readonly Subscription[] | undefined,
+): readonly Subscription[] {
+  const known = new Map(before?.map((one) => [one.id, one]));
+  const now = subscriptions.map((one) =>
+    unchanged({ ...one, endpoints: chosen.get(one.backend)!.endpoints }, known.get(one.id)),
+  );
+  return unchangedList(now, before);
+}
+
+function choose(
+  compiled: CompiledBackend,
+  { view, from }: { readonly view: View; readonly from: CompileOptions['from'] },
+  before: Backend | undefined,
+): Chosen {
+  const { id, namespace, name, port, affinity, subject } = compiled;
   const able: Candidate[] = [];
   const unused: Unused[] = [];
   const problems: Problem[] = [];
@@ -107,8 +137,12 @@ function choose(compiled: CompiledBackend, view: View, before: Backend | undefin
   }
   // Those of one node are all equally near.
   const locality = compiled.internalTrafficPolicy === 'Local' ? 'any' : compiled.locality;
-  const backend = { id, namespace, name, port, affinity, endpoints: inTiers(used, locality, view) };
-  return { compiled, backend: unchanged(backend, before), unused, problems };
+  const backend = { id, namespace, name, port, affinity, endpoints: inTiers(used, locality, view), subject };
+  // Files are of one node. Where nobody knows where any of them stands, every node may deliver.
+  const isHere = from === 'files' || used.every(({ nodeName }) => nodeName === '');
+  const local = isHere ? used : used.filter((candidate) => standsOn(candidate, view));
+  const endpoints = { local: local.length, all: used.length };
+  return { compiled, backend: unchanged(backend, before), endpoints, unused, problems };
 }
 
 /**

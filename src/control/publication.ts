@@ -1,3 +1,5 @@
+import { recordOf } from '../lib/record-of.ts';
+import { type Delta, type ItemOf, KEY_OF, LIST_NAMES, type ListName } from '../model/lists.ts';
 import {
   type Backend,
   type BackendId,
@@ -5,13 +7,19 @@ import {
   type Configuration,
   endpointKey,
   type PlacedBackend,
-  routeKey,
   type Snapshot,
 } from '../model/snapshot.ts';
 import { ENDPOINT_ROWS, type MeterReader, ROW_FIRST, ROW_OTHER, SERVICE_ROWS } from '../telemetry.ts';
 import { Rows } from './rows.ts';
 
-const NOTHING: Snapshot = { generation: 0, clusterDomain: '', routes: [], backends: [], workloads: [] };
+const NOTHING: Snapshot = {
+  generation: 0,
+  clusterDomain: '',
+  ...recordOf<Lists>(LIST_NAMES, () => []),
+};
+
+type Lists = { readonly [L in ListName]: readonly ItemOf<L>[] };
+type Deltas = { readonly [L in ListName]: Delta<ItemOf<L>> };
 
 /**
  * What is published to the workers: numbers the generations, says what differs from one to the next (by identity: what is
@@ -36,31 +44,23 @@ export class Publication {
   /** The next generation, as what differs from the one before; undefined where nothing does. */
   next(configuration: Configuration): Change | undefined {
     const before = this.#snapshot;
-    const routes = difference(before.routes, configuration.routes, routeKey);
-    const backends = difference(before.backends, configuration.backends, ({ id }) => id);
-    const workloads = difference(before.workloads, configuration.workloads, ({ address }) => address);
-    const same = [routes, backends, workloads].every(({ put, gone }) => put.length + gone.length === 0);
+    const deltas = recordOf<Deltas>(LIST_NAMES, (list) => difference(before[list], configuration[list], KEY_OF[list]));
+    const same = Object.values(deltas).every(({ put, gone }) => put.length + gone.length === 0);
     if (same && before !== NOTHING) return undefined;
     const generation = before.generation + 1;
     this.#snapshot = { ...configuration, generation };
     const { clusterDomain } = configuration;
-    const gone = backends.gone as readonly BackendId[];
+    const gone = deltas.backends.gone as readonly BackendId[];
     for (const id of gone) this.#leave(id, generation);
-    const put = backends.put.map((backend) => this.#place(backend, generation));
-    return { from: before.generation, generation, clusterDomain, routes, backends: { put, gone }, workloads };
+    const put = deltas.backends.put.map((backend) => this.#place(backend, generation));
+    return { ...deltas, from: before.generation, generation, clusterDomain, backends: { put, gone } };
   }
 
   /** The generation in force with everything in it, for a worker that has nothing. */
   whole(): Change {
-    const { generation, clusterDomain, routes, workloads } = this.#snapshot;
-    return {
-      from: 0,
-      generation,
-      clusterDomain,
-      routes: { put: routes, gone: [] },
-      backends: { put: [...this.#placed.values()], gone: [] },
-      workloads: { put: workloads, gone: [] },
-    };
+    const { generation, clusterDomain } = this.#snapshot;
+    const all = recordOf<Deltas>(LIST_NAMES, (list) => ({ put: this.#snapshot[list], gone: [] }));
+    return { ...all, from: 0, generation, clusterDomain, backends: { put: [...this.#placed.values()], gone: [] } };
   }
 
   /** Every worker has at least this generation: rows that nothing uses any more are free. */
@@ -117,11 +117,7 @@ export class Publication {
 }
 
 /** What is new or another object, and the keys of what is not there any more. */
-function difference<T>(
-  before: readonly T[],
-  after: readonly T[],
-  keyOf: (one: T) => string,
-): { readonly put: readonly T[]; readonly gone: readonly string[] } {
+function difference<T>(before: readonly T[], after: readonly T[], keyOf: (one: T) => string): Delta<T> {
   if (before === after) return { put: [], gone: [] };
   const left = new Map(before.map((one) => [keyOf(one), one]));
   const put: T[] = [];

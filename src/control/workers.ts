@@ -3,17 +3,28 @@ import { type MessagePort, Worker } from 'node:worker_threads';
 import { Backoff } from '../lib/backoff.ts';
 import { Slots } from '../lib/slots.ts';
 import type { WorkerStatus } from '../model/admin.ts';
-import type { Batch, BatchKind, FromWorker, MeterMemory, ToWorker, WorkerSeed } from '../model/message.ts';
+import type {
+  Batch,
+  BatchKind,
+  BridgeReport,
+  FromWorker,
+  ListenerName,
+  MeterMemory,
+  ToWorker,
+  WorkerSeed,
+} from '../model/message.ts';
 import type { Settings } from '../model/settings.ts';
 import type { Change } from '../model/snapshot.ts';
 import { MeterReader } from '../telemetry.ts';
 import { type Acceptor, openAcceptor } from './workers/acceptor.ts';
+import { Handover } from './workers/handover.ts';
 import { Heartbeats } from './workers/heartbeats.ts';
 import { canTransfer } from './workers/transfer.ts';
 
 export { canTransfer };
 
-export interface MeshListen {
+/** Where a listener is opened, and how. */
+export interface ListenOptions {
   readonly host: string;
   readonly port: number;
   /** Accept here and hand each connection to the worker with the fewest, or let each worker accept by itself. */
@@ -29,6 +40,8 @@ export interface WorkersEvents {
   onKept(worker: number, generation: number, reason: string): void;
   /** Spans, or exchanges for those who watch. The buffer is lent for the call. */
   onBatch(kind: BatchKind, batch: Batch): void;
+  /** How the bridge of a worker is now. */
+  onBridge(worker: number, report: BridgeReport): void;
   /** A defect that cost one connection. */
   onDefect(worker: number, stack: string): void;
   /** A worker ended without being told to drain; another one starts after a while. */
@@ -49,6 +62,11 @@ const MIB = 1024 ** 2;
 /** The data path makes next to no garbage; without a limit a Node that has not our flags lets it grow to 64. */
 const YOUNG_MIB = 3;
 
+interface Place {
+  readonly host: string;
+  readonly port: number;
+}
+
 interface Seat {
   readonly index: number;
   readonly backoff: Backoff;
@@ -66,9 +84,9 @@ interface Seat {
   /** Ended by us because its event loop stood still. */
   stuck: boolean;
   /** With `--accept reuseport`: where it was told to listen. */
-  listen: { readonly host: string; readonly port: number } | undefined;
+  readonly places: Map<ListenerName, Place>;
   /** While it is asked to listen by itself. */
-  onListen: ((port: number, refusal: string) => void) | undefined;
+  readonly onListen: Map<ListenerName, (port: number, refusal: string) => void>;
 }
 
 /** The worker threads: started, given their plans and connections, started again when they die, and ended in order. */
@@ -85,7 +103,8 @@ export class Workers {
   /** The last message of its kind, for workers that start later. */
   readonly #standing = new Map<ToWorker['type'], ToWorker>();
   #whole: (() => Change) | undefined = undefined;
-  #acceptor: Acceptor | undefined = undefined;
+  readonly #handover: Handover;
+  readonly #acceptors: Acceptor[] = [];
   #stage: 'serving' | 'draining' | 'finishing' = 'serving';
   #onFinished: (() => void) | undefined = undefined;
 
@@ -109,10 +128,11 @@ export class Workers {
       restarts: 0,
       finished: false,
       stuck: false,
-      listen: undefined,
-      onListen: undefined,
+      places: new Map<ListenerName, Place>(),
+      onListen: new Map<ListenerName, (port: number, refusal: string) => void>(),
     }));
     this.#heartbeats = new Heartbeats(this.#slots, settings.workers);
+    this.#handover = new Handover(this.#slots, this.#seats, this.#heartbeats);
     for (const seat of this.#seats) this.#start(seat);
     this.#watch = setInterval(() => {
       this.#endStuck(performance.now());
@@ -169,30 +189,29 @@ export class Workers {
     return seat !== undefined;
   }
 
-  /**
-   * Opens the mesh port. Resolves with the port, which the system chooses for 0; rejects when it cannot be had.
-   */
-  async open(mesh: MeshListen): Promise<number> {
-    if (mesh.accept === 'handover') {
-      this.#acceptor = await openAcceptor(mesh, this.#slots, this.#seats, this.#heartbeats);
-      return this.#acceptor.port;
+  /** Opens a port. Resolves with it, which the system chooses for 0; rejects when it cannot be had. */
+  async open(listener: ListenerName, { host, port, accept, exclusive }: ListenOptions): Promise<number> {
+    if (accept === 'handover') {
+      const acceptor = await openAcceptor({ listener, host, port, exclusive }, this.#handover);
+      this.#acceptors.push(acceptor);
+      return acceptor.port;
     }
     // One after the other: the first finds the port when the system chooses it.
-    let { port } = mesh;
-    for (const seat of this.#seats) port = await this.#listenOn(seat, { host: mesh.host, port });
-    return port;
+    let chosen = port;
+    for (const seat of this.#seats) chosen = await this.#listenOn(seat, listener, { host, port: chosen });
+    return chosen;
   }
 
   /** Rejects when the worker cannot have the port, or dies. One that is not there at the moment is told when it starts. */
-  #listenOn(seat: Seat, listen: { readonly host: string; readonly port: number }): Promise<number> {
-    seat.listen = listen;
-    this.#tell(seat, { type: 'listen', ...listen });
+  #listenOn(seat: Seat, listener: ListenerName, place: Place): Promise<number> {
+    seat.places.set(listener, place);
+    this.#tell(seat, { type: 'listen', listener, ...place });
     return new Promise((resolve, reject) => {
-      seat.onListen = (chosen, refusal) => {
-        seat.onListen = undefined;
-        if (refusal === '') resolve(chosen);
+      seat.onListen.set(listener, (port, refusal) => {
+        seat.onListen.delete(listener);
+        if (refusal === '') resolve(port);
         else reject(Object.assign(new Error(refusal), { syscall: 'listen' }));
-      };
+      });
     });
   }
 
@@ -205,7 +224,8 @@ export class Workers {
   /** Accepts no more; resolves when the last connection is gone. */
   async finish(): Promise<void> {
     this.#stage = 'finishing';
-    await this.#acceptor?.close();
+    await Promise.all(this.#acceptors.map((acceptor) => acceptor.close()));
+    this.#handover.close();
     this.#tellAll({ type: 'finish' });
     await new Promise<void>((resolve) => {
       this.#onFinished = resolve;
@@ -262,7 +282,7 @@ export class Workers {
     });
     for (const message of this.#standing.values()) this.#tell(seat, message);
     if (this.#whole !== undefined) this.#send(seat, this.#whole());
-    if (seat.listen !== undefined) this.#tell(seat, { type: 'listen', ...seat.listen });
+    for (const [listener, place] of seat.places) this.#tell(seat, { type: 'listen', listener, ...place });
     if (this.#stage === 'draining') this.#tell(seat, { type: 'drain' });
   }
 
@@ -283,7 +303,7 @@ export class Workers {
     seat.planMs = 0;
     seat.finished = true;
     this.#meters.retire(seat.index);
-    seat.onListen?.(0, `Worker ${seat.index} ended: ${reason}`);
+    for (const onListen of seat.onListen.values()) onListen(0, `Worker ${seat.index} ended: ${reason}`);
     this.#tellIfFinished();
     if (this.#stage === 'finishing') return;
     const restartMs = seat.backoff.next(performance.now());
@@ -317,16 +337,24 @@ export class Workers {
       case 'defect':
         this.#events.onDefect(seat.index, message.stack);
         break;
-      case 'listening':
+      case 'bridge':
+        this.#events.onBridge(seat.index, message.report);
+        break;
+      case 'listening': {
+        const { listener, port } = message;
+        const place = seat.places.get(listener);
         // A port that the system chose is the one to have again.
-        if (seat.listen !== undefined) seat.listen = { ...seat.listen, port: message.port };
-        seat.onListen?.(message.port, '');
+        if (place !== undefined) seat.places.set(listener, { ...place, port });
+        seat.onListen.get(listener)?.(port, '');
         break;
-      case 'refused':
+      }
+      case 'refused': {
+        const onListen = seat.onListen.get(message.listener);
         // A worker that started anew: it dies and is tried again, later each time.
-        if (seat.onListen === undefined) void seat.thread?.terminate();
-        else seat.onListen(0, message.message);
+        if (onListen === undefined) void seat.thread?.terminate();
+        else onListen(0, message.message);
         break;
+      }
       case 'finished':
         seat.finished = true;
         this.#tellIfFinished();

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { formatFor, type Format } from '../../src/control/admin/metrics.ts';
-import { ROW_FIRST, ROW_OTHER } from '../../src/telemetry.ts';
+import { ROW_BRIDGE, ROW_FIRST, ROW_OTHER } from '../../src/telemetry.ts';
 import { exchange } from '../harness/client.ts';
 import { type Metric, parseExposition, valueOf } from './admin/exposition.ts';
-import { ask, busyStandIn, kindView, StandIn, withAdmin } from './admin/stand-in.ts';
+import { ask, busyStandIn, deliveryView, kindView, StandIn, withAdmin } from './admin/stand-in.ts';
 
 const ACCEPT: Readonly<Record<Format, string>> = {
   text: 'text/plain',
@@ -22,6 +22,10 @@ async function scrape(source: StandIn, format: Format = 'text'): Promise<Readonl
   });
   return metrics!;
 }
+
+/** As many of one kind, by number. */
+const many = <T>(count: number, one: (text: string) => T): T[] =>
+  Array.from({ length: count }, (_, index) => one(String(index).padStart(4, '0')));
 
 describe('values', () => {
   for (const format of ['text', 'openmetrics'] as const) {
@@ -93,6 +97,36 @@ describe('values', () => {
     assert.equal(metrics.get('heddle_discovery_silent_seconds')?.samples.length, 1);
   });
 
+  for (const format of ['text', 'openmetrics'] as const) {
+    test(`of the bridge, as ${format}`, async () => {
+      const metrics = await scrape(busyStandIn(), format);
+      const call = { policy: 'shop', operation: 'publish', result: 'ok' };
+      const subscription = 'Service shop/orders';
+      assert.equal(valueOf(metrics, 'heddle_bridge_link_up', { worker: '0' }), 1);
+      assert.equal(valueOf(metrics, 'heddle_bridge_bytes_in_flight', { worker: '0' }), 13);
+      assert.equal(valueOf(metrics, 'heddle_bridge_reconnects_total', { worker: '0' }), 0);
+      assert.equal(valueOf(metrics, 'heddle_bridge_messages_total', { worker: '0', direction: 'out' }), 11);
+      assert.equal(valueOf(metrics, 'heddle_bridge_messages_total', { worker: '0', direction: 'in' }), 12);
+      assert.equal(valueOf(metrics, 'heddle_bridge_calls_total', call), 21);
+      assert.equal(valueOf(metrics, 'heddle_bridge_call_messages_total', call), 22);
+      assert.equal(valueOf(metrics, 'heddle_deliveries_total', { subscription, result: 'delivered' }), 31);
+      assert.equal(valueOf(metrics, 'heddle_delivery_pending', { subscription }), 32);
+      assert.equal(valueOf(metrics, 'heddle_delivery_oldest_seconds', { subscription }), 33);
+    });
+  }
+
+  test('of the requests to the bridge, beside those to Services', async () => {
+    const source = new StandIn();
+    source.serviceMeter(0, ROW_BRIDGE).begin();
+    const labels = { namespace: '', service: 'nats.mesh', port: '80' };
+    assert.equal(valueOf(await scrape(source), 'heddle_requests_active', labels), 1);
+  });
+
+  test('a node without a broker has no series of links: nothing of it is down', async () => {
+    const metrics = await scrape(new StandIn());
+    assert.equal(metrics.get('heddle_bridge_link_up')?.samples.length, 0);
+  });
+
   test('a node that follows files has no series of kinds', async () => {
     const source = new StandIn();
     source.discovery = { from: 'files', sources: ['shop'], fresh: true, snapshotTime: null, kinds: [] };
@@ -133,9 +167,25 @@ describe('series', () => {
     source.serviceMeter(0, ROW_OTHER).begin();
     const metrics = await scrape(source);
     const services = metrics.get('heddle_requests_active')?.samples.map(({ labels }) => labels['service']);
-    assert.deepEqual(services, ['', 'a', '_other']);
+    assert.deepEqual(services, ['', 'nats.mesh', 'a', '_other']);
     assert.equal(valueOf(metrics, 'heddle_requests_active', { service: '_other' }), 1);
     assert.equal(metrics.get('heddle_endpoint_requests_total')?.samples.length, 1);
+  });
+
+  test('subscriptions and policies beyond 500 are one series, not many', async () => {
+    const source = new StandIn();
+    source.deliveries = many(502, (name) => deliveryView(name, { delivered: 2, pending: 3, oldestMs: Number(name) }));
+    const call = { operation: 'publish', result: 'ok', count: 2, messages: 3 };
+    source.bridge = { links: [], calls: many(502, (policy) => ({ ...call, policy })) };
+    const metrics = await scrape(source);
+    const subscription = '_other';
+    assert.equal(metrics.get('heddle_delivery_pending')?.samples.length, 501);
+    assert.equal(valueOf(metrics, 'heddle_deliveries_total', { subscription, result: 'delivered' }), 4);
+    assert.equal(valueOf(metrics, 'heddle_delivery_pending', { subscription }), 6);
+    assert.equal(valueOf(metrics, 'heddle_delivery_oldest_seconds', { subscription }), 0.501);
+    assert.equal(metrics.get('heddle_bridge_calls_total')?.samples.length, 501);
+    assert.equal(valueOf(metrics, 'heddle_bridge_calls_total', { policy: '_other' }), 4);
+    assert.equal(valueOf(metrics, 'heddle_bridge_call_messages_total', { policy: '_other' }), 6);
   });
 
   test('codes and failures that did not occur have none', async () => {
@@ -221,7 +271,7 @@ describe('at 1,000 Services with 10 endpoints each', { timeout: 120_000 }, () =>
 
   test('nothing is missing', async () => {
     const metrics = await scrape(new StandIn(services), 'openmetrics');
-    assert.equal(metrics.get('heddle_requests_active')?.samples.length, 1001);
+    assert.equal(metrics.get('heddle_requests_active')?.samples.length, 1002);
     assert.equal(metrics.get('heddle_endpoint_requests')?.samples.length, 10_000);
   });
 

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import type {
+  BridgeAnswer,
+  DeliveriesAnswer,
   DiscoveryAnswer,
   EndpointsAnswer,
   GenerationsAnswer,
@@ -13,7 +15,7 @@ import type {
 } from '../../src/model/admin.ts';
 import { openAdmin } from '../../src/control/admin.ts';
 import { ROW_NONE, ROW_FIRST, WORKER } from '../../src/telemetry.ts';
-import { ask, kindView, StandIn, withAdmin } from './admin/stand-in.ts';
+import { ask, busyStandIn, kindView, linkView, StandIn, withAdmin } from './admin/stand-in.ts';
 
 interface OpenApi {
   readonly openapi: string;
@@ -42,6 +44,8 @@ async function read<T>(port: number, path: string): Promise<T> {
   return JSON.parse(text) as T;
 }
 
+const OFF = 'off, --nats-url is not set';
+
 describe('probes', () => {
   for (const kind of ['admin', 'probe'] as const) {
     test(`/livez and /readyz say ok on the ${kind} port`, async () => {
@@ -62,7 +66,7 @@ describe('probes', () => {
       assert.equal(status, 503);
       assert.equal(
         text,
-        '[+]workers ok\n[-]listener failed: not open yet\n[+]discovery ok: fresh\nreadyz check failed\n',
+        `[+]workers ok\n[-]listener failed: not open yet\n[+]discovery ok: fresh\n[+]bridge ok: ${OFF}\nreadyz check failed\n`,
       );
       assert.equal((await ask(port, '/livez')).status, 200);
     });
@@ -71,7 +75,7 @@ describe('probes', () => {
   test('?verbose shows the checks that hold', async () => {
     await withAdmin(new StandIn(), 'probe', async (port) => {
       const { text } = await ask(port, '/readyz?verbose');
-      assert.equal(text, '[+]workers ok\n[+]discovery ok: fresh\nreadyz check passed\n');
+      assert.equal(text, `[+]workers ok\n[+]discovery ok: fresh\n[+]bridge ok: ${OFF}\nreadyz check passed\n`);
     });
   });
 
@@ -102,8 +106,30 @@ describe('probes', () => {
       await withAdmin(source, 'probe', async (port) => {
         const reply = await ask(port, '/readyz?verbose');
         assert.equal(reply.status, 200);
-        assert.equal(reply.text, `[+]workers ok\n[+]discovery ok: ${text}\nreadyz check passed\n`);
+        assert.equal(
+          reply.text,
+          `[+]workers ok\n[+]discovery ok: ${text}\n[+]bridge ok: ${OFF}\nreadyz check passed\n`,
+        );
         assert.equal((await ask(port, '/readyz')).text, 'ok\n');
+      });
+    });
+  }
+
+  const UP = { state: 'up', server: { name: 'nats-1', version: '2.15.2', jetStream: true } } as const;
+  const LOST = { state: 'lost', error: 'connection\nrefused' } as const;
+  for (const [views, text] of [
+    [[UP, UP], 'up, nats-1 2.15.2'],
+    [[LOST, LOST], 'lost (connection\\u000arefused)'],
+    [[UP, LOST], 'up, nats-1 2.15.2 in 1 of 2 workers; lost (connection\\u000arefused) in 1 of 2 workers'],
+    [[{ state: 'unknown' }], 'not known yet'],
+  ] as const) {
+    test(`a broker never makes a node unready; /readyz?verbose says of the links: ${text}`, async () => {
+      const source = new StandIn();
+      source.bridge = { links: views.map((view, worker) => linkView(worker, view)), calls: [] };
+      await withAdmin(source, 'probe', async (port) => {
+        const reply = await ask(port, '/readyz?verbose');
+        assert.equal(reply.status, 200);
+        assert.ok(reply.text.includes(`\n[+]bridge ok: ${text}\n`), reply.text);
       });
     });
   }
@@ -233,8 +259,9 @@ describe('views', () => {
     source.workerMeter(1).set(WORKER.connections, 5);
     await withAdmin(source, 'admin', async (port) => {
       const { backends, workers, boundsMs } = await read<StatsAnswer>(port, '/stats');
-      const [none, orders] = backends;
+      const [none, bridge, orders] = backends;
       assert.deepEqual([none?.name, none?.requests], ['', 0]);
+      assert.deepEqual([bridge?.namespace, bridge?.name, bridge?.requests], ['', 'nats.mesh', 0]);
       assert.deepEqual(
         [orders?.requests, orders?.failed, orders?.active, orders?.durationSumMs, orders?.statuses, orders?.failures],
         [3, 2, 1, 60, { 200: 1, 500: 1, 503: 1 }, { 'connect-failed': 1 }],
@@ -244,6 +271,20 @@ describe('views', () => {
         workers.map(({ connections }) => connections),
         [0, 5],
       );
+    });
+  });
+
+  test('/bridge has the link of each worker, and what was asked of the API', async () => {
+    const source = busyStandIn();
+    await withAdmin(source, 'admin', async (port) => {
+      assert.deepEqual(await read<BridgeAnswer>(port, '/bridge'), source.bridge);
+    });
+  });
+
+  test('/deliveries has all subscriptions', async () => {
+    const source = busyStandIn();
+    await withAdmin(source, 'admin', async (port) => {
+      assert.deepEqual(await read<DeliveriesAnswer>(port, '/deliveries'), { deliveries: source.deliveries });
     });
   });
 

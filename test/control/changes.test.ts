@@ -31,6 +31,7 @@ function start(over: Partial<ChangesOptions> = {}): {
     clusterDomain: 'cluster.local',
     from: 'kubernetes',
     externalName: 'refuse',
+    nats: 'policies',
     nodeName: 'n1',
     zone: undefined,
     workers: 1,
@@ -102,7 +103,7 @@ describe('what is published', () => {
     changes.onResources(SHOP);
     const [, came, went] = published;
     assert.deepEqual(came?.workloads.put, [
-      { address: '10.0.1.9', namespace: 'shop', name: 'web', serviceAccount: 'web' },
+      { address: '10.0.1.9', namespace: 'shop', name: 'web', serviceAccount: 'web', labels: {} },
     ]);
     assert.deepEqual(went?.workloads.gone, ['10.0.1.9']);
     for (const { routes, backends } of published.slice(1)) {

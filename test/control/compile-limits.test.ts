@@ -4,7 +4,7 @@ import { compile } from '../../src/control/compile.ts';
 import { NO_RESOURCES } from '../../src/model/resource.ts';
 import { endpoint, service, slice } from '../compile/objects.ts';
 
-const FILES = { clusterDomain: 'cluster.local', from: 'files', externalName: 'refuse' } as const;
+const FILES = { clusterDomain: 'cluster.local', from: 'files', externalName: 'refuse', nats: 'policies' } as const;
 
 describe('objects without end', () => {
   test('a Service whose ports and slices multiply keeps its first endpoints, with one problem', () => {

@@ -5,7 +5,7 @@ import { localize, type Localization } from '../../src/control/localize.ts';
 import { NO_RESOURCES, type Resources, type Service } from '../../src/model/resource.ts';
 import { namespace, pod, service, slice } from '../compile/objects.ts';
 
-const FILES = { clusterDomain: 'cluster.local', from: 'files', externalName: 'refuse' } as const;
+const FILES = { clusterDomain: 'cluster.local', from: 'files', externalName: 'refuse', nats: 'policies' } as const;
 
 const SHOP: Resources = {
   ...NO_RESOURCES,
@@ -91,7 +91,7 @@ describe('what did not change', () => {
 
   test('a change of a pod that is not seen in workloads leaves these as they are', () => {
     const before = compile({ ...SHOP, pods: [pod('a', '10.0.1.1')] }, undefined, FILES);
-    const after = compile({ ...SHOP, pods: [{ ...pod('a', '10.0.1.1'), labels: { app: 'a' } }] }, before, FILES);
+    const after = compile({ ...SHOP, pods: [pod('a', '10.0.1.1'), pod('b')] }, before, FILES);
     assert.equal(after.workloads, before.workloads);
   });
 

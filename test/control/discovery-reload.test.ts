@@ -289,6 +289,24 @@ test('a broken file keeps its objects, the problem names its line, and it goes w
   assert.deepEqual(follower.lines, []);
 });
 
+test('a policy that breaks stays as it was, and one that was broken from the start denies at least', async (t) => {
+  const policy = (spec: string): string =>
+    `apiVersion: heddle.dev/v1alpha1\nkind: NatsPolicy\nmetadata: { name: p }\nspec: ${spec}\n`;
+  const rules = 'from: [{}], publish: { allow: [a.>], deny: [a.b] }';
+  const root = folder(t, { 'a.yaml': policy(`{ ${rules}, rates: 5/s }`), 'b.yaml': version('b', 1) });
+  const follower = await Follower.start(t, [root]);
+  const publish = (): unknown => follower.handedOver.at(-1)?.natsPolicies[0]?.publish;
+  assert.deepEqual(publish(), { allow: [], deny: ['a.b'] });
+  const whole = { allow: ['a.>'], deny: ['a.b'] };
+  replaceFile(join(root, 'a.yaml'), policy(`{ ${rules} }`));
+  await eventually(() => isDeepStrictEqual(publish(), whole), { what: 'the policy as a whole' });
+  replaceFile(join(root, 'a.yaml'), policy(`{ ${rules}, rates: 5/s }`));
+  await eventually(() => follower.lines.length > 0, { what: 'a problem' });
+  replaceFile(join(root, 'b.yaml'), version('b', 2));
+  await follower.untilState('b=2');
+  assert.deepEqual(publish(), whole);
+});
+
 test('a file that becomes no text, too large, a pipe or a broken link keeps its objects', async (t) => {
   const root = folder(t, { 'a.yaml': version('a', 1), 'b.yaml': version('b', 0) });
   const follower = await Follower.start(t, [root]);

@@ -291,7 +291,7 @@ test('10,000 Services are read and compiled in seconds', async (t) => {
   const root = folder(t, Object.fromEntries(files));
   const began = performance.now();
   const { resources, problems } = await discover(root);
-  const options = { clusterDomain: 'cluster.local', from: 'files', externalName: 'refuse' } as const;
+  const options = { clusterDomain: 'cluster.local', from: 'files', externalName: 'refuse', nats: 'policies' } as const;
   const { backends } = compile(resources, undefined, options);
   const tookMs = performance.now() - began;
   t.diagnostic(`${tookMs.toFixed(0)} ms`);

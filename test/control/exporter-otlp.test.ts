@@ -5,7 +5,7 @@ import { Exporter } from '../../src/control/exporter.ts';
 import { encodeSpans, type SpanRecord, spanCount } from '../../src/telemetry/trace.ts';
 import { OtlpReceiver, provideOtlpReceiver } from '../servers/otlp.ts';
 import { orSkip } from '../servers/provide.ts';
-import { attempt, spanRecord } from '../telemetry/spans.ts';
+import { attempt, message, spanRecord } from '../telemetry/spans.ts';
 
 const provided = await provideOtlpReceiver();
 const RESOURCE = { 'service.name': 'heddle', 'service.version': '1.2.3', 'k8s.node.name': 'node-"1"' };
@@ -72,6 +72,28 @@ test('every field and attribute is understood, and none is lost', async (t) => {
   await exported(receiver.endpoint, record);
   const sent = JSON.parse(`[${encoded(record).toString('latin1')}]`) as unknown;
   assert.deepEqual(withoutEmpty(await receiver.spans()), withoutEmpty(sent));
+});
+
+test('spans of messages are understood whole: a delivery with its link, a publish with its producer', async (t) => {
+  const receiver = await started(t);
+  if (receiver === undefined) return;
+  const producer = `00-${TRACE}-${PARENT}-01`;
+  const records = [
+    spanRecord({ message: message({ operation: 'process', consumer: 'heddle-1', attempt: 1, producer }) }),
+    spanRecord({
+      message: message({ messages: 3, result: 'no-stream' }),
+      attempts: [attempt({ address: '', port: 0 })],
+    }),
+  ];
+  const { totals } = await exported(receiver.endpoint, ...records);
+  assert.deepEqual([totals.exported, totals.failed, totals.lastError], [4, 0, '']);
+  const sent = JSON.parse(`[${records.map((record) => encoded(record).toString('latin1')).join()}]`) as unknown;
+  const spans = await receiver.spans();
+  assert.deepEqual(withoutEmpty(spans), withoutEmpty(sent));
+  assert.deepEqual(
+    spans.map(({ kind }) => kind),
+    [5, 3, 2, 4],
+  );
 });
 
 test('hundreds of spans in one request arrive through gzip', async (t) => {

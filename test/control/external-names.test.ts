@@ -122,7 +122,12 @@ function external(externalName: string, more: Partial<Service> = {}): Service {
   };
 }
 
-const ALLOWED = { clusterDomain: 'cluster.local', from: 'kubernetes', externalName: 'allow' } as const;
+const ALLOWED = {
+  clusterDomain: 'cluster.local',
+  from: 'kubernetes',
+  externalName: 'allow',
+  nats: 'policies',
+} as const;
 const PAY = 'pay.example.org';
 const at = (address: string, ttl = 30): Records => [{ address, ttl }];
 

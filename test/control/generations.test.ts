@@ -11,6 +11,8 @@ function change(generation: number): Change {
     routes: { put: [], gone: [`shop/service-${generation}`] },
     backends: { put: [], gone: [] },
     workloads: { put: [], gone: [] },
+    subscriptions: { put: [], gone: [] },
+    policies: { put: [], gone: [] },
   };
 }
 

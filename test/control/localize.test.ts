@@ -8,7 +8,7 @@ import { endpoint, pod, service, slice } from '../compile/objects.ts';
 const HERE: View = { nodeName: 'n1', zone: 'a', addresses: new Set(['10.0.0.1']), ports: new Set([8080]) };
 
 function compiled(services: readonly Service[], endpointSlices: readonly EndpointSlice[]): Compilation {
-  const options = { clusterDomain: 'cluster.local', from: 'files', externalName: 'refuse' } as const;
+  const options = { clusterDomain: 'cluster.local', from: 'files', externalName: 'refuse', nats: 'policies' } as const;
   return compile({ ...NO_RESOURCES, services, endpointSlices }, undefined, options);
 }
 
@@ -204,7 +204,12 @@ describe('what did not change', () => {
 
   test('equal input in other objects is the same configuration', () => {
     const resources = { ...NO_RESOURCES, services, endpointSlices, pods: [pod('web', '10.0.1.1')] };
-    const options = { clusterDomain: 'cluster.local', from: 'files', externalName: 'refuse' } as const;
+    const options = {
+      clusterDomain: 'cluster.local',
+      from: 'files',
+      externalName: 'refuse',
+      nats: 'policies',
+    } as const;
     const first = compile(resources, undefined, options);
     const before = localize(first, HERE, undefined);
     const after = localize(compile(structuredClone(resources), first, options), structuredClone(HERE), before);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Publication } from '../../src/control/publication.ts';
 import { Rows } from '../../src/control/rows.ts';
+import { KEY_OF, LIST_NAMES } from '../../src/model/lists.ts';
 import type { Backend, BackendId, Configuration, Route, Workload } from '../../src/model/snapshot.ts';
 import { allocateMeters, EndpointMeter, MeterReader, ServiceMeter } from '../../src/telemetry.ts';
 
@@ -11,7 +12,7 @@ const USERS = backend('users', ['10.0.0.3']);
 function backend(name: string, addresses: readonly string[]): Backend {
   const id = `shop/${name}:80` as BackendId;
   const endpoints = addresses.map((address) => ({ address, port: 8080, tier: 0 }));
-  return { id, namespace: 'shop', name, port: 80, affinity: 'none', endpoints };
+  return { id, namespace: 'shop', name, port: 80, affinity: 'none', endpoints, subject: undefined };
 }
 
 function route({ namespace, name, id }: Backend): Route {
@@ -25,13 +26,21 @@ function route({ namespace, name, id }: Backend): Route {
 }
 
 function workload(address: string): Workload {
-  return { address, namespace: 'shop', name: 'cart', serviceAccount: 'default' };
+  return { address, namespace: 'shop', name: 'cart', serviceAccount: 'default', labels: {} };
 }
 
 const ROUTES = [route(ORDERS), route(USERS)];
+const EMPTY: Configuration = {
+  clusterDomain: 'cluster.local',
+  routes: [],
+  backends: [],
+  workloads: [],
+  subscriptions: [],
+  policies: [],
+};
 
 function configuration(...backends: Backend[]): Configuration {
-  return { clusterDomain: 'cluster.local', routes: ROUTES, backends, workloads: [] };
+  return { ...EMPTY, routes: ROUTES, backends };
 }
 
 function start(): { publication: Publication; memory: ReturnType<typeof allocateMeters> } {
@@ -53,10 +62,7 @@ describe('what is published', () => {
 
   test('even an empty configuration is a first generation', () => {
     const { publication } = start();
-    assert.equal(
-      publication.next({ clusterDomain: 'cluster.local', routes: [], backends: [], workloads: [] })?.generation,
-      1,
-    );
+    assert.equal(publication.next(EMPTY)?.generation, 1);
   });
 
   test('what is the same is not published again', () => {
@@ -95,6 +101,22 @@ describe('what is published', () => {
     assert.deepEqual(publication.whole().workloads, { put: [cart, moved], gone: [] });
     assert.equal(publication.next({ ...configuration(ORDERS), workloads: [cart!, moved] }), undefined);
   });
+
+  for (const list of LIST_NAMES.filter((one) => one !== 'backends')) {
+    test(`what changes in ${list} alone is a generation: what is another object is published, and what is gone is named`, () => {
+      const { publication } = start();
+      // A key of each kind.
+      const item = (key: string): unknown => ({ id: key, name: key, namespace: '', address: key });
+      const keyOf = KEY_OF[list] as (one: unknown) => string;
+      const [first, second] = [item('a'), item('b')];
+      publication.next({ ...EMPTY, [list]: [first, second] });
+      const changed = item('a');
+      const change = publication.next({ ...EMPTY, [list]: [changed] });
+      assert.deepEqual(change?.[list], { put: [changed], gone: [keyOf(second)] });
+      assert.deepEqual(publication.whole()[list], { put: [changed], gone: [] });
+      assert.equal(publication.next({ ...EMPTY, [list]: [changed] }), undefined);
+    });
+  }
 
   test('an endpoint that changes its tier is published, and keeps its row', () => {
     const { publication } = start();

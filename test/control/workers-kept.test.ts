@@ -19,6 +19,8 @@ function change(from: number, generation: number, ...put: Route[]): Change {
     routes: { put, gone: [] },
     backends: { put: [], gone: [] },
     workloads: { put: [], gone: [] },
+    subscriptions: { put: [], gone: [] },
+    policies: { put: [], gone: [] },
   };
 }
 
@@ -34,6 +36,7 @@ test('a worker that cannot apply a generation keeps its plan, says so, and gets 
     onApplied: (_, generation) => told.push(`applied ${generation}`),
     onKept: (_, generation, reason) => told.push(`kept ${generation} ${reason.startsWith('TypeError')}`),
     onBatch: () => {},
+    onBridge: () => {},
     onDefect: (_, stack) => told.push(stack),
     onLost: (_, reason) => told.push(reason),
   });

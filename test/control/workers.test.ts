@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { describe, mock, test, type TestContext } from 'node:test';
 import { MessagePort, type Worker } from 'node:worker_threads';
-import { type Acceptor, openAcceptor, type Seat } from '../../src/control/workers/acceptor.ts';
+import { openAcceptor } from '../../src/control/workers/acceptor.ts';
+import { Handover, type Seat } from '../../src/control/workers/handover.ts';
 import { Heartbeats } from '../../src/control/workers/heartbeats.ts';
 import { canTransfer } from '../../src/control/workers/transfer.ts';
 import { CELLS, Slots } from '../../src/lib/slots.ts';
-import type { ToWorker } from '../../src/model/message.ts';
+import type { ListenerName, ToWorker } from '../../src/model/message.ts';
 import { Client, eventually, sleep } from '../harness/client.ts';
 
 const HELD_MAX = 1024;
@@ -17,12 +18,22 @@ class Taker implements Seat {
   readonly index: number;
   ready = false;
   readonly taken: Socket[] = [];
+  /** Where each came in. */
+  readonly entrances: { readonly listener: ListenerName; readonly port: number }[] = [];
+  /** Sockets get lost on their way. */
+  loses = false;
   readonly thread: Worker;
 
   constructor(index: number, slots: Slots) {
     this.index = index;
     const postMessage = (message: ToWorker): void => {
       if (message.type !== 'connection') return;
+      const { listener, port } = message;
+      this.entrances.push({ listener, port });
+      if (this.loses) {
+        message.socket.destroy();
+        return;
+      }
       slots.increment(index, CELLS.received);
       this.taken.push(message.socket);
     };
@@ -31,11 +42,13 @@ class Taker implements Seat {
 }
 
 interface Scene {
-  readonly acceptor: Acceptor;
+  /** Of each listener. */
+  readonly ports: Readonly<Record<ListenerName, number>>;
+  readonly close: () => Promise<void>;
   readonly takers: readonly Taker[];
   readonly slots: Slots;
   readonly heartbeats: Heartbeats;
-  readonly connect: (count: number) => Promise<readonly Client[]>;
+  readonly connect: (count: number, listener?: ListenerName) => Promise<readonly Client[]>;
 }
 
 async function open(context: TestContext, workers: number): Promise<Scene> {
@@ -43,20 +56,29 @@ async function open(context: TestContext, workers: number): Promise<Scene> {
   const heartbeats = new Heartbeats(slots, workers);
   for (let worker = 0; worker < workers; worker++) heartbeats.restart(worker, performance.now());
   const takers = Array.from({ length: workers }, (_, index) => new Taker(index, slots));
-  const acceptor = await openAcceptor({ host: '127.0.0.1', port: 0, exclusive: false }, slots, takers, heartbeats);
+  const handover = new Handover(slots, takers, heartbeats);
+  const listen = { host: '127.0.0.1', port: 0, exclusive: false };
+  const mesh = await openAcceptor({ ...listen, listener: 'mesh' }, handover);
+  const bridge = await openAcceptor({ ...listen, listener: 'bridge' }, handover);
+  const ports = { mesh: mesh.port, bridge: bridge.port };
+  const close = async (): Promise<void> => {
+    await Promise.all([mesh.close(), bridge.close()]);
+    handover.close();
+  };
   const clients: Client[] = [];
   context.after(async () => {
-    await acceptor.close();
+    await close();
     for (const client of clients) client.destroy();
     for (const { taken } of takers) for (const socket of taken) socket.destroy();
   });
   return {
-    acceptor,
+    ports,
+    close,
     takers,
     slots,
     heartbeats,
-    connect: async (count) => {
-      const some = await Promise.all(Array.from({ length: count }, async () => Client.connect(acceptor.port)));
+    connect: async (count, listener = 'mesh') => {
+      const some = await Promise.all(Array.from({ length: count }, async () => Client.connect(ports[listener])));
       clients.push(...some);
       return some;
     },
@@ -93,10 +115,10 @@ describe('connections for which no worker is ready', { concurrency: 3 }, () => {
   });
 
   test('are closed with the port', async (context) => {
-    const { acceptor, connect } = await open(context, 1);
+    const { close, connect } = await open(context, 1);
     const clients = await connect(5);
     await sleep(50);
-    await acceptor.close();
+    await close();
     await eventually(() => clients.every(({ closing }) => closing !== undefined), { what: 'all to be closed' });
   });
 });
@@ -115,6 +137,41 @@ describe('a worker whose heart does not beat', () => {
     await connect(10);
     await eventually(() => takers[1]?.taken.length === 10, { what: 'the other worker to get all of them' });
     assert.equal(takers[0]?.taken.length, 0);
+  });
+});
+
+describe('two ports', () => {
+  test('share the workers: each connection comes with the port that it came in on, and the spread is even', async (context) => {
+    const { takers, slots, ports, connect } = await open(context, 2);
+    for (const taker of takers) {
+      taker.ready = true;
+      beat(context, slots, taker.index);
+    }
+    await connect(10, 'mesh');
+    await connect(10, 'bridge');
+    await eventually(() => takers.every(({ taken }) => taken.length === 10), { what: 'ten for each worker' });
+    const entrances = takers.flatMap((taker) => taker.entrances);
+    for (const listener of ['mesh', 'bridge'] as const)
+      assert.equal(entrances.filter((one) => one.listener === listener && one.port === ports[listener]).length, 10);
+  });
+
+  test('keep one account: what is on its way by one of them is not written off by the other', async (context) => {
+    const { takers, slots, connect } = await open(context, 1);
+    const [taker] = takers;
+    assert.ok(taker !== undefined);
+    taker.ready = true;
+    for (let beats = 0; beats < 10; beats++) slots.increment(0, CELLS.heartbeat);
+    // On its way, as far as anybody knows: it was handed over since the last beat.
+    taker.loses = true;
+    await connect(1, 'bridge');
+    await eventually(() => taker.entrances.length === 1, { what: 'the worker to be sent one' });
+    await connect(1, 'mesh');
+    await eventually(() => taker.entrances.length === 2, { what: 'the worker to be sent another one' });
+    assert.equal(slots.get(0, CELLS.lost), 0);
+    // Some beats later it is sure that they got lost.
+    for (let beats = 0; beats < 4; beats++) slots.increment(0, CELLS.heartbeat);
+    await connect(1, 'mesh');
+    await eventually(() => slots.get(0, CELLS.lost) === 2, { what: 'both to be written off' });
   });
 });
 

@@ -83,6 +83,8 @@ describe('deploy/heddle.yaml', () => {
     const namespaces = base.map(({ kind, metadata }) => `${kind} ${metadata.namespace ?? 'of the cluster'}`);
     assert.deepEqual(namespaces, [
       'Namespace of the cluster',
+      'CustomResourceDefinition of the cluster',
+      'CustomResourceDefinition of the cluster',
       'PriorityClass of the cluster',
       'ServiceAccount heddle',
       'ClusterRole of the cluster',
@@ -109,6 +111,8 @@ describe('deploy/heddle.yaml', () => {
       '/pods: get list watch',
       '/services: get list watch',
       'discovery.k8s.io/endpointslices: get list watch',
+      'heddle.dev/natspolicies: get list watch',
+      'heddle.dev/subscriptions: get list watch',
     ]);
   });
 
@@ -166,9 +170,10 @@ for (const [name, objects] of variants()) {
     });
 
     test('declares, probes and has scraped the ports where it listens, and keeps the admin side on loopback', () => {
-      const { meshListen, probeListen, adminListen } = settingsOf(container);
+      const { meshListen, bridgeListen, probeListen, adminListen } = settingsOf(container);
       for (const { name: port, containerPort } of container.ports ?? []) {
         if (port === 'mesh') assert.equal(containerPort, meshListen?.port);
+        if (port === 'bridge') assert.equal(containerPort, bridgeListen?.port);
         if (port === 'probe') assert.equal(containerPort, probeListen?.port);
       }
       const { startupProbe, livenessProbe, readinessProbe } = container;

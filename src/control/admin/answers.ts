@@ -1,5 +1,7 @@
 import type {
+  BridgeAnswer,
   ConfigAnswer,
+  DeliveriesAnswer,
   DiscoveryAnswer,
   EndpointsAnswer,
   GenerationsAnswer,
@@ -8,6 +10,7 @@ import type {
   RoutesAnswer,
   ServicesAnswer,
   StatsAnswer,
+  TapMessage,
   TapRecord,
   TraceProbeAnswer,
 } from '../../model/admin.ts';
@@ -165,6 +168,80 @@ export const statsAnswer: Schema<StatsAnswer> = object('Counters since the start
   ),
 });
 
+const deliveryState = choice(
+  '"standby": other nodes deliver; "waiting": nothing to deliver to; "held": what there is to deliver to does not take any; "paused": by JetStream; "draining": the node ends',
+  ['delivering', 'standby', 'waiting', 'held', 'paused', 'failed', 'draining'],
+);
+const deliveryReason = text('Why it does not deliver; empty where it does');
+
+export const deliveriesAnswer: Schema<DeliveriesAnswer> = object(
+  'What is delivered to Services, and what waits for it',
+  {
+    deliveries: list(
+      'By subscription',
+      object('A subscription, over all workers of this node', {
+        subscription: text('The object that asks for it, such as "Service shop/orders"'),
+        state: deliveryState,
+        reason: deliveryReason,
+        mode: choice('"core": at most once; "jetstream": at least once; "unknown": the broker was not asked yet', [
+          'core',
+          'jetstream',
+          'unknown',
+        ]),
+        stream: text('Empty in mode core'),
+        consumer: text('The durable consumer; in mode core the queue group'),
+        pending: integer('Messages that wait for their first delivery, over all nodes'),
+        ackPending: integer('Messages that were delivered and are not acknowledged, over all nodes'),
+        oldestMs: number('Age of the oldest message that is not acknowledged, in milliseconds; 0: none is'),
+        inFlight: integer('Requests under way on this node'),
+        delivered: integer('Messages that were taken by the Service, since the start'),
+        redelivered: integer('Attempts that were not the first one'),
+        failed: integer('Attempts that failed'),
+        deadLettered: integer('Messages that ran out of attempts and were set aside'),
+        returned: integer('Messages that were given back without an attempt'),
+        lastError: text('What went wrong last; empty: nothing did'),
+        lastErrorTime: orNull(time),
+        workers: list('By number', object('A worker thread', { worker, state: deliveryState, reason: deliveryReason })),
+      }),
+    ),
+  },
+);
+
+export const bridgeAnswer: Schema<BridgeAnswer> = object('The links to the broker, and what was asked of the bridge', {
+  links: list(
+    'By worker',
+    object('The link of a worker', {
+      worker,
+      state: choice(
+        '"off": --nats-url is not set; "lame-duck": the server is going away; "refused": it does not let us in; "unknown": the worker has not said yet',
+        ['off', 'connecting', 'up', 'lost', 'lame-duck', 'refused', 'unknown'],
+      ),
+      server: orNull(
+        object('The server that it is, or was, connected to', {
+          name: text('Its name'),
+          version: text('Its version'),
+          jetStream: boolean('It has JetStream'),
+        }),
+      ),
+      error: text('What is in the way; empty while it is up'),
+      bytesInFlight: integer('Given to the link and not yet taken by the server'),
+      reconnects: integer('How often it was made again'),
+      messagesOut: integer('Messages to the server'),
+      messagesIn: integer('Messages from the server'),
+    }),
+  ),
+  calls: list(
+    'By policy, operation and result',
+    object('Calls of the API', {
+      policy: text('The policy that let them pass'),
+      operation: text('What was asked for'),
+      result: text('"ok", or the code of the problem'),
+      count: integer('Calls since the start'),
+      messages: integer('Messages of these calls'),
+    }),
+  ),
+});
+
 export const configAnswer: Schema<ConfigAnswer> = object('The settings in effect', {
   version: text('Version of Heddle'),
   settings: list(
@@ -232,6 +309,17 @@ const header = (description: string): Schema<readonly (readonly [string, string]
     pair('A header line', text('Name'), text('Value')),
   );
 
+const tapMessage: Schema<TapMessage> = object('The message that it is about', {
+  operation: text('send, request, receive, process (a delivery), settle, or kv'),
+  destination: text('What let it pass: a policy, a template, a subscription'),
+  stream: text('Empty where it is not stored, or not known'),
+  sequence: integer('In the stream; 0: not known'),
+  messages: integer('How many messages it is about'),
+  result: text('"ok", or the code of the problem'),
+  consumer: text('Of a delivery: its durable consumer'),
+  attempt: integer('Of a delivery: which one it is, from 1; else 0'),
+});
+
 /** One event of `GET /tap`. */
 export const tapRecord: Schema<TapRecord> = object('An exchange that has ended', {
   time,
@@ -253,6 +341,7 @@ export const tapRecord: Schema<TapRecord> = object('An exchange that has ended',
   requestId: text('Value of x-request-id'),
   traceId: text('Trace id; empty where the exchange is not traced'),
   generation: integer('Generation of the plan that it began under'),
+  message: orNull(tapMessage),
   requestHeaders: header('Header of the request'),
   replyHeaders: header('Header of the reply'),
 });

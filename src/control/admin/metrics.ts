@@ -1,6 +1,15 @@
 import { Slices } from '../../lib/slices.ts';
 import { type Content, ContentWriter } from './content.ts';
 import {
+  CALL_FAMILIES,
+  callLabels,
+  callSeries,
+  DELIVERY_FAMILIES,
+  deliveryLabels,
+  deliverySeries,
+  LINK_FAMILIES,
+} from './metrics/bridge.ts';
+import {
   ENDPOINT_FAMILIES,
   type EndpointFigures,
   KIND_FAMILIES,
@@ -62,6 +71,10 @@ export class Metrics {
     await exposition.write(ENDPOINT_FAMILIES, endpoints, endpointLabels);
     await exposition.write(WORKER_FAMILIES, workers, ({ worker }) => label('worker', worker));
     await exposition.write(KIND_FAMILIES, source.discovery.kinds, ({ kind }) => label('kind', kind));
+    const { links, calls } = source.bridge;
+    await exposition.write(LINK_FAMILIES, links, ({ worker }) => label('worker', worker));
+    await exposition.write(CALL_FAMILIES, callSeries(calls), callLabels);
+    await exposition.write(DELIVERY_FAMILIES, deliverySeries(source.deliveries), deliveryLabels);
     await exposition.write(NODE_FAMILIES, [source], () => '');
     await exposition.write(PROCESS_FAMILIES, [own], () => '');
     exposition.end();

@@ -2,7 +2,9 @@ import type { Readable } from 'node:stream';
 import { shown } from '../../lib/shown.ts';
 import type { LogLevelAnswer, TapFilter } from '../../model/admin.ts';
 import {
+  bridgeAnswer,
   configAnswer,
+  deliveriesAnswer,
   discoveryAnswer,
   endpointsAnswer,
   generationsAnswer,
@@ -17,6 +19,7 @@ import {
 } from './answers.ts';
 import { Content, jsonContent, type Lazily } from './content.ts';
 import { freshnessText } from './freshness.ts';
+import { linkText } from './link-text.ts';
 import { formatFor, MEDIA_TYPES, type Metrics } from './metrics.ts';
 import { type Param, type Params, flagParam, shareParam, textParam, type Values } from './query.ts';
 import { Refusal } from './refusal.ts';
@@ -148,6 +151,10 @@ export function adminRoutes(source: AdminSource): readonly Route[] {
       () => source.discovery,
     ),
     view('/stats', 'Counters of Services and workers since the start', {}, statsAnswer, () => statsView(source)),
+    view('/bridge', 'The links to the broker, and what was asked of the bridge', {}, bridgeAnswer, () => source.bridge),
+    view('/deliveries', 'What is delivered to Services, and what waits for it', {}, deliveriesAnswer, () => ({
+      deliveries: source.deliveries,
+    })),
     view('/config', 'The settings in effect, and where each comes from', {}, configAnswer, () => configView(source)),
     view('/generations', 'What changed when, and which worker has it', {}, generationsAnswer, () =>
       generationsView(source),
@@ -213,6 +220,8 @@ function readiness(source: AdminSource, verbose: boolean): Answer {
   const lines = source.checks.map(({ name, ok, text }) => (ok ? `[+]${name} ok\n` : `[-]${name} failed: ${text}\n`));
   // Always ok: were a node unready while the API server is away, an outage of that would take all nodes out.
   lines.push(`[+]discovery ok: ${freshnessText(source.discovery)}\n`);
+  // The same goes for the broker.
+  lines.push(`[+]bridge ok: ${linkText(source.bridge.links)}\n`);
   return textAnswer(ready ? 200 : 503, `${lines.join('')}readyz check ${ready ? 'passed' : 'failed'}\n`);
 }
 

@@ -1,5 +1,5 @@
-import { type Backend, endpointKey } from '../../model/snapshot.ts';
-import { type MeterReader, ROW_NONE, ROW_OTHER } from '../../telemetry.ts';
+import { type Backend, BRIDGE_BACKEND, endpointKey } from '../../model/snapshot.ts';
+import { type MeterReader, ROW_BRIDGE, ROW_NONE, ROW_OTHER } from '../../telemetry.ts';
 import type { AdminSource } from './source.ts';
 
 export type ServiceTotals = ReturnType<MeterReader['service']>;
@@ -26,10 +26,12 @@ export interface EndpointSeries {
   readonly row: number;
 }
 
-/** First the exchanges that found no Service, then by namespace, name and port, last those that share a row. */
+/** First the exchanges that found no Service, those with the bridge, then by namespace, name and port, last those that share a row. */
 export function* serviceSeries(source: AdminSource): Generator<ServiceSeries> {
   let shared = false;
   yield { namespace: '', name: '', port: 0, row: ROW_NONE };
+  const { namespace: none, name: bridge, port: bridgePort } = BRIDGE_BACKEND;
+  yield { namespace: none, name: bridge, port: bridgePort, row: ROW_BRIDGE };
   for (const { id, namespace, name, port } of inOrder(source.snapshot?.backends ?? [])) {
     const row = source.serviceRow(id);
     if (row === ROW_OTHER) shared = true;

@@ -1,4 +1,6 @@
 import type {
+  BridgeAnswer,
+  DeliveryView,
   DiscoveryAnswer,
   EffectiveSetting,
   GenerationView,
@@ -24,6 +26,10 @@ export interface AdminSource {
   readonly problems: readonly Problem[];
   /** No check: nothing that happens to the source of resources makes a node unready. */
   readonly discovery: DiscoveryAnswer;
+  /** No check either: what happens to the broker is nothing that other nodes could do better. */
+  readonly bridge: BridgeAnswer;
+  /** By subscription. */
+  readonly deliveries: readonly DeliveryView[];
   /** Row of the meters: ROW_OTHER where it has none of its own. */
   serviceRow(backend: BackendId): number;
   /** @param key as `endpointKey` makes it. */

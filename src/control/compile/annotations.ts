@@ -3,8 +3,10 @@ import { nearest } from '../../lib/nearest.ts';
 import { shown } from '../../lib/shown.ts';
 import type { Mismatch } from '../../model/problem.ts';
 import { ANNOTATION_PREFIX, FOREIGN_PREFIXES, type Service } from '../../model/resource.ts';
-import type { Endpoint } from '../../model/snapshot.ts';
+import type { Endpoint, SubjectTarget } from '../../model/snapshot.ts';
 import { refusal } from './address.ts';
+import type { Ask } from './asks.ts';
+import { readAsk, readSubject } from './message-annotations.ts';
 
 /** The wishes of the owner of a Service that is in the mesh. */
 export interface Wishes {
@@ -16,6 +18,10 @@ export interface Wishes {
   readonly trafficType: 'http' | undefined;
   /** `undefined`: as the Service's own fields and hints say. */
   readonly locality: 'node' | 'zone' | 'any' | undefined;
+  /** That serves it in place of endpoints. */
+  readonly subject: SubjectTarget | undefined;
+  /** For messages. */
+  readonly ask: Ask | undefined;
 }
 
 const LIST_MAX = 1000;
@@ -23,21 +29,26 @@ const LIST_MAX = 1000;
 export const MISMATCHES_MAX = 20;
 
 /** Keys that this version obeys. */
-export const OBEYED = ['enabled', 'ports', 'endpoints', 'traffic-type', 'scheme', 'locality'] as const;
-type Key = (typeof OBEYED)[number];
+export const OBEYED = [
+  'enabled',
+  'ports',
+  'endpoints',
+  'traffic-type',
+  'scheme',
+  'locality',
+  'backend',
+  'nats-subscribe',
+  'nats-mode',
+  'nats-stream',
+  'nats-path',
+  'nats-concurrency',
+  'nats-retry',
+  'nats-dead-letter',
+] as const;
+export type Key = (typeof OBEYED)[number];
 
 /** Every other key, by the turn in which it is built: until then it is known, and not yet obeyed. */
 export const NOT_YET = {
-  1: [
-    'backend',
-    'nats-subscribe',
-    'nats-mode',
-    'nats-stream',
-    'nats-path',
-    'nats-concurrency',
-    'nats-retry',
-    'nats-dead-letter',
-  ],
   2: [
     'split',
     'match',
@@ -138,16 +149,24 @@ export function readWishes(
   const trafficType = reading.choice('traffic-type', { now: ['http'], later: ['grpc', 'tcp', 'udp', 'nats'] });
   reading.choice('scheme', { now: ['http'], later: ['h2c', 'https', 'h2'] });
   const locality = reading.choice('locality', { now: ['node', 'zone', 'any'] });
-  const wishes = { ports: reading.ports(), endpoints: reading.endpoints(from), trafficType, locality };
+  const wishes = {
+    ports: reading.ports(),
+    endpoints: reading.endpoints(from),
+    trafficType,
+    locality,
+    subject: readSubject(reading),
+    ask: readAsk(reading),
+  };
   return { wishes, mismatches: reading.mismatches };
 }
 
-class AnnotationReading {
+/** Reads the annotations of one Service, each by its name. */
+export class AnnotationReading {
   readonly mismatches: Mismatch[] = [];
-  readonly #service: Service;
+  readonly service: Service;
 
   constructor(service: Service) {
-    this.#service = service;
+    this.service = service;
   }
 
   /** What its value means is `enabledOf`'s to say; here it is only whether it is one. */
@@ -156,7 +175,7 @@ class AnnotationReading {
   }
 
   checkKeys({ enabled }: { enabled: boolean }): void {
-    for (const [key, value] of Object.entries(this.#service.annotations)) {
+    for (const [key, value] of Object.entries(this.service.annotations)) {
       if (this.mismatches.length >= MISMATCHES_MAX) return;
       const prefix = PREFIXES.find((one) => key.startsWith(one));
       if (prefix === undefined) continue;
@@ -170,10 +189,10 @@ class AnnotationReading {
     if (!KEYS.has(name)) {
       const near = nearest(name, KEYS);
       const hint = near === undefined ? '' : ` (the nearest is ${ANNOTATION_PREFIX}${near})`;
-      this.#mismatch(key, { expected: `a known key${hint}`, got: shown(key) });
+      this.mismatch(key, { expected: `a known key${hint}`, got: shown(key) });
     } else if (enabled && NOT_YET_KEYS.has(name)) {
       const expected = `a key that this version obeys (${ANNOTATION_PREFIX}${name} is known, but not yet obeyed)`;
-      this.#mismatch(key, { expected, got: shown(value) });
+      this.mismatch(key, { expected, got: shown(value) });
     }
   }
 
@@ -181,30 +200,30 @@ class AnnotationReading {
     if (!FOREIGN_KEYS.has(name)) {
       const near = nearest(name, FOREIGN_KEYS.keys());
       const hint = near === undefined ? '' : ` (the nearest is ${prefix}${near})`;
-      this.#mismatch(key, { expected: `a key of Traefik Mesh${hint}`, got: shown(key) });
+      this.mismatch(key, { expected: `a key of Traefik Mesh${hint}`, got: shown(key) });
       return;
     }
     const feature = FOREIGN_KEYS.get(name);
-    if (feature === undefined || this.#find(name)?.key !== key) return;
+    if (feature === undefined || this.find(name)?.key !== key) return;
     const expected = `a key that this version obeys (${feature} come with ${ANNOTATION_PREFIX}${name}, which is not yet obeyed)`;
-    this.#mismatch(key, { expected, got: shown(value) });
+    this.mismatch(key, { expected, got: shown(value) });
   }
 
   choice<T extends string>(name: Key, { now, later = [] }: Choices<T>): T | undefined {
-    const found = this.#find(name);
+    const found = this.find(name);
     if (found === undefined) return undefined;
     const { key, value } = found;
     const chosen = now.find((one) => one === value);
     if (chosen === undefined) {
       const known = later.includes(value) ? ` (${value} is known, but not yet obeyed)` : '';
       const expected = `${now.map((one) => `"${one}"`).join(' or ')}${known}`;
-      this.#mismatch(key, { expected, got: shown(value) });
+      this.mismatch(key, { expected, got: shown(value) });
     }
     return chosen;
   }
 
   ports(): ReadonlySet<number> | undefined {
-    const tcp = this.#service.ports.filter(({ protocol }) => protocol === 'TCP');
+    const tcp = this.service.ports.filter(({ protocol }) => protocol === 'TCP');
     const texts = tcp.flatMap(({ name, port }) => (name === '' ? [String(port)] : [name, String(port)]));
     const expected = `the name or number of a TCP port of this Service (${texts.slice(0, 10).join(', ') || 'it has none'})`;
     // A name may look like the number of another port: what is a number means that one first.
@@ -220,10 +239,10 @@ class AnnotationReading {
   }
 
   endpoints(from: 'files' | 'kubernetes'): Wishes['endpoints'] {
-    const found = this.#find('endpoints');
+    const found = this.find('endpoints');
     if (from === 'kubernetes' && found !== undefined) {
       const expected = 'no such key on a cluster, where endpoints come from EndpointSlices (it is for files discovery)';
-      this.#mismatch(found.key, { expected, got: shown(found.value) });
+      this.mismatch(found.key, { expected, got: shown(found.value) });
       return undefined;
     }
     return this.#list(
@@ -235,25 +254,25 @@ class AnnotationReading {
 
   /** The good entries of a list; without a good one the annotation counts as absent. */
   #list<T>(name: Key, expected: string, read: (item: string) => { value: T } | { got: string }): T[] | undefined {
-    const found = this.#find(name);
+    const found = this.find(name);
     if (found === undefined) return undefined;
     const items = found.value.split(',', LIST_MAX + 1);
     if (items.length > LIST_MAX) {
-      this.#mismatch(found.key, { expected: `at most ${LIST_MAX} entries`, got: 'more' });
+      this.mismatch(found.key, { expected: `at most ${LIST_MAX} entries`, got: 'more' });
       return undefined;
     }
     const values: T[] = [];
     for (const item of items) {
       const entry = read(item.trim());
       if ('value' in entry) values.push(entry.value);
-      else this.#mismatch(found.key, { expected, got: entry.got });
+      else this.mismatch(found.key, { expected, got: entry.got });
     }
     return values.length === 0 ? undefined : values;
   }
 
   /** The annotation of that name; a foreign one only where none of ours says otherwise. */
-  #find(name: string): { readonly key: string; readonly value: string } | undefined {
-    const { annotations } = this.#service;
+  find(name: string): { readonly key: string; readonly value: string } | undefined {
+    const { annotations } = this.service;
     for (const prefix of FOREIGN_KEYS.has(name) ? PREFIXES : [ANNOTATION_PREFIX]) {
       const key = `${prefix}${name}`;
       const value = annotations[key];
@@ -262,9 +281,18 @@ class AnnotationReading {
     return undefined;
   }
 
-  #mismatch(key: string, { expected, got }: Omit<Mismatch, 'field'>): void {
-    this.mismatches.push({ field: `metadata.annotations[${JSON.stringify(key)}]`, expected, got });
+  /** The path of an annotation of ours, for problems. */
+  fieldOf(name: Key): string {
+    return fieldOf(`${ANNOTATION_PREFIX}${name}`);
   }
+
+  mismatch(key: string, { expected, got }: Omit<Mismatch, 'field'>): void {
+    this.mismatches.push({ field: fieldOf(key), expected, got });
+  }
+}
+
+function fieldOf(key: string): string {
+  return `metadata.annotations[${JSON.stringify(key)}]`;
 }
 
 /** Never a name: what a name means is not the Service owner's to say. */

@@ -3,7 +3,10 @@ import { problemOf, type Mismatch, type Problem } from '../../model/problem.ts';
 import { objectName, type EndpointSlice, type Service, type ServicePort } from '../../model/resource.ts';
 import { type BackendId, type Route, routeKey } from '../../model/snapshot.ts';
 import { checkOutside, MISMATCHES_MAX, readWishes, type Wishes } from './annotations.ts';
+import { compileAsk, type CompiledSubscription } from './asks.ts';
 import { type Candidate, candidatesOfPort, type CompiledBackend, fixedCandidates, judgeSlices } from './candidates.ts';
+import type { MessageRules } from './message-rules.ts';
+import { judgeSubject } from './subjects.ts';
 
 export interface CompileOptions {
   readonly clusterDomain: string;
@@ -11,13 +14,27 @@ export interface CompileOptions {
   readonly from: 'files' | 'kubernetes';
   /** What becomes of ExternalName Services. `allow`: what their names mean stands in slices, as of any other Service. */
   readonly externalName: 'refuse' | 'allow';
+  /** Who says what may be done with messages. `none`: there is no broker. */
+  readonly nats: MessageRules['by'];
 }
 
 /** What one Service compiles to. */
 export interface CompiledService {
   readonly route: Route;
   readonly backends: readonly CompiledBackend[];
+  /** By its annotations. */
+  readonly subscription: CompiledSubscription | undefined;
   readonly problems: readonly Problem[];
+}
+
+/** All that a Service is compiled from. */
+export interface ServiceInput {
+  readonly service: Service;
+  /** By its own word or by that of its Namespace. */
+  readonly enabled: boolean;
+  /** Its slices, in order. */
+  readonly slices: readonly EndpointSlice[];
+  readonly rules: MessageRules;
 }
 
 /** Application protocols (KEP-2433) that are plain HTTP/1.1 on the wire; a port without one is taken for it too. */
@@ -36,16 +53,18 @@ const LOCALITY_OF: ReadonlyMap<string, CompiledBackend['locality']> = new Map([
 
 /** Compiles one Service. Pure. */
 export function compileService(
-  { service, enabled, slices }: { service: Service; enabled: boolean; slices: readonly EndpointSlice[] },
+  { service, enabled, slices, rules }: ServiceInput,
   options: CompileOptions,
 ): CompiledService {
   const { namespace, name, clusterIps } = service;
   if (!enabled) {
     const route = { namespace, name, enabled, clusterIps, ports: [] };
-    return { route, backends: [], problems: problemsOf(service, checkOutside(service)) };
+    const problems = problemsOf(service, checkOutside(service));
+    return { route, backends: [], subscription: undefined, problems };
   }
   const { wishes, mismatches } = readWishes(service, options.from);
   const { ports, mismatches: ofPorts } = meshPorts(service, wishes);
+  const { subject, mismatches: ofSubject } = judgeSubject(service, { wishes, slices, rules });
   const found = candidatesByPort(service, { ports, slices, wishes, options });
   const { locality, mismatches: ofLocality } = localityOf(service, wishes);
   // Endpoints of the annotation are written for where they are read. A headless Service has no policy: its DNS name leads to
@@ -57,6 +76,7 @@ export function compileService(
     name,
     port,
     affinity: service.sessionAffinity === 'ClientIP' ? 'source' : 'none',
+    subject,
     locality,
     internalTrafficPolicy: isFixed || service.headless ? 'Cluster' : service.internalTrafficPolicy,
     family: isFixed ? 'any' : service.family,
@@ -67,11 +87,16 @@ export function compileService(
     const targetPorts = service.headless ? targetPortsOf(port, candidates) : [];
     return { port: port.port, name: port.name, backend: id, targetPorts };
   });
+  const route = { namespace, name, enabled, clusterIps, ports: routePorts };
+  const asked =
+    wishes.ask && compileAsk(wishes.ask, { route, backends }, { rules, clusterDomain: options.clusterDomain });
+  const ofMessages = [...ofSubject, ...(asked?.mismatches ?? [])];
   return {
-    route: { namespace, name, enabled, clusterIps, ports: routePorts },
+    route,
     backends,
+    subscription: asked?.subscription,
     problems: [
-      ...problemsOf(service, [...mismatches, ...ofPorts, ...ofLocality, ...found.mismatches]),
+      ...problemsOf(service, [...mismatches, ...ofPorts, ...ofMessages, ...ofLocality, ...found.mismatches]),
       ...found.problems,
     ],
   };

@@ -21,8 +21,8 @@ export function compileWorkloads(pods: readonly Pod[], before: readonly Workload
   const workloads: Workload[] = [];
   for (const [address, [pod, ...others]] of holders) {
     if (pod === undefined || others.length > 0) continue;
-    const { namespace, name, serviceAccount } = pod;
-    workloads.push(unchanged({ address, namespace, name, serviceAccount }, known.get(address)));
+    const { namespace, name, serviceAccount, labels } = pod;
+    workloads.push(unchanged({ address, namespace, name, serviceAccount, labels }, known.get(address)));
   }
   return unchangedList(
     workloads.toSorted((a, b) => (a.address < b.address ? -1 : 1)),

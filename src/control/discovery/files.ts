@@ -6,7 +6,7 @@ import type { DiscoveryAnswer } from '../../model/admin.ts';
 import { problemOf, type Problem } from '../../model/problem.ts';
 import type { Resources } from '../../model/resource.ts';
 import type { Discovery, DiscoveryEvents } from '../discovery.ts';
-import { sameResources } from './same-resources.ts';
+import { sameResources } from './resource-lists.ts';
 import { PendingFiles, type Verdict } from './files/pending-files.ts';
 import { FileStates } from './files/file-states.ts';
 import type { FileReading } from './files/file-reading.ts';

@@ -1,9 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Backoff } from '../../lib/backoff.ts';
+import { recordOf } from '../../lib/record-of.ts';
 import { shown } from '../../lib/shown.ts';
 import type { DiscoveryAnswer } from '../../model/admin.ts';
 import { type Problem, problemOf } from '../../model/problem.ts';
-import type { ClusterNode, EndpointSlice, Namespace, Pod, Resources, Service } from '../../model/resource.ts';
+import type { Resources } from '../../model/resource.ts';
 import type { DiscoverySettings } from '../../model/settings.ts';
 import type { Log } from '../../telemetry.ts';
 import type { Discovery, DiscoveryEvents } from '../discovery.ts';
@@ -14,7 +15,7 @@ import { Reflector } from './kubernetes/reflector.ts';
 import { Store } from './kubernetes/store.ts';
 import { TIMINGS, type Timings } from './kubernetes/timings.ts';
 import { openAccess, openUsualAccess, type Way } from './kubernetes/way.ts';
-import { sameResources } from './same-resources.ts';
+import { LIST_NAMES, type ListName, type Lists, listsOf, resourcesOf, sameResources } from './resource-lists.ts';
 import { SnapshotFile } from './snapshot-file.ts';
 
 export type { ApiAnswer, ApiStream, ClusterApi, RequestOptions } from './kubernetes/api.ts';
@@ -39,13 +40,9 @@ const ACCESS_RETRY_MS_MAX = 30_000;
 /** What deploy/ calls the role of the nodes. */
 const CLUSTER_ROLE = 'heddle';
 
-interface Stores {
-  readonly services: Store<Service>;
-  readonly endpointSlices: Store<EndpointSlice>;
-  readonly namespaces: Store<Namespace>;
-  readonly pods: Store<Pod>;
-  readonly node: Store<ClusterNode>;
-}
+type Named = { readonly name: string };
+/** What they hold is of the kind of the list. */
+type Stores = Readonly<Record<ListName, Store<Named>>>;
 
 /**
  * Follows the objects of an API server: a reflector for each kind keeps a store in step, and what the stores hold is handed
@@ -64,7 +61,7 @@ export class KubernetesDiscovery implements Discovery {
   #accessError: AccessError | undefined = undefined;
   #accessTimer: NodeJS.Timeout | undefined = undefined;
   #api: ApiClient | undefined = undefined;
-  #reflectors: readonly Reflector<{ readonly name: string }>[] = [];
+  #reflectors: readonly Reflector<Named>[] = [];
   #snapshot: SnapshotFile | undefined = undefined;
   /** When the snapshot was last confirmed from which all came that is in force. */
   #snapshotMs: number | undefined = undefined;
@@ -80,14 +77,7 @@ export class KubernetesDiscovery implements Discovery {
     this.#timings = options.timings ?? TIMINGS;
     this.#events = events;
     this.#kinds = kindsOf(options.nodeName);
-    const { services, endpointSlices, namespaces, pods, node } = this.#kinds;
-    this.#stores = {
-      services: new Store(services),
-      endpointSlices: new Store(endpointSlices),
-      namespaces: new Store(namespaces),
-      pods: new Store(pods),
-      node: new Store(node),
-    };
+    this.#stores = recordOf<Stores>(LIST_NAMES, (list) => new Store<Named>(this.#kinds[list]));
     this.#ticks = setInterval(
       () => {
         this.#tick();
@@ -160,11 +150,8 @@ export class KubernetesDiscovery implements Discovery {
     const resources = ageMs > SNAPSHOT_PODS_MS ? { ...loaded.state.resources, pods: [] } : loaded.state.resources;
     this.#snapshotMs = syncedMs;
     this.#freshMs = syncedMs;
-    this.#stores.services.seed(resources.services);
-    this.#stores.endpointSlices.seed(resources.endpointSlices);
-    this.#stores.namespaces.seed(resources.namespaces);
-    this.#stores.pods.seed(resources.pods);
-    if (resources.node !== undefined) this.#stores.node.seed([resources.node]);
+    const lists = listsOf(resources);
+    for (const list of LIST_NAMES) this.#stores[list].seed(lists[list]);
     log.info({ file, ageMs }, 'Snapshot');
     this.#resources = resources;
     this.#events.onResources(resources);
@@ -180,17 +167,10 @@ export class KubernetesDiscovery implements Discovery {
         this.#gather();
       },
     };
-    const follow = <T extends { readonly name: string }>(
-      kind: Kind<T>,
-      store: Store<T>,
-    ): Reflector<{ readonly name: string }> => new Reflector({ ...shared, kind, store });
-    this.#reflectors = [
-      follow(this.#kinds.services, this.#stores.services),
-      follow(this.#kinds.endpointSlices, this.#stores.endpointSlices),
-      follow(this.#kinds.namespaces, this.#stores.namespaces),
-      follow(this.#kinds.pods, this.#stores.pods),
-      follow(this.#kinds.node, this.#stores.node),
-    ];
+    this.#reflectors = LIST_NAMES.map((list) => {
+      const kind: Kind<Named> = this.#kinds[list];
+      return new Reflector({ ...shared, kind, store: this.#stores[list] });
+    });
   }
 
   /** Changes often come in company. */
@@ -206,15 +186,8 @@ export class KubernetesDiscovery implements Discovery {
     this.#tellProblems();
     if (!this.#isReady) return;
     this.#snapshotMs = undefined;
-    const { services, endpointSlices, namespaces, pods, node } = this.#stores;
     const before = this.#resources;
-    const resources: Resources = {
-      services: services.resources,
-      endpointSlices: endpointSlices.resources,
-      namespaces: namespaces.resources,
-      pods: pods.resources,
-      node: node.resources[0],
-    };
+    const resources = resourcesOf(recordOf<Lists>(LIST_NAMES, (list) => this.#stores[list].resources));
     if (before !== undefined && sameResources(resources, before)) return;
     this.#resources = resources;
     this.#events.onResources(resources);
@@ -223,12 +196,7 @@ export class KubernetesDiscovery implements Discovery {
 
   /** All required kinds were read: a full list of one kind and an empty one of another would mean something that never was. */
   get #isReady(): boolean {
-    return (
-      this.#reflectors.length > 0 &&
-      this.#reflectors.every(({ kind, isRead, isTried }) =>
-        kind.need === 'required' ? isRead : kind.need === 'wished' ? isTried : true,
-      )
-    );
+    return this.#reflectors.length > 0 && this.#reflectors.every(isReady);
   }
 
   get #isFresh(): boolean {
@@ -259,14 +227,9 @@ export class KubernetesDiscovery implements Discovery {
   }
 
   #tellProblems(): void {
-    const { services, endpointSlices, namespaces, pods, node } = this.#stores;
     const problems = [
       ...this.#problemsOfAccess(),
-      ...services.problems,
-      ...endpointSlices.problems,
-      ...namespaces.problems,
-      ...pods.problems,
-      ...node.problems,
+      ...LIST_NAMES.flatMap((list) => this.#stores[list].problems),
       ...this.#problemsOfSnapshot(),
     ];
     if (isDeepStrictEqual(problems, this.#problems)) return;
@@ -310,6 +273,12 @@ export class KubernetesDiscovery implements Discovery {
 /** For those who ask a cluster a few things. Finds it as kubectl does; rejects where there is no way to it. */
 export async function openCluster(way: Way): Promise<ClusterApi> {
   return new ApiClient(await openUsualAccess(way));
+}
+
+/** Whether what is known of the kind may be handed over. */
+function isReady({ kind, isRead, isTried, isSettled }: Reflector<Named>): boolean {
+  if (kind.need === 'required') return isRead;
+  return kind.need === 'wished' ? isTried : isSettled;
 }
 
 function absentExpected({ how, kind }: Pick<Kind<never>, 'how' | 'kind'>): string {

@@ -1,6 +1,6 @@
 import { isAlias, isMap, isScalar, isSeq, visit, type Alias, type Document, type Node, type YAMLMap } from 'yaml';
 import { shown } from '../../lib/shown.ts';
-import { memberPath } from './field-path.ts';
+import { memberPath } from '../../lib/field-path.ts';
 import type { Yaml } from './yaml.ts';
 
 /** Deeper than any manifest; also what ends an alias that contains itself. */

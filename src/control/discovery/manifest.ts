@@ -3,13 +3,16 @@ import { shown } from '../../lib/shown.ts';
 import { problemOf, type Mismatch, type Origin, type Problem } from '../../model/problem.ts';
 import { ANNOTATION_PREFIX, FOREIGN_PREFIXES, objectName } from '../../model/resource.ts';
 import { DocumentReader, lineOf, Unreadable, type Entry, type Located } from './located.ts';
-import { KINDS, type Kind, type ObjectOf } from './trim.ts';
+import { type Kind, MANIFEST_KINDS, type ObjectOf } from './manifest-kinds.ts';
+import { TRIM } from './trim.ts';
 import { parseYaml } from './yaml.ts';
 
 /** An object of any kind that is read. */
 export interface ReadObject {
   readonly kind: Kind;
   readonly object: ObjectOf<Kind>;
+  /** It stands for one that could not be read: one that is known from before is better. */
+  readonly instead?: true;
 }
 
 /** What was read of one file, and what could not be. Plain data: it crosses processes. */
@@ -24,7 +27,7 @@ export interface Reading {
 /** API versions of the kinds that are read, and of lists of them. */
 const API_VERSIONS: ReadonlyMap<string, string> = new Map([
   ['List', 'v1'],
-  ...Object.entries(KINDS).flatMap(([kind, { apiVersion }]): [string, string][] => [
+  ...Object.entries(MANIFEST_KINDS).flatMap(([kind, { apiVersion }]): [string, string][] => [
     [kind, apiVersion],
     [`${kind}List`, apiVersion],
   ]),
@@ -39,6 +42,8 @@ const PROBLEMS_MAX = 1000;
 /** Fields that compile may complain about, beside annotations; their lines are kept. */
 const KEPT_LINES =
   /^(?:spec\.(?:type|externalName|trafficDistribution|ports\[\d+\]\.appProtocol)|endpoints\[\d+\]\.addresses\[\d+\])$/;
+/** Of kinds of our own: all. */
+const OWN_KINDS: ReadonlySet<Kind> = new Set(['Subscription', 'NatsPolicy']);
 const ANNOTATION_PATHS = [ANNOTATION_PREFIX, ...FOREIGN_PREFIXES].map((prefix) => `metadata.annotations["${prefix}`);
 
 /** Reads Kubernetes manifests: a text of any number of documents. */
@@ -174,24 +179,29 @@ class ReadingOfFile {
   }
 
   #take(kind: Kind, located: Located): void {
-    const { resource, mismatches } = KINDS[kind].trim(located.value);
-    const object = nameOf(kind, located);
-    for (const mismatch of mismatches) this.#tell(lineOf(located, mismatch.field), { object, ...mismatch });
+    const { resource, instead, mismatches } = TRIM[kind](located.value);
+    const name = nameOf(kind, located);
+    for (const mismatch of mismatches) this.#tell(lineOf(located, mismatch.field), { object: name, ...mismatch });
     if (resource === undefined) this.#whole = false;
-    else this.#objects.push({ kind, object: { ...resource, origin: this.#origin(located) } });
+    const object = resource ?? instead;
+    if (object === undefined) return;
+    const stands = resource === undefined ? { instead: true as const } : {};
+    this.#objects.push({ kind, object: { ...object, origin: this.#origin(kind, located) }, ...stands });
   }
 
-  #origin({ lines }: Located): Origin {
+  #origin(kind: Kind, { lines }: Located): Origin {
     const kept = [...lines].filter(
       ([field]) =>
-        KEPT_LINES.test(field) || (field.endsWith('"]') && ANNOTATION_PATHS.some((path) => field.startsWith(path))),
+        (OWN_KINDS.has(kind) && field.startsWith('spec')) ||
+        KEPT_LINES.test(field) ||
+        (field.endsWith('"]') && ANNOTATION_PATHS.some((path) => field.startsWith(path))),
     );
     return { file: this.#file, line: lines.get('') ?? 1, fieldLines: Object.fromEntries(kept) };
   }
 }
 
 function isKind(kind: string): kind is Kind {
-  return Object.hasOwn(KINDS, kind);
+  return Object.hasOwn(MANIFEST_KINDS, kind);
 }
 
 function groupOf(apiVersion: string): string {
@@ -203,7 +213,7 @@ function nameOf(kind: Kind, { value }: Located): string {
   const { name, namespace } = (value as { metadata?: { name?: unknown; namespace?: unknown } | null }).metadata ?? {};
   return objectName(kind, {
     name: plainName(name),
-    ...(KINDS[kind].scope === 'namespace' && { namespace: plainName(namespace ?? 'default') }),
+    ...(MANIFEST_KINDS[kind].scope === 'namespace' && { namespace: plainName(namespace ?? 'default') }),
   });
 }
 

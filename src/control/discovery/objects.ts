@@ -12,11 +12,13 @@ import {
   type ServicePort,
   type SliceEndpoint,
 } from '../../model/resource.ts';
-import { memberPath } from './field-path.ts';
+import { memberPath } from '../../lib/field-path.ts';
 
 /** The resource, or `undefined` where a mismatch costs it or it is nothing to us; some mismatches cost a field only. */
 export interface Trimmed<T> {
   readonly resource: T | undefined;
+  /** What holds in place of one that is lost, where none was known before; undefined: nothing. */
+  readonly instead?: T | undefined;
   readonly mismatches: readonly Mismatch[];
 }
 

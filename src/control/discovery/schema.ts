@@ -2,7 +2,7 @@ import { Ajv, type ErrorObject } from 'ajv';
 import { Type, type TSchema } from 'typebox';
 import { shown } from '../../lib/shown.ts';
 import type { Mismatch } from '../../model/problem.ts';
-import { memberPath } from './field-path.ts';
+import { memberPath } from '../../lib/field-path.ts';
 import { MISMATCHES_MAX, SERVICE_LABEL } from './objects.ts';
 
 // Kubernetes' own rules for the fields that are read; each description is what a problem names as expected.
@@ -168,6 +168,22 @@ export const endpointSliceSchema = Type.Object(
 export const namespaceSchema = Type.Object(
   { metadata: Type.Object({ name: namespace, annotations }, { description: 'metadata with a name' }) },
   { description: 'a Namespace' },
+);
+
+// Of kinds of our own only what an API server checks for all; the rest is checked wherever they come from.
+export const subscriptionSchema = Type.Object(
+  {
+    metadata: Type.Object(
+      { name: objectName, namespace: Type.Optional(namespace) },
+      { description: 'metadata with a name' },
+    ),
+  },
+  { description: 'a Subscription' },
+);
+
+export const natsPolicySchema = Type.Object(
+  { metadata: Type.Object({ name: objectName }, { description: 'metadata with a name' }) },
+  { description: 'a NatsPolicy' },
 );
 
 const ajv = new Ajv({ allErrors: true, verbose: true, allowUnionTypes: true });

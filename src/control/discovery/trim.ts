@@ -1,22 +1,24 @@
 import type { TSchema } from 'typebox';
+import type { Kind, ObjectOf } from './manifest-kinds.ts';
+import { natsPolicyOf, subscriptionOf } from './message-objects.ts';
 import { endpointSliceOf, namespaceOf, serviceOf, type Trimmed } from './objects.ts';
-import { endpointSliceSchema, namespaceSchema, serviceSchema, shape } from './schema.ts';
+import {
+  endpointSliceSchema,
+  namespaceSchema,
+  natsPolicySchema,
+  serviceSchema,
+  shape,
+  subscriptionSchema,
+} from './schema.ts';
 
-/** The kinds that are read of manifests; all others are left alone. */
-export const KINDS = {
-  Service: { apiVersion: 'v1', scope: 'namespace', trim: checked(serviceSchema, serviceOf) },
-  EndpointSlice: {
-    apiVersion: 'discovery.k8s.io/v1',
-    scope: 'namespace',
-    trim: checked(endpointSliceSchema, endpointSliceOf),
-  },
-  Namespace: { apiVersion: 'v1', scope: 'cluster', trim: checked(namespaceSchema, namespaceOf) },
-} as const;
-
-export type Kind = keyof typeof KINDS;
-
-/** What objects of a kind become. */
-export type ObjectOf<K extends Kind> = NonNullable<ReturnType<(typeof KINDS)[K]['trim']>['resource']>;
+/** Makes objects of manifests, of which nothing is known, into what Heddle reads of them. */
+export const TRIM: { readonly [K in Kind]: (raw: unknown) => Trimmed<ObjectOf<K>> } = {
+  Service: checked(serviceSchema, serviceOf),
+  EndpointSlice: checked(endpointSliceSchema, endpointSliceOf),
+  Namespace: checked(namespaceSchema, namespaceOf),
+  Subscription: checked(subscriptionSchema, subscriptionOf),
+  NatsPolicy: checked(natsPolicySchema, natsPolicyOf),
+};
 
 /** What an API server does before anybody reads an object of it: checks its shape, which `of` may then believe. */
 function checked<T>(schema: TSchema, of: (object: never) => Trimmed<T>): (raw: unknown) => Trimmed<T> {

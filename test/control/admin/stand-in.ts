@@ -1,6 +1,14 @@
 import type { AdminSource, Check } from '../../../src/control/admin.ts';
 import { openAdmin, type AdminServer } from '../../../src/control/admin.ts';
-import type { DiscoveryAnswer, KindView, TapFilter, WorkerStatus } from '../../../src/model/admin.ts';
+import type {
+  BridgeAnswer,
+  BridgeLinkView,
+  DeliveryView,
+  DiscoveryAnswer,
+  KindView,
+  TapFilter,
+  WorkerStatus,
+} from '../../../src/model/admin.ts';
 import type { Problem } from '../../../src/model/problem.ts';
 import { type Backend, type BackendId, type Route, type Snapshot } from '../../../src/model/snapshot.ts';
 import {
@@ -33,6 +41,8 @@ export class StandIn implements AdminSource {
     snapshotTime: null,
     kinds: [kindView('Service'), kindView('EndpointSlice')],
   };
+  bridge: BridgeAnswer = { links: [linkView(0), linkView(1)], calls: [] };
+  deliveries: DeliveryView[] = [];
   workers: WorkerStatus[] = Array.from({ length: WORKERS }, (_, worker) => {
     return { worker, state: 'ready' as const, generation: 7, restarts: worker, utilization: 0.25 };
   });
@@ -131,20 +141,59 @@ export function snapshotOf(services: readonly ServiceSpec[]): Snapshot {
     .map(({ name, namespace = 'shop', endpoints }) => {
       const id = `${namespace}/${name}:80` as BackendId;
       const all = endpoints.map((address, index) => ({ address, port: 80, tier: index === 0 ? 0 : 1 }));
-      return { id, namespace, name, port: 80, affinity: 'none', endpoints: all };
+      return { id, namespace, name, port: 80, affinity: 'none', endpoints: all, subject: undefined };
     });
   const routes: Route[] = services.map(({ name, namespace = 'shop', enabled = true }) => {
     const backend = `${namespace}/${name}:80` as BackendId;
     const ports = enabled ? [{ port: 80, name: 'http', backend, targetPorts: [] }] : [];
     return { namespace, name, enabled, clusterIps: ['10.96.0.1'], ports };
   });
-  return { generation: 7, clusterDomain: 'cluster.local', routes, backends, workloads: [] };
+  return {
+    generation: 7,
+    clusterDomain: 'cluster.local',
+    routes,
+    backends,
+    workloads: [],
+    subscriptions: [],
+    policies: [],
+  };
 }
 
 /** A kind that is followed, except where said otherwise. */
 export function kindView(kind: string, view: Partial<KindView> = {}): KindView {
   const counters = { lists: 1, watches: 2, events: 30, errors: 4 };
   return { kind, state: 'live', objects: 5, silentMs: 1500, ...counters, error: null, ...view };
+}
+
+/** Of a worker without a broker, except where said otherwise. */
+export function linkView(worker: number, view: Partial<BridgeLinkView> = {}): BridgeLinkView {
+  const counters = { bytesInFlight: 0, reconnects: 0, messagesOut: 0, messagesIn: 0 };
+  return { worker, state: 'off', server: null, error: '', ...counters, ...view };
+}
+
+/** Of a subscription that waits for nothing, except where said otherwise. */
+export function deliveryView(subscription: string, view: Partial<DeliveryView> = {}): DeliveryView {
+  return {
+    subscription,
+    state: 'delivering',
+    reason: '',
+    mode: 'jetstream',
+    stream: 'ORDERS',
+    consumer: 'heddle-shop-orders-1',
+    pending: 0,
+    ackPending: 0,
+    oldestMs: 0,
+    inFlight: 0,
+    delivered: 0,
+    redelivered: 0,
+    failed: 0,
+    deadLettered: 0,
+    returned: 0,
+    lastError: '',
+    lastErrorTime: null,
+    workers: [{ worker: 0, state: 'delivering', reason: '' }],
+    ...view,
+  };
 }
 
 const ORDERS = 'shop/orders:80' as BackendId;
@@ -175,6 +224,12 @@ export function busyStandIn(): StandIn {
   source.workerMeter(0).set(WORKER.connections, 4);
   source.workerMeter(1).set(WORKER.loopLagMs, 250);
   source.workerMeter(1).add(WORKER.refusedBySource, 6);
+  const server = { name: 'nats-1', version: '2.15.2', jetStream: true };
+  source.bridge = {
+    links: [linkView(0, { state: 'up', server, messagesOut: 11, messagesIn: 12, bytesInFlight: 13 }), linkView(1)],
+    calls: [{ policy: 'shop', operation: 'publish', result: 'ok', count: 21, messages: 22 }],
+  };
+  source.deliveries = [deliveryView('Service shop/orders', { delivered: 31, pending: 32, oldestMs: 33_000 })];
   return source;
 }
 

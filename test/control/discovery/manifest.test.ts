@@ -68,6 +68,7 @@ test('no mutation of a manifest makes reading or compiling throw', async () => {
       clusterDomain: 'cluster.local',
       from: 'files',
       externalName: 'refuse',
+      nats: 'policies',
     });
     structuredClone(compiled.backends);
     const lineCount = text.split('\n').length;

@@ -81,6 +81,39 @@ const RESOURCES: Required<Resources> = {
     },
   ],
   node: { name: 'node-1', zone: 'a', addresses: ['192.168.0.1'] },
+  subscriptions: [
+    {
+      namespace: 'shop',
+      name: 'orders-to-billing',
+      subjects: ['orders.>'],
+      stream: 'ORDERS',
+      mode: 'jetstream',
+      from: 'all',
+      service: { name: 'billing', port: 'http' },
+      path: '/events/{subject[1]}',
+      content: 'structured',
+      filters: [{ exact: { type: 'order.created' }, prefix: {} }],
+      concurrency: 8,
+      timeout: '10s',
+      retry: { maxAttempts: 0, base: '1s', cap: '5m' },
+      deadLetter: 'dlq.orders',
+    },
+  ],
+  natsPolicies: [
+    {
+      name: 'shop',
+      from: [{ namespaces: ['shop'], podLabels: { app: 'web' }, addresses: ['10.0.0.0/8'], serviceAccounts: [] }],
+      publish: { allow: ['orders.>'], deny: ['orders.admin.>'] },
+      request: { allow: [], deny: [] },
+      subscribe: { allow: ['orders.*'], deny: [] },
+      streams: ['ORDERS'],
+      consumers: ['ORDERS/mine'],
+      kv: { carts: 'rw' },
+      maxPayload: '256KiB',
+      rate: '500/s',
+      headers: ['Nats-TTL'],
+    },
+  ],
 };
 
 /** Slices of ten endpoints. */
@@ -160,11 +193,19 @@ describe('a snapshot file', () => {
     const lines = readFileSync(await written(context), 'utf8')
       .trimEnd()
       .split('\n');
-    const counts = { Service: 1, EndpointSlice: 1, Namespace: 1, Pod: 1, Node: 1 };
-    const header = { format: 'heddle-snapshot', version: 2, source: SOURCE, syncedMs: NOW_MS, counts };
+    const counts = {
+      services: 1,
+      endpointSlices: 1,
+      namespaces: 1,
+      pods: 1,
+      node: 1,
+      subscriptions: 1,
+      natsPolicies: 1,
+    };
+    const header = { format: 'heddle-snapshot', version: 3, source: SOURCE, syncedMs: NOW_MS, counts };
     assert.deepEqual(JSON.parse(lines[0]!), header);
     assert.deepEqual(
-      lines.slice(1, -1).map((line) => (JSON.parse(line) as { kind: string }).kind),
+      lines.slice(1, -1).map((line) => (JSON.parse(line) as { list: string }).list),
       Object.keys(counts),
     );
     assert.match(lines.at(-1)!, /^\{"sha256":"[0-9a-f]{64}"\}$/);
@@ -197,7 +238,7 @@ describe('load refuses', () => {
   test('another version', async (context) => {
     const file = await written(context);
     withHeader(file, { version: 1 });
-    assert.equal(await refusal(file), 'Expected format version 2, got 1');
+    assert.equal(await refusal(file), 'Expected format version 3, got 1');
   });
 
   test('the state of another cluster', async (context) => {

@@ -23,7 +23,7 @@ export function readDocuments(
   for (const document of documentsOf(text)) {
     const reading = before?.get(document) ?? documents.get(document) ?? readManifests({ file, text: document });
     documents.set(document, reading);
-    for (const { kind, object } of reading.objects) objects.push({ kind, object: shifted(object, lines) });
+    for (const one of reading.objects) objects.push({ ...one, object: shifted(one.object, lines) });
     for (const problem of reading.problems) problems.push(shifted(problem, lines));
     whole &&= reading.whole;
     lines += lineBreaks(document);

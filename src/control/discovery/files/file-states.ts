@@ -2,9 +2,11 @@ import { relative, sep } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { problemOf, type Origin, type Problem } from '../../../model/problem.ts';
-import { NO_RESOURCES, objectName, type Resources } from '../../../model/resource.ts';
+import { recordOf } from '../../../lib/record-of.ts';
+import { objectName, type Resources } from '../../../model/resource.ts';
 import type { Reading, ReadObject } from '../manifest.ts';
-import type { Kind, ObjectOf } from '../trim.ts';
+import { MANIFEST_KINDS } from '../manifest-kinds.ts';
+import { LIST_NAMES, type ListName, type Lists, resourcesOf } from '../resource-lists.ts';
 
 type NamedObjects = readonly (readonly [name: string, one: ReadObject])[];
 
@@ -101,15 +103,9 @@ export class FileStates {
       states.map(({ held }) => held),
       problems,
     );
-    const ofKind = <K extends Kind>(kind: K): readonly ObjectOf<K>[] =>
-      objects.filter((one) => one.kind === kind).map(({ object }) => object as ObjectOf<K>);
-    const resources: Resources = {
-      ...NO_RESOURCES,
-      services: ofKind('Service'),
-      endpointSlices: ofKind('EndpointSlice'),
-      namespaces: ofKind('Namespace'),
-    };
-    return { resources, problems };
+    const lists = recordOf<Record<ListName, object[]>>(LIST_NAMES, () => []);
+    for (const { kind, object } of objects) lists[MANIFEST_KINDS[kind].list].push(object);
+    return { resources: resourcesOf(lists as unknown as Lists), problems };
   }
 
   #order(): void {
@@ -140,7 +136,8 @@ async function heldAfter(before: Held, objects: readonly ReadObject[], whole: bo
     if (index % PORTION_MAX === PORTION_MAX - 1) await setImmediate();
     const name = nameOf(one);
     const old = known.get(name);
-    read.push([name, old !== undefined && isDeepStrictEqual(old, one) ? old : one]);
+    const stays = old !== undefined && (one.instead === true || isDeepStrictEqual(old, one));
+    read.push([name, stays ? old : one]);
   }
   for (const [name] of read) known.delete(name);
   const kept = whole ? [] : [...known];

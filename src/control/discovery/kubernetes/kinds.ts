@@ -1,5 +1,6 @@
-import type { ClusterNode, EndpointSlice, Namespace, Pod, Service } from '../../../model/resource.ts';
+import { natsPolicyOf, subscriptionOf } from '../message-objects.ts';
 import { endpointSliceOf, namespaceOf, nodeOf, podOf, serviceOf, type Trimmed } from '../objects.ts';
+import type { ListName, ResourceOf } from '../resource-lists.ts';
 
 /** A kind of objects of the API server, and what it is to us. */
 export interface Kind<T> {
@@ -15,7 +16,7 @@ export interface Kind<T> {
   readonly how: 'watch' | 'poll';
   /**
    * `required`: nothing is handed over without it. `wished`: it is waited for until the server has answered once. `optional`:
-   * the server may not know it, and may learn it later.
+   * the server may not know it, and may learn it later; it is waited for until that is known, or cannot be found out for a while.
    */
   readonly need: 'required' | 'wished' | 'optional';
   /** Believes the shape of the object, and may throw for others. */
@@ -23,13 +24,7 @@ export interface Kind<T> {
 }
 
 /** The kinds that become resources. */
-export interface Kinds {
-  readonly services: Kind<Service>;
-  readonly endpointSlices: Kind<EndpointSlice>;
-  readonly namespaces: Kind<Namespace>;
-  readonly pods: Kind<Pod>;
-  readonly node: Kind<ClusterNode>;
-}
+export type Kinds = { readonly [L in ListName]: Kind<ResourceOf<L>> };
 
 /** @param nodeName the node that we run on, the only one whose pods are read. */
 export function kindsOf(nodeName: string): Kinds {
@@ -74,6 +69,22 @@ export function kindsOf(nodeName: string): Kinds {
       how: 'poll',
       need: 'wished',
       trim: nodeOf,
+    },
+    subscriptions: {
+      kind: 'Subscription',
+      resource: 'subscriptions.heddle.dev',
+      path: '/apis/heddle.dev/v1alpha1/subscriptions',
+      how: 'watch',
+      need: 'optional',
+      trim: subscriptionOf,
+    },
+    natsPolicies: {
+      kind: 'NatsPolicy',
+      resource: 'natspolicies.heddle.dev',
+      path: '/apis/heddle.dev/v1alpha1/natspolicies',
+      how: 'watch',
+      need: 'optional',
+      trim: natsPolicyOf,
     },
   };
 }

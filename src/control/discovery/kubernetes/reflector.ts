@@ -100,6 +100,11 @@ export class Reflector<T extends { readonly name: string }> {
     return this.#isTried;
   }
 
+  /** It was read, or there is nothing to read, or why it cannot be read is no matter of a moment. */
+  get isSettled(): boolean {
+    return this.#isRead || this.#standing === 'absent' || this.trouble !== undefined;
+  }
+
   /** It is read and followed, or there is nothing that could be. */
   get isFresh(): boolean {
     const { state } = this.view;

@@ -147,9 +147,9 @@ export class Store<T extends { readonly name: string }> {
   #entryOf(object: ApiObject, before: Entry<T> | undefined): Entry<T> {
     const { resourceVersion: version, uid } = object.metadata;
     try {
-      const { resource, mismatches } = this.#kind.trim(object as never);
+      const { resource, instead, mismatches } = this.#kind.trim(object as never);
       if (resource === undefined && mismatches.length > 0)
-        return { version, uid, resource: before?.resource, mismatches };
+        return { version, uid, resource: before?.resource ?? instead, mismatches };
       const same = before?.resource !== undefined && isDeepStrictEqual(before.resource, resource);
       return { version, uid, resource: same ? before.resource : resource, mismatches };
     } catch (error) {

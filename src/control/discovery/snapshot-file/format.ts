@@ -1,11 +1,13 @@
+import { recordOf } from '../../../lib/record-of.ts';
 import type { Resources } from '../../../model/resource.ts';
+import { LIST_NAMES, type ListName, type Lists, resourcesOf } from '../resource-lists.ts';
 
 /**
  * The form of a snapshot file: a header line, a line for each object, and a last line with the SHA-256 of all before. To be
  * raised when `model/resource.ts` changes: a file of another version is not read.
  */
 export const FORMAT = 'heddle-snapshot';
-export const VERSION = 2;
+export const VERSION = 3;
 
 /** An object of the API server has 1.5 MiB at most (etcd). */
 export const LINE_BYTES_MAX = 16 * 1024 ** 2;
@@ -22,10 +24,11 @@ export interface Header {
   readonly counts: Counts;
 }
 
-export type Counts = { readonly [K in Kind]: number };
+export type Counts = { readonly [L in ListName]: number };
 
 export interface ObjectLine {
-  readonly kind: Kind;
+  /** Where it stands in the resources. */
+  readonly list: ListName;
   readonly object: object;
 }
 
@@ -33,47 +36,25 @@ export interface LastLine {
   readonly sha256: string;
 }
 
-const KINDS = ['Service', 'EndpointSlice', 'Namespace', 'Pod', 'Node'] as const;
-export type Kind = (typeof KINDS)[number];
-
-type Objects = { readonly [K in Kind]: readonly object[] };
-
-export function objectsOf({ services, endpointSlices, namespaces, pods, node }: Resources): Objects {
-  return {
-    Service: services,
-    EndpointSlice: endpointSlices,
-    Namespace: namespaces,
-    Pod: pods,
-    Node: node === undefined ? [] : [node],
-  };
-}
-
 /** Collects the objects of a file as they are read. */
 export class Collected {
-  readonly #objects: Record<Kind, object[]> = { Service: [], EndpointSlice: [], Namespace: [], Pod: [], Node: [] };
+  readonly #objects = recordOf<Record<ListName, object[]>>(LIST_NAMES, () => []);
 
   /** @returns whether it is the line of an object */
   add(line: unknown): boolean {
-    const { kind, object } = (line ?? {}) as Partial<ObjectLine>;
-    const known = KINDS.find((one) => one === kind);
+    const { list, object } = (line ?? {}) as Partial<ObjectLine>;
+    const known = LIST_NAMES.find((one) => one === list);
     if (known === undefined || typeof object !== 'object' || object === null) return false;
     this.#objects[known].push(object);
     return true;
   }
 
   isWhole(counts: Readonly<Record<string, unknown>>): boolean {
-    return KINDS.every((kind) => this.#objects[kind].length === counts[kind]);
+    return LIST_NAMES.every((list) => this.#objects[list].length === counts[list]);
   }
 
   /** Objects are taken as they are: the checksum says that a Heddle of this version wrote them. */
   get resources(): Resources {
-    const { Service, EndpointSlice, Namespace, Pod, Node } = this.#objects;
-    return {
-      services: Service as unknown as Resources['services'],
-      endpointSlices: EndpointSlice as unknown as Resources['endpointSlices'],
-      namespaces: Namespace as unknown as Resources['namespaces'],
-      pods: Pod as unknown as Resources['pods'],
-      node: Node[0] as unknown as Resources['node'],
-    };
+    return resourcesOf(this.#objects as unknown as Lists);
   }
 }

@@ -2,18 +2,10 @@ import { createHash } from 'node:crypto';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { formatSize } from '../../../lib/size.ts';
 import { Slices } from '../../../lib/slices.ts';
+import { recordOf } from '../../../lib/record-of.ts';
 import type { Resources } from '../../../model/resource.ts';
-import {
-  type Counts,
-  FILE_BYTES_MAX,
-  FORMAT,
-  type Header,
-  type Kind,
-  type LastLine,
-  objectsOf,
-  type ObjectLine,
-  VERSION,
-} from './format.ts';
+import { LIST_NAMES, listsOf } from '../resource-lists.ts';
+import { type Counts, FILE_BYTES_MAX, FORMAT, type Header, type LastLine, type ObjectLine, VERSION } from './format.ts';
 
 const CHUNK_CHARS = 64 * 1024;
 
@@ -72,10 +64,10 @@ async function writeLines(handle: FileHandle, source: string, state: State, sign
 }
 
 function* linesOf(source: string, { resources, syncedMs }: State): Generator<Header | ObjectLine> {
-  const objects = Object.entries(objectsOf(resources)) as [Kind, readonly object[]][];
-  const counts = Object.fromEntries(objects.map(([kind, { length }]) => [kind, length])) as Counts;
+  const lists = listsOf(resources);
+  const counts = recordOf<Counts>(LIST_NAMES, (list) => lists[list].length);
   yield { format: FORMAT, version: VERSION, source, syncedMs, counts };
-  for (const [kind, all] of objects) {
-    for (const object of all) yield { kind, object };
+  for (const list of LIST_NAMES) {
+    for (const object of lists[list]) yield { list, object };
   }
 }

@@ -1,0 +1,121 @@
+import { shown } from '../../lib/shown.ts';
+import { parseTemplate, SUBJECT_TEMPLATE } from '../../lib/template.ts';
+import { ANNOTATION_PREFIX } from '../../model/resource.ts';
+import type { SubjectTarget } from '../../model/snapshot.ts';
+import type { AnnotationReading, Key } from './annotations.ts';
+import type { Ask, AskPart } from './asks.ts';
+import { mismatchOf } from './message-rules.ts';
+
+const SUBJECTS_MAX = 32;
+const ATTEMPTS_MAX = 1_000_000;
+const CONCURRENCY_DEFAULT = 32;
+const CONCURRENCY_MAX = 1024;
+const RETRY_DEFAULT: Ask['retry'] = { maxAttempts: 8, base: '1s', cap: '5m' };
+
+/** Annotations that say how, of what `nats-subscribe` asks for. */
+const HOW = ['nats-mode', 'nats-stream', 'nats-path', 'nats-concurrency', 'nats-retry', 'nats-dead-letter'] as const;
+
+/** Which annotation a problem of a part of an ask names. */
+const KEY_OF: Readonly<Record<AskPart, Key>> = {
+  subjects: 'nats-subscribe',
+  from: 'nats-subscribe',
+  service: 'nats-subscribe',
+  port: 'nats-subscribe',
+  filters: 'nats-subscribe',
+  stream: 'nats-stream',
+  path: 'nats-path',
+  timeout: 'nats-retry',
+  retryBase: 'nats-retry',
+  retryCap: 'nats-retry',
+  deadLetter: 'nats-dead-letter',
+};
+
+const TARGETS: ReadonlyMap<string, Omit<SubjectTarget, 'template'>> = new Map([
+  ['request', { does: 'request', ack: 'server' }],
+  ['publish', { does: 'publish', ack: 'server' }],
+  ['publish&ack=server', { does: 'publish', ack: 'server' }],
+  ['publish&ack=stream', { does: 'publish', ack: 'stream' }],
+]);
+
+/** The subject that shall serve a Service: `nats:orders.{path[1]}?request`. */
+export function readSubject(reading: AnnotationReading): SubjectTarget | undefined {
+  const found = reading.find('backend');
+  if (found === undefined) return undefined;
+  const { key, value } = found;
+  const [, template, query = 'request'] = /^nats:([^?]+)(?:\?(.*))?$/s.exec(value) ?? [];
+  const target = TARGETS.get(query);
+  if (template === undefined || target === undefined) {
+    const expected = 'nats:SUBJECT?request, nats:SUBJECT?publish or nats:SUBJECT?publish&ack=stream';
+    reading.mismatch(key, { expected, got: shown(value) });
+    return undefined;
+  }
+  const parsed = parseTemplate(template, SUBJECT_TEMPLATE);
+  if (typeof parsed !== 'string') return { template, ...target };
+  reading.mismatch(key, mismatchOf('', parsed));
+  return undefined;
+}
+
+/** What the annotations of a Service ask for. */
+export function readAsk(reading: AnnotationReading): Ask | undefined {
+  const { namespace, name } = reading.service;
+  const found = reading.find('nats-subscribe');
+  if (found === undefined) {
+    const alone = HOW.map((key) => reading.find(key)).find((one) => one !== undefined);
+    const expected = `${ANNOTATION_PREFIX}nats-subscribe beside it (nothing is delivered without)`;
+    if (alone !== undefined) reading.mismatch(alone.key, { expected, got: 'none' });
+    return undefined;
+  }
+  const subjects = found.value.split(',', SUBJECTS_MAX + 1).map((subject) => subject.trim());
+  if (subjects.length > SUBJECTS_MAX) {
+    reading.mismatch(found.key, { expected: `at most ${SUBJECTS_MAX} subjects`, got: 'more' });
+    return undefined;
+  }
+  return {
+    kind: 'Service',
+    field: (part) => reading.fieldOf(KEY_OF[part]),
+    namespace,
+    name,
+    subjects,
+    stream: reading.find('nats-stream')?.value ?? '',
+    mode: reading.choice('nats-mode', { now: ['core', 'jetstream'] }) ?? 'auto',
+    from: 'new',
+    service: { name, port: '' },
+    path: reading.find('nats-path')?.value ?? '/',
+    content: 'binary',
+    filters: [],
+    concurrency: readConcurrency(reading),
+    timeout: '',
+    retry: readRetry(reading),
+    deadLetter: reading.find('nats-dead-letter')?.value ?? '',
+  };
+}
+
+function readConcurrency(reading: AnnotationReading): number {
+  const found = reading.find('nats-concurrency');
+  if (found === undefined) return CONCURRENCY_DEFAULT;
+  const concurrency = /^[1-9]\d{0,3}$/.test(found.value) ? Number(found.value) : 0;
+  if (concurrency > 0 && concurrency <= CONCURRENCY_MAX) return concurrency;
+  reading.mismatch(found.key, { expected: `a whole number from 1 to ${CONCURRENCY_MAX}`, got: shown(found.value) });
+  return CONCURRENCY_DEFAULT;
+}
+
+/** `max=8, base=1s, cap=5m`, each of which may be left out; durations are looked at with those of objects. */
+function readRetry(reading: AnnotationReading): Ask['retry'] {
+  const found = reading.find('nats-retry');
+  if (found === undefined) return RETRY_DEFAULT;
+  let { maxAttempts, base, cap } = RETRY_DEFAULT;
+  const items = found.value.split(',', 4).map((item) => item.trim());
+  const left = new Set(['max', 'base', 'cap']);
+  for (const item of items) {
+    const [, name = '', value = ''] = /^(\w+)=(\S+)$/.exec(item) ?? [];
+    const max = value === 'never-ending' ? 0 : /^[1-9]\d{0,6}$/.test(value) ? Number(value) : Number.NaN;
+    const isGood = left.delete(name) && (name !== 'max' || max <= ATTEMPTS_MAX);
+    if (!isGood) {
+      const expected = 'max=NUMBER or max=never-ending, base=DURATION, cap=DURATION, each at most once';
+      reading.mismatch(found.key, { expected, got: shown(item) });
+    } else if (name === 'max') maxAttempts = max;
+    else if (name === 'base') base = value;
+    else cap = value;
+  }
+  return { maxAttempts, base, cap };
+}
