@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   'stat': async () => (await import('./cli/stat.ts')).statCommand(),
   'top': async () => (await import('./cli/stat.ts')).topCommand(),
   'tap': async () => (await import('./cli/tap.ts')).tapCommand(),
+  'nats': async () => (await import('./cli/nats.ts')).natsCommand(),
   'generations': async () => (await import('./cli/show.ts')).generationsCommand(),
   'config': async () => (await import('./cli/show.ts')).configCommand(),
   'check': async () => (await import('./cli/check.ts')).checkCommand(),
@@ -30,6 +31,7 @@ Examples:
   heddle check -f ./shop            say what is wrong with those manifests
   heddle top                        who is busy, and who fails
   heddle tap shop/orders --failed   what goes wrong at one Service, as it happens
+  heddle nats sub 'demo.>'          messages as they come
   heddle stat --help                how a command is used, and its exit codes
 
 The commands that ask a node take --admin URL, or HEDDLE_ADMIN. In a cluster they run where the node runs:
@@ -59,20 +61,24 @@ async function main(): Promise<void> {
   const name = args[0] ?? '';
   const commands = Object.hasOwn(COMMANDS, name) ? [await COMMANDS[name]!()] : await allCommands();
   for (const command of commands) program.addCommand(command);
-  for (const command of [program, ...commands]) {
-    command
-      .helpOption('-h, --help', 'Print this help')
-      .configureOutput({
-        writeOut: (text) => {
-          endWithOutput();
-          process.stdout.write(text);
-        },
-        outputError: (text, write) => write(text.split('\n').map(harmless).join('\n')),
-      })
-      .exitOverride();
-    if (command !== program) command.showHelpAfterError(`See heddle ${command.name()} --help`);
-  }
+  mended(program, '');
   await program.parseAsync(args, { from: 'user' });
+}
+
+/** Help, errors and their ends are the same for each command, however deep. @param name with those above it; empty: the program */
+function mended(command: Command, name: string): void {
+  command
+    .helpOption('-h, --help', 'Print this help')
+    .configureOutput({
+      writeOut: (text) => {
+        endWithOutput();
+        process.stdout.write(text);
+      },
+      outputError: (text, write) => write(text.split('\n').map(harmless).join('\n')),
+    })
+    .exitOverride();
+  if (name !== '') command.showHelpAfterError(`See heddle ${name} --help`);
+  for (const one of command.commands) mended(one, `${name} ${one.name()}`.trim());
 }
 
 /** `heddle help nix` is refused as `heddle nix` is: by itself commander prints all the help, and not what is wrong. */

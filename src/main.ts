@@ -1,5 +1,7 @@
 import { networkInterfaces } from 'node:os';
 import { type AdminServer, openAdmin } from './control/admin.ts';
+import { BridgeReports } from './control/bridge-reports.ts';
+import { BridgeSecretFiles } from './control/bridge-secrets.ts';
 import { Changes } from './control/changes.ts';
 import { discoverFiles, discoverKubernetes, type Discovery, type DiscoveryEvents } from './control/discovery.ts';
 import { ExternalNames } from './control/external-names.ts';
@@ -11,7 +13,8 @@ import { adminSource, type Stage } from './main/admin-source.ts';
 import { onSignals } from './main/signals.ts';
 import { TraceProbe } from './main/trace-probe.ts';
 import type { EffectiveSetting } from './model/admin.ts';
-import type { Batch, BatchKind } from './model/message.ts';
+import type { Batch, BatchKind, BridgeReport, ListenerName } from './model/message.ts';
+import type { Problem } from './model/problem.ts';
 import type { Resources } from './model/resource.ts';
 import type { ListenAddress, Settings } from './model/settings.ts';
 import { allocateMeters, createLog, type Log, MeterReader, Writer } from './telemetry.ts';
@@ -26,12 +29,19 @@ export interface NodeOptions {
   readonly version: string;
   /** The settings as text, with where each came from. */
   readonly effective: readonly EffectiveSetting[];
-  /** The mesh port is nobody else's: a port that is taken is noticed, and no new process can take it over. */
+  /** The ports are nobody else's: one that is taken is noticed, and no new process can take it over. */
   readonly exclusive?: boolean;
   /** Takes the lines of the log in place of standard output. */
   readonly onLog?: (line: string) => void;
   /** It serves. */
-  readonly onReady?: (addresses: { readonly mesh: Opened | undefined; readonly admin: Opened | undefined }) => void;
+  readonly onReady?: (addresses: Addresses) => void;
+}
+
+/** Undefined: off. */
+export interface Addresses {
+  readonly mesh: Opened | undefined;
+  readonly bridge: Opened | undefined;
+  readonly admin: Opened | undefined;
 }
 
 /** For what waits to be sent when all is over: the last lines of the log, the last spans. */
@@ -66,11 +76,14 @@ class Node {
   readonly #exporter: Exporter | undefined;
   readonly #traceProbe: TraceProbe;
   readonly #meters: MeterReader;
+  readonly #bridge: BridgeReports;
+  readonly #secrets: BridgeSecretFiles;
   readonly #admins: AdminServer[] = [];
   readonly #settle: NodeJS.Timeout;
   #discovery: Discovery | undefined = undefined;
   #externalNames: ExternalNames | undefined = undefined;
   #stage: Stage = 'starting';
+  #secretProblems: readonly Problem[] = [];
   #onPlan: (() => void) | undefined = undefined;
   #end!: () => void;
 
@@ -91,6 +104,7 @@ class Node {
       clusterDomain: settings.clusterDomain,
       from: settings.discovery.from,
       externalName: settings.externalName,
+      nats: settings.nats.urls.length === 0 ? 'none' : settings.nats.open ? 'open' : 'policies',
       nodeName: settings.nodeName,
       zone: settings.zone,
       workers: settings.workers,
@@ -98,6 +112,7 @@ class Node {
       log: this.#log,
       publish: (change, whole) => {
         this.#workers.publish(change, whole);
+        for (const id of change.subscriptions.gone) this.#bridge.forget(id);
       },
     });
     this.#latest = new Latest({
@@ -105,6 +120,16 @@ class Node {
         this.#changes.onResources(resources);
       },
       isDone: () => this.#workers.applied >= (this.#changes.snapshot?.generation ?? 0),
+    });
+    this.#bridge = new BridgeReports(settings.workers);
+    this.#secrets = new BridgeSecretFiles(settings.nats, {
+      onSecrets: (secrets) => {
+        this.#workers.announce({ type: 'secrets', secrets });
+      },
+      onProblems: (problems) => {
+        this.#secretProblems = problems;
+        this.#tellBridgeProblems();
+      },
     });
     this.#taps = new TapHub((taps) => {
       this.#workers.announce({ type: 'taps', taps });
@@ -117,7 +142,7 @@ class Node {
   }
 
   async start(): Promise<void> {
-    const { meshListen, probeListen, adminListen } = this.#settings;
+    const { meshListen, bridgeListen, probeListen, adminListen } = this.#settings;
     onSignals(this.ended, {
       reread: () => this.#discovery?.reread(),
       drain: (signal) => void this.#drain(signal),
@@ -126,9 +151,12 @@ class Node {
         this.#end();
       },
     });
+    await this.#secrets.start();
     await this.#openAdmin('probe', probeListen);
     const admin = await this.#openAdmin('admin', adminListen);
-    if (meshListen !== undefined && meshListen.port > 0) this.#changes.listens(meshListen.port);
+    // Known beforehand, mostly: else all would be chosen once more when they are open.
+    for (const address of [meshListen, bridgeListen])
+      if (address !== undefined && address.port > 0) this.#changes.listens(address.port);
     const plan = new Promise<void>((resolve) => {
       this.#onPlan = resolve;
     });
@@ -136,14 +164,17 @@ class Node {
     // A connection before the first plan would be told that its Service does not exist.
     await plan;
     if (this.#stage !== 'starting') return;
-    const mesh = meshListen && (await this.#openMesh(meshListen));
+    const accept = await this.#howToAccept();
+    const mesh = meshListen && (await this.#open('mesh', meshListen, accept));
+    const bridge = bridgeListen && (await this.#open('bridge', bridgeListen, accept));
     this.#stage = 'serving';
     this.#log.info({ workers: this.#settings.workers }, 'Ready');
-    this.#options.onReady?.({ mesh, admin });
+    this.#options.onReady?.({ mesh, bridge, admin });
   }
 
   async close(): Promise<void> {
     clearInterval(this.#settle);
+    this.#secrets.stop();
     this.#externalNames?.stop();
     this.#latest.stop();
     await Promise.all([this.#discovery?.stop(), this.#workers.stop()]);
@@ -176,12 +207,22 @@ class Node {
     this.#exporter?.take(spans, batch.lines);
   }
 
+  onBridge(worker: number, report: BridgeReport): void {
+    this.#bridge.take(worker, report);
+    this.#tellBridgeProblems();
+  }
+
   onDefect(worker: number, stack: string): void {
     this.#log.error({ worker, stack }, 'Defect: one connection was cut, please report');
   }
 
   onLost(worker: number, reason: string, restartMs: number): void {
     this.#log.error({ worker, reason, restartMs }, 'Worker lost');
+    this.#bridge.lose(worker);
+  }
+
+  #tellBridgeProblems(): void {
+    this.#changes.onBridgeProblems([...this.#secretProblems, ...this.#bridge.problems]);
   }
 
   /** What discovery tells, and how. */
@@ -205,20 +246,21 @@ class Node {
       : discoverKubernetes({ settings: discovery, nodeName, log: this.#log }, events);
   }
 
-  async #openMesh(address: ListenAddress): Promise<Opened> {
+  async #howToAccept(): Promise<Settings['accept']> {
+    const { accept } = this.#settings;
+    if (accept === 'reuseport' || (await canTransfer())) return accept;
+    this.#log.warn('This Node cannot hand connections to other threads: each worker accepts by itself');
+    return 'reuseport';
+  }
+
+  async #open(listener: ListenerName, address: ListenAddress, accept: Settings['accept']): Promise<Opened> {
     const host = address.host ?? anyAddress();
-    let handover = this.#settings.accept === 'handover';
-    if (handover && !(await canTransfer())) {
-      this.#log.warn('This Node cannot hand connections to other threads: each worker accepts by itself');
-      handover = false;
-    }
-    const accept = handover ? 'handover' : 'reuseport';
     const exclusive = this.#options.exclusive === true;
-    const opening = this.#workers.open({ host, port: address.port, accept, exclusive });
-    const port = await named('--mesh-listen', host, address.port, opening);
+    const opening = this.#workers.open(listener, { host, port: address.port, accept, exclusive });
+    const port = await named(`--${listener}-listen`, host, address.port, opening);
     // Only now an endpoint can be found to be ourselves.
     this.#changes.listens(port);
-    this.#log.info({ listener: 'mesh', host, port, accept }, 'Listening');
+    this.#log.info({ listener, host, port, accept }, 'Listening');
     return { host, port };
   }
 
@@ -256,6 +298,7 @@ class Node {
       exporter: this.#exporter,
       traceProbe: this.#traceProbe,
       meters: this.#meters,
+      bridge: this.#bridge,
       stage: () => this.#stage,
     });
   }

@@ -1,8 +1,10 @@
-import type { ClientRequest, IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { StringDecoder } from 'node:string_decoder';
-import { harmless, shown } from '../lib/shown.ts';
+import { harmless } from '../lib/shown.ts';
 import type {
+  BridgeAnswer,
   ConfigAnswer,
+  DeliveriesAnswer,
   DiscoveryAnswer,
   EndpointsAnswer,
   GenerationsAnswer,
@@ -16,7 +18,8 @@ import type {
   TraceProbeAnswer,
 } from '../model/admin.ts';
 import * as answers from './client/answers.ts';
-import { EventReader } from './client/events.ts';
+import { EventReader } from './events.ts';
+import { addressOf, bodyOf, openAnswer } from './http.ts';
 import type { Shape } from './client/shape.ts';
 import { CommandEnd, EXIT_UNREAD } from './exit.ts';
 
@@ -64,11 +67,7 @@ export class AdminClient {
    * @param answerMsMax for a whole answer; one span on its way may take longer
    */
   constructor(url: string, answerMsMax = ANSWER_MS_MAX) {
-    const parsed = URL.parse(url);
-    if (parsed?.protocol !== 'http:' || parsed.pathname !== '/' || parsed.search !== '' || parsed.username !== '') {
-      throw new TypeError(`Expected an address such as ${ADMIN_URL}, got ${shown(url)}`);
-    }
-    this.#url = parsed;
+    this.#url = addressOf(url, ADMIN_URL);
     this.#answerMsMax = answerMsMax;
   }
 
@@ -98,6 +97,14 @@ export class AdminClient {
 
   stats(): Promise<StatsAnswer> {
     return this.#ask('/stats', answers.statsAnswer);
+  }
+
+  bridge(): Promise<BridgeAnswer> {
+    return this.#ask('/bridge', answers.bridgeAnswer);
+  }
+
+  deliveries(): Promise<DeliveriesAnswer> {
+    return this.#ask('/deliveries', answers.deliveriesAnswer);
   }
 
   config(): Promise<ConfigAnswer> {
@@ -182,42 +189,19 @@ export class AdminClient {
     }
   }
 
-  async #open(
-    path: string,
-    { method = 'GET', body, timeoutMs = this.#answerMsMax }: Ask,
-    signal: AbortSignal,
-  ): Promise<IncomingMessage> {
-    // Loaded late: it takes longer than all the rest, and help needs none of it.
-    const { request } = await import('node:http');
-    const json = body === undefined ? undefined : JSON.stringify(body);
+  #open(path: string, ask: Ask, signal: AbortSignal): Promise<IncomingMessage> {
+    const { method = 'GET', body, timeoutMs = this.#answerMsMax } = ask;
     const headers = {
       accept: 'application/json, text/event-stream;q=0.9, */*;q=0.1',
-      ...(json === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(json) }),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
     };
-    return new Promise((resolve, reject) => {
-      const outgoing: ClientRequest = request(
-        new URL(path, this.#url),
-        { method, headers, agent: false, signal },
-        (response) => {
-          outgoing.setTimeout(0);
-          resolve(response);
-        },
-      );
-      outgoing.setTimeout(timeoutMs, () => outgoing.destroy(new DOMException('No answer', 'TimeoutError')));
-      outgoing.on('error', reject);
-      outgoing.end(json);
-    });
+    const json = body === undefined ? undefined : JSON.stringify(body);
+    return openAnswer(new URL(path, this.#url), { method, headers, body: json, timeoutMs, signal });
   }
 
   async #collect(response: IncomingMessage): Promise<Answer> {
-    const chunks: Buffer[] = [];
-    let length = 0;
-    for await (const chunk of response as AsyncIterable<Buffer>) {
-      length += chunk.length;
-      if (length > ANSWER_BYTES_MAX) throw new RangeError(`an answer of at most ${ANSWER_BYTES_MAX} bytes, got more`);
-      chunks.push(chunk);
-    }
-    return { status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') };
+    const body = await bodyOf(response, ANSWER_BYTES_MAX);
+    return { status: response.statusCode ?? 0, body: body.toString('utf8') };
   }
 
   #parse<T>(path: string, body: string, shape: Shape<T>): T {

@@ -1,9 +1,12 @@
 import { rmSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import { harmless } from '../lib/shown.ts';
+import type { Addresses } from '../main.ts';
 import type { ListenAddress, Settings } from '../model/settings.ts';
 import { AdminClient } from './client.ts';
 import { writeManifests } from './demo/folder.ts';
+import { type DemoNats, startNats } from './demo/nats.ts';
 import { type Others, startOthers } from './demo/others.ts';
 import type { Look } from './demo/picture.ts';
 import { freeAddresses } from './demo/ports.ts';
@@ -14,11 +17,14 @@ import { startNode } from './start.ts';
 const EXAMPLES = `
 Three small Services run on loopback ports, and a mesh in front of them on port 4140: two of them are in the mesh,
 one has not opted in. Their manifests are copied to a folder where you edit them; the mesh obeys what you save.
+Messages go through a bridge to NATS on port 4280: to your server, else to nats-server if that is on the PATH, else to a
+small broker of the demo, which keeps nothing. A fourth Service gets them.
 
 Examples:
   heddle demo
   heddle demo --folder ./shop                  the manifests in ./shop, which stays there
   HEDDLE_MESH_LISTEN=127.0.0.1:8080 heddle demo
+  heddle demo --nats-url nats://127.0.0.1:4222 messages go through your own NATS server
   heddle demo --no-traffic | cat               without a terminal: lines about what changes
 
 HEDDLE_ variables apply as for heddle run; a port that is taken gives way to the next free one.
@@ -33,6 +39,7 @@ export function demoCommand(): Command {
       '--folder <DIR>',
       'put the manifests here (empty or new), and leave them there (default: a temporary folder)',
     )
+    .option('--nats-url <URL>', 'your NATS server (HEDDLE_NATS_USER and the like say who you are there)')
     .option('--no-traffic', 'send no requests, so that only yours are seen')
     .addHelpText('after', EXAMPLES)
     .action(demo);
@@ -40,6 +47,7 @@ export function demoCommand(): Command {
 
 interface DemoOptions {
   readonly folder?: string;
+  readonly natsUrl?: string;
   readonly traffic: boolean;
 }
 
@@ -49,6 +57,7 @@ const MESH_PORT = 4140;
 /** Below environment and settings file: the try-out stays on this machine, and ends at once. */
 const DEFAULTS: ReadonlyMap<string, string> = new Map([
   ['mesh-listen', `127.0.0.1:${MESH_PORT}`],
+  ['bridge-listen', '127.0.0.1:4280'],
   ['admin-listen', '127.0.0.1:4192'],
   ['probe-listen', 'off'],
   ['workers', '1'],
@@ -61,11 +70,14 @@ const FORCED: ReadonlyMap<string, readonly string[]> = new Map([
   ['access-log', ['off']],
   ['log-format', ['json']],
 ]);
+/** How long the first messages are waited for. */
+const FLOW_MS = 3000;
+const FLOW_LOOK_MS = 50;
 /** Levels of the log. */
 const WARNING = 40;
 const ERROR = 50;
 
-async function demo({ folder, traffic }: DemoOptions): Promise<void> {
+async function demo({ folder, natsUrl, traffic }: DemoOptions): Promise<void> {
   const ended = endOfVisit();
   const others = await startOthers();
   try {
@@ -75,7 +87,7 @@ async function demo({ folder, traffic }: DemoOptions): Promise<void> {
     };
     // However it ends.
     process.on('exit', removeManifests);
-    await runMesh(others, { folder: manifests, traffic, ended });
+    await runMesh(others, { folder: manifests, natsUrl, traffic, ended });
     removeManifests();
   } finally {
     await others.stop();
@@ -84,41 +96,83 @@ async function demo({ folder, traffic }: DemoOptions): Promise<void> {
 
 interface Visit {
   readonly folder: string;
+  readonly natsUrl: string | undefined;
   readonly traffic: boolean;
   /** Aborted when the visitor goes. */
   readonly ended: AbortSignal;
 }
 
-async function runMesh(others: Others, { folder, traffic, ended }: Visit): Promise<void> {
+async function runMesh(others: Others, visit: Visit): Promise<void> {
+  const { folder, natsUrl, ended } = visit;
   const { stdout } = process;
   const startMs = performance.now();
   const notes: string[] = [];
+  let nats: DemoNats | undefined;
   let watch: Watch | undefined;
   ended.addEventListener('abort', () => watch?.end());
-  const flags = new Map([...FORCED, ['manifests', [folder]]] as const);
   await startNode('demo', {
-    flags,
+    flags: new Map([
+      ...FORCED,
+      ['manifests', [folder]],
+      ...(natsUrl === undefined ? [] : [['nats-url', [natsUrl]] as const]),
+    ]),
     env: process.env,
     defaults: DEFAULTS,
-    onSettings: (settings) => withFreePorts(settings, notes),
+    onSettings: async (settings) => {
+      nats = await startNats(settings.nats.urls, () => others.startBroker());
+      const { urls, tokenKey = settings.nats.tokenKey } = nats;
+      return withFreePorts({ ...settings, nats: { ...settings.nats, urls, tokenKey } }, notes);
+    },
     node: {
       exclusive: true,
       onLog: (line) => tell(line, watch),
-      onReady: ({ mesh, admin }) => {
-        if (mesh === undefined) return;
-        if (admin === undefined) notes.push('The admin side is off (HEDDLE_ADMIN_LISTEN): there is no table.');
-        stdout.write(guideText({ mesh: urlOf(mesh), notes, folder, traffic }));
-        if (traffic) others.startTraffic(mesh);
-        if (admin === undefined) return;
-        watch = new Watch(lookAt(new AdminClient(urlOf(admin))), { folder, ports: others.ports }, stdout);
-        void watch.run();
+      onReady: (addresses) => {
+        void welcome(addresses, { ...visit, notes, nats: nats!.about, others }).then((made) => (watch = made));
       },
     },
   });
   watch?.end();
+  await nats?.stop();
   if (watch === undefined) return;
   // A terminal shows ^C at the beginning of the line.
   stdout.write(`${stdout.isTTY ? '\n' : ''}${farewellText(watch.totals, performance.now() - startMs)}`);
+}
+
+interface Welcome extends Visit {
+  readonly notes: string[];
+  /** Which NATS server it is. */
+  readonly nats: string;
+  readonly others: Others;
+}
+
+/** Says what there is, and begins to show what happens. @returns undefined: the node has nothing to ask for it */
+async function welcome({ mesh, bridge, admin }: Addresses, about: Welcome): Promise<Watch | undefined> {
+  const { notes, nats, folder, traffic, others, ended } = about;
+  if (mesh === undefined) return undefined;
+  if (admin === undefined) notes.push('The admin side is off (HEDDLE_ADMIN_LISTEN): there is no table.');
+  const client = admin && new AdminClient(urlOf(admin));
+  // So that the first line that a visitor copies works.
+  if (bridge !== undefined && client !== undefined) await messagesFlow(client, ended);
+  if (ended.aborted) return undefined;
+  process.stdout.write(guideText({ mesh: urlOf(mesh), bridge: bridge && urlOf(bridge), nats, notes, folder, traffic }));
+  if (traffic) others.startTraffic(mesh);
+  if (client === undefined) return undefined;
+  const watch = new Watch(lookAt(client), { folder, ports: others.ports }, process.stdout);
+  others.onTold = (line) => {
+    watch.print(line);
+  };
+  void watch.run();
+  return watch;
+}
+
+/** Resolves when the bridge is connected and Services get messages, or after a while: then the table has the problem. */
+async function messagesFlow(client: AdminClient, signal: AbortSignal): Promise<void> {
+  const endMs = performance.now() + FLOW_MS;
+  while (performance.now() < endMs && !signal.aborted) {
+    const { deliveries } = await client.deliveries().catch(() => ({ deliveries: [] }));
+    if (deliveries.some(({ state }) => state === 'delivering')) return;
+    await sleep(FLOW_LOOK_MS, undefined, { signal }).catch(() => {});
+  }
 }
 
 /** A line of the node's log: errors are for the visitor, and warnings (problems above all) where no table has them. */
@@ -142,13 +196,14 @@ function lookAt(client: AdminClient): () => Promise<Look> {
 
 /** Ports that are free, on this machine alone where nothing else was asked for. */
 async function withFreePorts(settings: Settings, notes: string[]): Promise<Settings> {
-  const { meshListen, adminListen, probeListen } = settings;
+  const { meshListen, adminListen, probeListen, bridgeListen } = settings;
   if (meshListen === undefined)
     notes.push('The mesh entry cannot be off here (HEDDLE_MESH_LISTEN): it is where it would be by default.');
   const wanted = [
     { name: 'mesh', address: meshListen ?? { host: undefined, port: MESH_PORT } },
     { name: 'admin', address: adminListen },
     { name: 'probe', address: probeListen },
+    { name: 'bridge', address: bridgeListen },
   ].flatMap(({ name, address }) =>
     address === undefined ? [] : [{ name, host: address.host ?? LOOPBACK, port: address.port }],
   );
@@ -158,7 +213,13 @@ async function withFreePorts(settings: Settings, notes: string[]): Promise<Setti
     free.set(name, address);
     if (address.port !== port) notes.push(`Port ${port} is taken: the ${name} side is on ${address.port}.`);
   }
-  return { ...settings, meshListen: free.get('mesh'), adminListen: free.get('admin'), probeListen: free.get('probe') };
+  return {
+    ...settings,
+    meshListen: free.get('mesh'),
+    adminListen: free.get('admin'),
+    probeListen: free.get('probe'),
+    bridgeListen: free.get('bridge'),
+  };
 }
 
 /** Aborted at the first signal to end; such a signal ends the process where nobody else listens for it. */

@@ -8,6 +8,8 @@ export const EXIT_USAGE = 2;
 export const EXIT_UNREAD = 3;
 /** Standard output does not take what there is to say. */
 export const EXIT_UNWRITTEN = 4;
+/** A message was sent, and nobody knows whether it arrived. */
+export const EXIT_UNKNOWN = 5;
 
 /** Ends a command: the message for standard error (it may have several lines), and the exit code. */
 export class CommandEnd extends Error {

@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import { nearest } from '../lib/nearest.ts';
 import type { EffectiveSetting } from '../model/admin.ts';
 import type { Settings } from '../model/settings.ts';
@@ -66,15 +67,23 @@ export function parseSettings({ flags, env, readFile, machine, defaults }: Setti
         errors.push(`${given.place}: Is known, but comes with a later version (${setting.later})`);
       continue;
     }
-    const { text, origin, place } = given ?? {
+    const { kind } = setting;
+    const {
+      text: written,
+      origin,
+      place,
+    } = given ?? {
       text:
         defaults?.get(name) ?? (typeof setting.default === 'string' ? setting.default : setting.default(machine, env)),
       origin: 'default' as const,
       place: `--${name}`,
     };
-    const parsed = text === '' && origin !== 'default' ? undefined : setting.kind.parse(text);
-    if (parsed === undefined)
-      errors.push(`${place}: Expected ${setting.kind.allowed}, got ${text === '' ? 'nothing' : `"${text}"`}`);
+    const text = written === '' && origin === 'flag' ? (kind.alone ?? '') : written;
+    const parsed = text === '' && origin !== 'default' ? undefined : kind.parse(text);
+    if (parsed === undefined) {
+      const got = text === '' ? 'nothing' : `"${kind.shown?.(text) ?? text}"`;
+      errors.push(`${place}: Expected ${kind.allowed}, got ${got}`);
+    }
     values[name] = parsed?.value;
     origins[name] = origin;
     places[name] = place;
@@ -113,7 +122,7 @@ function joinTexts(name: string, texts: readonly string[]): string {
 }
 
 /** Variables of the launchers, and of the commands that ask a running node. */
-const OTHER_VARIABLES = new Set(['HEDDLE_NODE_BINARY', 'HEDDLE_DIST', 'HEDDLE_ADMIN']);
+const OTHER_VARIABLES = new Set(['HEDDLE_NODE_BINARY', 'HEDDLE_DIST', 'HEDDLE_ADMIN', 'HEDDLE_BRIDGE']);
 /** What Kubernetes injects into pods for a Service named heddle or heddle-something (`enableServiceLinks`). */
 const SERVICE_LINK =
   /^HEDDLE_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)$/;
@@ -181,18 +190,44 @@ interface Checked {
   readonly errors: string[];
 }
 
-/** What one setting says about another. A default gives way to what the user asked for. */
-function relate(values: Record<string, unknown>, { origins, places, texts, errors }: Checked): void {
+/** What one setting says about another. */
+function relate(values: Record<string, unknown>, checked: Checked): void {
   for (const [name, setting] of Object.entries<Setting<unknown> | LaterSetting>(SETTINGS)) {
-    if ('later' in setting || setting.atMost === undefined) continue;
-    const limit = values[setting.atMost] as number;
-    // Also false where one of both did not parse: that has its own error.
-    if (!((values[name] as number) > limit)) continue;
-    if (origins[name] === 'default') {
-      values[name] = limit;
-      texts[name] = texts[setting.atMost]!;
-    } else errors.push(`${places[name]}: Expected no more than --${setting.atMost}, got more`);
+    if ('later' in setting) continue;
+    const { atMost, needs, excludes = [] } = setting;
+    const { origins, places, errors } = checked;
+    if (atMost !== undefined) lower(values, { name, atMost }, checked);
+    if (origins[name] === 'default') continue;
+    if (needs !== undefined && origins[needs] === 'default')
+      errors.push(`${places[name]}: Expected --${needs} with it, got none`);
+    const other = excludes.find((one) => origins[one] !== 'default');
+    if (other !== undefined) errors.push(`${places[name]}: Expected no --${other} beside it, got both`);
   }
+  shareHost(values, checked);
+}
+
+/** A default gives way to what the user asked for. */
+function lower(
+  values: Record<string, unknown>,
+  { name, atMost }: { readonly name: string; readonly atMost: string },
+  { origins, places, texts, errors }: Checked,
+): void {
+  const limit = values[atMost] as number;
+  // Also false where one of both did not parse: that has its own error.
+  if (!((values[name] as number) > limit)) return;
+  if (origins[name] === 'default') {
+    values[name] = limit;
+    texts[name] = texts[atMost]!;
+  } else errors.push(`${places[name]}: Expected no more than --${atMost}, got more`);
+}
+
+/** The bridge is as open as the mesh where nobody says otherwise. */
+function shareHost(values: Record<string, unknown>, { texts }: Checked): void {
+  const mesh = values['mesh-listen'] as Values['mesh-listen'];
+  const bridge = values['bridge-listen'] as Values['bridge-listen'];
+  if (bridge === undefined || bridge.host !== undefined || mesh?.host === undefined) return;
+  values['bridge-listen'] = { ...bridge, host: mesh.host };
+  texts['bridge-listen'] = `${isIPv6(mesh.host) ? `[${mesh.host}]` : mesh.host}:${bridge.port}`;
 }
 
 function assemble(values: Values, source: Source, machine: Machine): Settings {
@@ -206,6 +241,18 @@ function assemble(values: Values, source: Source, machine: Machine): Settings {
     meshListen: values['mesh-listen'],
     probeListen: values['probe-listen'],
     adminListen: values['admin-listen'],
+    bridgeListen: values['bridge-listen'],
+    nats: {
+      urls: values['nats-url'],
+      creds: values['nats-creds'],
+      nkey: values['nats-nkey'],
+      user: values['nats-user'],
+      tlsCa: values['nats-tls-ca'],
+      tlsCert: values['nats-tls-cert'],
+      tlsKey: values['nats-tls-key'],
+      tokenKey: values['bridge-token-key-file'],
+      open: values['bridge-open'],
+    },
     workers: values.workers,
     accept: values.accept,
     trustForwardedFrom: values['trust-forwarded-from'],

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { Option, type Command } from 'commander';
 import { harmless, shown } from '../lib/shown.ts';
-import type { TapFilter, TapRecord } from '../model/admin.ts';
+import type { TapFilter, TapMessage, TapRecord } from '../model/admin.ts';
 import type { AdminClient } from './client.ts';
 import {
   askingCommand,
@@ -89,7 +89,7 @@ async function watch(
 /** One line: when, how it ended, how long it took, from whom, what was asked, and where it went. */
 function tapLine(record: TapRecord, screen: Screen): string {
   const { time, status, durationMs, source, method, authority, path, backend, endpoint } = record;
-  const { failure, detail, attempts, traceId } = record;
+  const { failure, detail, attempts, message, traceId } = record;
   const parts = [
     // The day is known to whoever watches.
     harmless(/T([\d:.]+)Z$/.exec(time)?.[1] ?? time),
@@ -104,9 +104,23 @@ function tapLine(record: TapRecord, screen: Screen): string {
     failure === '' ? '' : styled(harmless(failure), 'red', screen),
     detail === '' ? '' : harmless(`(${detail})`),
     attempts > 1 ? `attempts=${attempts}` : '',
+    message === null ? '' : harmless(messageText(message)),
     traceId === '' ? '' : harmless(`trace=${traceId}`),
   ];
   return `${parts.filter((part) => part !== '').join(' ')}\n`;
+}
+
+/** `process Service shop/orders ORDERS:17 ok attempt=2` */
+function messageText({ operation, destination, stream, sequence, messages, result, attempt }: TapMessage): string {
+  const parts = [
+    operation,
+    destination,
+    stream === '' ? '' : `${stream}:${sequence}`,
+    messages === 1 ? '' : `messages=${messages}`,
+    result,
+    attempt > 1 ? `attempt=${attempt}` : '',
+  ];
+  return parts.filter((part) => part !== '').join(' ');
 }
 
 function statusStyle({ status, failure }: TapRecord): Style {

@@ -1,4 +1,5 @@
 import type { AdminSource, Check } from '../control/admin.ts';
+import type { BridgeReports } from '../control/bridge-reports.ts';
 import type { Changes } from '../control/changes.ts';
 import type { Discovery } from '../control/discovery.ts';
 import type { Exporter } from '../control/exporter.ts';
@@ -26,12 +27,14 @@ export interface NodeParts {
   readonly exporter: Exporter | undefined;
   readonly traceProbe: TraceProbe;
   readonly meters: MeterReader;
+  readonly bridge: BridgeReports;
   readonly stage: () => Stage;
 }
 
 /** A node as its admin side sees it. */
 export function adminSource(parts: NodeParts): AdminSource {
-  const { version, settings, effective, log, writer, workers, changes, taps, exporter, traceProbe, meters } = parts;
+  const { version, settings, effective, log, writer, workers, changes, taps, exporter, traceProbe, meters, bridge } =
+    parts;
   return {
     version,
     nodeName: settings.nodeName,
@@ -48,6 +51,12 @@ export function adminSource(parts: NodeParts): AdminSource {
     },
     get discovery() {
       return discoveryOf(parts);
+    },
+    get bridge() {
+      return bridge.bridge;
+    },
+    get deliveries() {
+      return bridge.deliveries;
     },
     get generations() {
       return changes.generations;

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import { FakeAdmin, kind, problem, service, stats, worker, type FakeAnswer } from './fake-admin.ts';
+import { FakeAdmin, kind, link, problem, service, stats, worker, type FakeAnswer } from './fake-admin.ts';
 import { heddle } from './heddle.ts';
 
 const GOOD = `apiVersion: v1
@@ -164,6 +164,7 @@ const FINE: Readonly<Record<string, FakeAnswer>> = {
     snapshotTime: null,
     kinds: [kind('Service'), kind('EndpointSlice')],
   },
+  '/bridge': { links: [link(0), link(1)], calls: [] },
   '/services': { generation: 7, services: [service('orders'), service('users', { enabled: false })] },
   '/problems': { problems: [] },
   '/metrics': '# TYPE heddle_log_dropped counter\nheddle_log_dropped_total{log="program"} 0\n',
@@ -199,6 +200,9 @@ describe('heddle check of a node', () => {
       '',
       'discovery',
       '√ follows https://10.96.0.1: Service 2, EndpointSlice 2',
+      '',
+      'bridge',
+      '√ linked to nats-1 2.15.2',
       '',
       'configuration',
       '√ no problems; 1 of 2 Services enabled',
@@ -294,6 +298,35 @@ describe('heddle check of a node', () => {
     });
   }
 
+  for (const [what, code, links, expected] of [
+    ['that has no broker', 0, [{ state: 'off' }], /\nbridge\n√ off: --nats-url is not set\n/],
+    [
+      'whose broker is away',
+      1,
+      [{ state: 'lost', error: 'connection refused' }, {}],
+      /\nbridge\n× the link of worker 0 is lost: connection refused\n {4}Publishing answers 503/,
+    ],
+    [
+      'that the broker does not let in',
+      1,
+      [{ state: 'refused', error: 'Authorization Violation' }],
+      /\n× the link of worker 0 is refused: Authorization Violation\n {4}Do the files of --nats-creds/,
+    ],
+    [
+      'whose link is being made',
+      0,
+      [{ state: 'connecting' }],
+      /\n‼ the link of worker 0 is connecting\n {4}Look again/,
+    ],
+  ] as const) {
+    test(`${what}: says so, exit ${code}`, async (context) => {
+      const answer = { links: links.map((view, index) => link(index, view)), calls: [] };
+      const result = await check(context, { '/bridge': answer });
+      assert.equal(result.code, code);
+      assert.match(result.out, expected);
+    });
+  }
+
   test('that is not there: exit 3', async () => {
     const gone = await FakeAdmin.start();
     const { url } = gone;
@@ -324,7 +357,7 @@ describe('heddle check of a node', () => {
     assert.deepEqual([code, ok], [1, false]);
     assert.deepEqual(
       findings.map(({ section, verdict }) => `${section} ${verdict}`),
-      ['node ok', 'node wrong', 'workers ok', 'discovery ok', 'configuration ok', 'telemetry ok'],
+      ['node ok', 'node wrong', 'workers ok', 'discovery ok', 'bridge ok', 'configuration ok', 'telemetry ok'],
     );
   });
 

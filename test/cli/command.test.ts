@@ -48,11 +48,11 @@ test('run --help shows settings with their defaults, and those of later versions
   const { code, out } = await heddle(['run', '--help']);
   assert.equal(code, 0);
   assert.match(out, /--limit-head <SIZE> .*\(default: 32KiB\)/);
-  assert.match(out, /not in this version yet:\n.*--nats-url/);
+  assert.match(out, /not in this version yet:\n.*--secrets-dir/);
 });
 
 test('all that is wrong with a command line is told at once, exit 2', async () => {
-  const args = ['run', '--limit-hed', '5', '--workers', '99', '--nats-url=x', 'shop', '-q', '--limit-head'];
+  const args = ['run', '--limit-hed', '5', '--workers', '99', '--secrets-dir=x', 'shop', '-q', '--limit-head'];
   const { code, out, err } = await heddle(args, { HEDDLE_ACCEPT: 'both' });
   assert.deepEqual([code, out], [2, '']);
   assert.deepEqual(err.split('\n'), [
@@ -63,7 +63,7 @@ test('all that is wrong with a command line is told at once, exit 2', async () =
     '  --workers: Expected a whole number from 1 to 64, got "99"',
     '  HEDDLE_ACCEPT: Expected handover, reuseport, got "both"',
     '  --limit-head: Expected a size from 1KiB to 64KiB, got nothing',
-    '  --nats-url: Is known, but comes with a later version (messages)',
+    '  --secrets-dir: Is known, but comes with a later version (signed deliveries)',
     '  --discovery: Expected a source of Services: --manifests DIR, or --kubeconfig FILE for a cluster (in a pod its service account will do); got none',
     'See heddle run --help',
     '',

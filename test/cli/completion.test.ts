@@ -7,7 +7,7 @@ import { before, describe, test } from 'node:test';
 import { heddle } from './heddle.ts';
 
 const COMMANDS =
-  'demo run services endpoints routes problems stat top tap generations config check log-level completion';
+  'demo run services endpoints routes problems stat top tap nats generations config check log-level completion';
 
 function has(shell: string): boolean {
   return spawnSync(shell, ['-c', 'exit 0']).status === 0;
@@ -38,6 +38,12 @@ COMP_WORDS=(${line}); COMP_CWORD=${words.length}; _heddle; printf '%s\\n' "\${CO
     assert.deepEqual(complete('tap', '--s'), ['--status', '--sample']);
     assert.deepEqual(complete('run', '--limit-he'), ['--limit-head', '--limit-headers']);
     assert.deepEqual(complete('tap', '--for'), []);
+  });
+
+  test('completes commands below a command, and the options of all of them', () => {
+    assert.deepEqual(complete('nats', 'p'), ['pub']);
+    assert.deepEqual(complete('nats', 'pub', '--a'), ['--ack', '--admin']);
+    assert.deepEqual(complete('nats', 'pub', '--ack', ''), ['none', 'server', 'stream']);
   });
 
   test('completes values that are known', () => {
@@ -92,7 +98,7 @@ test('each script names every command, and no setting of a later version', async
     const { code, out, err } = await heddle(['completion', shell]);
     assert.deepEqual([code, err], [0, '']);
     for (const name of COMMANDS.split(' ')) assert.match(out, new RegExp(`\\b${name}\\b`), `${shell}: ${name}`);
-    assert.doesNotMatch(out, /nats-url/);
+    assert.doesNotMatch(out, /secrets-dir/);
   }
 });
 

@@ -115,10 +115,16 @@ test('a pipe gets the whole of a problem', () => {
 });
 
 test('each command of the guide stands on a line of its own that fits 80 columns', () => {
-  const text = guideText({ mesh: 'http://127.0.0.1:41400', notes: [], folder: FOLDER, traffic: true });
+  const addresses = { mesh: 'http://127.0.0.1:41400', bridge: 'http://127.0.0.1:42800' };
+  const text = guideText({ ...addresses, nats: 'a broker', notes: [], folder: FOLDER, traffic: true });
   const commands = text.split('\n').filter((line) => line.includes('curl'));
-  assert.equal(commands.length, 3);
+  assert.equal(commands.length, 5);
   for (const command of commands) assert.match(command, /^ {2}curl .{10,74}$/);
+});
+
+test('without a bridge the guide says nothing of messages', () => {
+  const rest = { nats: 'a broker', notes: [], folder: FOLDER, traffic: true };
+  assert.doesNotMatch(guideText({ mesh: 'http://127.0.0.1:41400', bridge: undefined, ...rest }), /essages|publish/);
 });
 
 test('the farewell sums up', () => {

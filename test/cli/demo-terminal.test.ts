@@ -23,6 +23,7 @@ async function onTerminal(columns: number, env: NodeJS.ProcessEnv): Promise<{ sc
       HEDDLE_DIST: process.env['HEDDLE_DIST'],
       HEDDLE_MESH_LISTEN: '127.0.0.1:0',
       HEDDLE_ADMIN_LISTEN: '127.0.0.1:0',
+      HEDDLE_BRIDGE_LISTEN: '127.0.0.1:0',
       TERM: 'xterm-256color',
       LANG: 'C.UTF-8',
       ...env,

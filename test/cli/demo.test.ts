@@ -7,11 +7,18 @@ import path from 'node:path';
 import { after, before, describe, test, type TestContext } from 'node:test';
 import { Client, eventually, exchange, sleep } from '../harness/client.ts';
 import { valueOf } from '../harness/message.ts';
+import { ended, heddle, startHeddle } from './heddle.ts';
 
 const START_MS = 30_000;
 const CHANGE_MS = 20_000;
 const END_MS = 15_000;
 const NO_CURL = spawnSync('curl', ['--version']).error === undefined ? false : 'there is no curl here';
+
+const FREE_PORTS = {
+  HEDDLE_MESH_LISTEN: '127.0.0.1:0',
+  HEDDLE_ADMIN_LISTEN: '127.0.0.1:0',
+  HEDDLE_BRIDGE_LISTEN: '127.0.0.1:0',
+};
 
 interface DemoOptions {
   readonly args?: readonly string[];
@@ -26,7 +33,7 @@ class Demo {
   private constructor({ args = [], env = {} }: DemoOptions) {
     const bare = { PATH: process.env['PATH'], HEDDLE_DIST: process.env['HEDDLE_DIST'] };
     this.#child = spawn(process.execPath, ['bin/heddle.js', 'demo', ...args], {
-      env: { ...bare, HEDDLE_MESH_LISTEN: '127.0.0.1:0', HEDDLE_ADMIN_LISTEN: '127.0.0.1:0', ...env },
+      env: { ...bare, ...FREE_PORTS, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     for (const stream of [this.#child.stdout, this.#child.stderr])
@@ -69,6 +76,15 @@ class Demo {
   /** The lines that a visitor copies. */
   get curlLines(): readonly string[] {
     return this.out.split('\n').filter((line) => line.startsWith('  curl '));
+  }
+
+  /** What a shell gets for it, as it gets it: `text()` grows until it is ended with the test. */
+  shell(context: TestContext, line: string): { text: () => string } {
+    let text = '';
+    const child = spawn('sh', ['-c', `exec ${line.trim()}`], { stdio: ['ignore', 'pipe', 'ignore'] });
+    child.stdout.on('data', (bytes: Buffer) => (text += bytes.toString('utf8')));
+    context.after(() => child.kill());
+    return { text: () => text };
   }
 
   get port(): number {
@@ -199,10 +215,10 @@ describe('heddle demo', () => {
   });
   after(() => demo.stop());
 
-  test('prints three curl lines that work as they are', { skip: NO_CURL }, async () => {
-    assert.equal(demo.curlLines.length, 3, demo.out);
+  test('prints three curl lines to the mesh that work as they are', { skip: NO_CURL }, async () => {
+    assert.equal(demo.curlLines.length, 5, demo.out);
     const answers = await Promise.all(
-      demo.curlLines.map(
+      demo.curlLines.slice(0, 3).map(
         (line) =>
           new Promise<string>((resolve) => {
             execFile('sh', ['-c', line], { timeout: CHANGE_MS }, (_error, out) => resolve(out));
@@ -212,6 +228,48 @@ describe('heddle demo', () => {
     assert.match(answers[0]!, /^\{"service":"orders","version":"v[12]",.*"path":"\/hello"\}\n$/);
     assert.match(answers[1]!, /^\{"service":"users",.*"path":"\/hello"\}\n$/);
     assert.match(answers[2]!, /^HTTP\/1\.1 404 [\s\S]*x-heddle-failure: not-enabled[\s\S]*heddle\.dev\/enabled/);
+  });
+
+  test(
+    'prints two for messages: what the second publishes, the first hears and Service mail gets',
+    { skip: NO_CURL },
+    async (t) => {
+      assert.match(demo.out, /^Messages go through (?:a broker of the demo|nats-server \d)/m);
+      const [listen = '', publish = ''] = demo.curlLines.slice(3);
+      const heard = demo.shell(t, listen);
+      // The first octets come when it listens.
+      await eventually(() => heard.text() !== '', { waitMs: CHANGE_MS, what: 'an event stream' });
+      demo.shell(t, publish);
+      await eventually(() => heard.text().includes('{\\"item\\":\\"tea\\"}'), {
+        waitMs: CHANGE_MS,
+        what: heard.text(),
+      });
+      await demo.says(/^mail got demo\.orders\.created: \{"item":"tea"\}$/m);
+      await demo.says(/^shop\/mail: requests come in, all succeed$/m);
+    },
+  );
+
+  test('heddle nats speaks with its bridge', async (t) => {
+    const bridge = /http:\/\/127\.0\.0\.1:\d+(?=\/v1\/publish)/.exec(demo.out)![0];
+    const listener = startHeddle(['nats', 'sub', 'demo.>', '--count', '1', '--bridge', bridge]);
+    t.after(() => listener.kill());
+    const heard = ended(listener);
+    // Nobody knows when it listens: one of these it hears.
+    const endMs = performance.now() + CHANGE_MS;
+    while (listener.exitCode === null && performance.now() < endMs) {
+      const { code, out } = await heddle(['nats', 'pub', 'demo.hello', 'world', '--bridge', bridge]);
+      assert.deepEqual([code, out], [0, 'Sent: the NATS server has it\n']);
+    }
+    assert.deepEqual(await heard, { code: 0, out: 'demo.hello world\n', err: '' });
+    const { code, err } = await heddle(['nats', 'pub', 'other.things', 'x', '--bridge', bridge]);
+    assert.equal(code, 1);
+    assert.match(err, /\(not-allowed\)\n.*other\.things.*\nNothing was sent\n$/);
+  });
+
+  test('refuses to publish what its policy does not name, and says so', { skip: NO_CURL }, async (t) => {
+    const [, publish = ''] = demo.curlLines.slice(3);
+    const answer = demo.shell(t, publish.replace('/demo.orders.created', '/other.things'));
+    await eventually(() => answer.text().includes('"code":"not-allowed"'), { waitMs: CHANGE_MS, what: 'a refusal' });
   });
 
   test('sends requests of its own, and says that they come in', async () => {
@@ -352,5 +410,6 @@ test('without a place for temporary files it says what to do, exit 1', () => {
 test('demo --help says what there is', () => {
   const { status, stdout } = spawnSync(process.execPath, ['bin/heddle.js', 'demo', '--help'], { encoding: 'utf8' });
   assert.equal(status, 0);
-  for (const word of ['--folder', '--no-traffic', 'HEDDLE_MESH_LISTEN=']) assert.ok(stdout.includes(word), word);
+  for (const word of ['--folder', '--nats-url', '--no-traffic', 'HEDDLE_MESH_LISTEN='])
+    assert.ok(stdout.includes(word), word);
 });

@@ -3,6 +3,7 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type {
   BackendStats,
+  BridgeLinkView,
   EndpointView,
   KindView,
   ProblemView,
@@ -94,6 +95,13 @@ export function kind(name: string, view: Partial<KindView> = {}): KindView {
   return { kind: name, state: 'live', objects: 2, silentMs: 10, ...counters, error: null, ...view };
 }
 
+/** Of a worker that is connected, except where said otherwise. */
+export function link(index: number, view: Partial<BridgeLinkView> = {}): BridgeLinkView {
+  const server = { name: 'nats-1', version: '2.15.2', jetStream: true };
+  const counters = { bytesInFlight: 0, reconnects: 0, messagesOut: 0, messagesIn: 0 };
+  return { worker: index, state: 'up', server, error: '', ...counters, ...view };
+}
+
 export function problem(text: string, view: Partial<ProblemView> = {}): ProblemView {
   return { object: 'Service shop/orders', field: 'f', expected: 'e', got: 'g', file: null, line: null, text, ...view };
 }
@@ -161,6 +169,7 @@ export function tapRecord(record: Partial<TapRecord> = {}): TapRecord {
     requestId: 'r1',
     traceId: '',
     generation: 7,
+    message: null,
     requestHeaders: [['accept', '*/*']],
     replyHeaders: [],
     ...record,

@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import { heddle } from './heddle.ts';
 
 const CLIENT_COMMANDS = 'services endpoints routes problems stat top tap generations config check log-level completion';
+const NATS_COMMANDS = 'pub req sub deliveries';
 
 describe('help', () => {
   test('names the commands in groups', async () => {
@@ -10,16 +11,18 @@ describe('help', () => {
     const groups = [...out.matchAll(/^(\w[\w ]*):\n((?: {2}\S.*\n)+)/gm)].map(([, head, lines]) => {
       return [head, lines!.split('\n').map((line) => line.trim().split(' ')[0]!)].flat().filter((word) => word !== '');
     });
-    assert.deepEqual(groups.slice(1, 4), [
+    assert.deepEqual(groups.slice(1, 5), [
       ['Run', 'demo', 'run'],
       ['See a running node', ...'services endpoints routes problems stat top tap generations config'.split(' ')],
+      ['Messages', 'nats'],
       ['Check and steer', 'check', 'log-level', 'completion', 'help'],
     ]);
   });
 
-  for (const name of CLIENT_COMMANDS.split(' ')) {
+  const names = [...CLIENT_COMMANDS.split(' '), ...NATS_COMMANDS.split(' ').map((name) => `nats ${name}`)];
+  for (const name of names) {
     test(`of ${name} has examples and every exit code`, async () => {
-      const { code, out, err } = await heddle([name, '--help']);
+      const { code, out, err } = await heddle([...name.split(' '), '--help']);
       assert.deepEqual([code, err], [0, '']);
       assert.match(out, /\nExamples:\n {2}.*heddle /);
       assert.match(out, /\nExit codes:\n {2}0 {2}\S.*\n {2}1 {2}\S.*\n {2}2 {2}\S.*\n {2}3 {2}\S.*\n {2}4 {2}\S/);

@@ -1,49 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { describeSettings, parseSettings, type SettingsResult } from '../../src/cli/settings.ts';
-import { ACCESS_LOG_FIELDS_DEFAULT, type Settings } from '../../src/model/settings.ts';
-
-interface Given {
-  /** Texts of a flag; an empty list is a flag that was not given. */
-  readonly flags?: Readonly<Record<string, string | readonly string[]>>;
-  readonly env?: NodeJS.ProcessEnv;
-  /** Text of the file that `--config heddle.yaml` names. */
-  readonly file?: string;
-  readonly defaults?: ReadonlyMap<string, string>;
-  readonly machine?: Partial<{ hostName: string; cores: number; terminal: boolean; inPod: boolean }>;
-}
-
-/** Everything that a start needs and these tests do not ask about is given. */
-function parse({ flags = {}, env = {}, file, defaults, machine = {} }: Given): SettingsResult {
-  const all = { manifests: 'shop', ...(file === undefined ? {} : { config: 'heddle.yaml' }), ...flags };
-  return parseSettings({
-    flags: new Map(
-      Object.entries(all)
-        .map(([name, text]) => [name, typeof text === 'string' ? [text] : text] as const)
-        .filter(([, texts]) => texts.length > 0),
-    ),
-    env,
-    readFile: (path) => {
-      if (path !== 'heddle.yaml' || file === undefined)
-        throw new Error(`ENOENT: no such file or directory, open '${path}'`);
-      return file;
-    },
-    machine: { hostName: 'loom', cores: 8, terminal: false, inPod: false, ...machine },
-    ...(defaults === undefined ? {} : { defaults }),
-  });
-}
-
-function settingsOf(given: Given): Settings {
-  const result = parse(given);
-  assert.ok(result.type === 'settings', JSON.stringify(result));
-  return result.settings;
-}
-
-function errorsOf(given: Given): readonly string[] {
-  const result = parse(given);
-  assert.ok(result.type === 'errors', 'Expected errors');
-  return result.errors;
-}
+import { describeSettings } from '../../src/cli/settings.ts';
+import { ACCESS_LOG_FIELDS_DEFAULT } from '../../src/model/settings.ts';
+import { errorsOf, parse, settingsOf } from './given-settings.ts';
 
 describe('defaults', () => {
   test('without any wish every setting has the documented default', () => {
@@ -56,6 +15,18 @@ describe('defaults', () => {
       meshListen: { host: undefined, port: 4140 },
       probeListen: { host: undefined, port: 4191 },
       adminListen: { host: '127.0.0.1', port: 4192 },
+      bridgeListen: { host: undefined, port: 4280 },
+      nats: {
+        urls: [],
+        creds: undefined,
+        nkey: undefined,
+        user: undefined,
+        tlsCa: undefined,
+        tlsCert: undefined,
+        tlsKey: undefined,
+        tokenKey: undefined,
+        open: false,
+      },
       workers: 4,
       accept: 'handover',
       trustForwardedFrom: [],
@@ -250,11 +221,11 @@ describe('errors', () => {
   });
 
   test('a setting of a later version is known and refused, from each source', () => {
-    const given = { flags: { 'limit-mirrors': '1' }, env: { HEDDLE_NATS_URL: 'x' }, file: 'limit-heap: 90%' };
+    const given = { flags: { 'limit-mirrors': '1' }, env: { HEDDLE_SECRETS_DIR: 'x' }, file: 'limit-heap: 90%' };
     assert.deepEqual(errorsOf(given), [
       '--limit-mirrors: Is known, but comes with a later version (routes)',
       'heddle.yaml:1: limit-heap: Is known, but comes with a later version (overload protection)',
-      'HEDDLE_NATS_URL: Is known, but comes with a later version (messages)',
+      'HEDDLE_SECRETS_DIR: Is known, but comes with a later version (signed deliveries)',
     ]);
   });
 

@@ -1,10 +1,12 @@
 /** The tables of README.md that are made from the code. A marker pair, `<!-- name -->` and `<!-- /name -->`, holds each. */
+import { PROBLEMS } from '../../src/bridge/problem.ts';
 import { describeSettings } from '../../src/cli/settings.ts';
 import { FAILURES, type FailureKind } from '../../src/model/failure.ts';
 
 export const TABLES: Readonly<Record<string, () => string>> = {
   settings: settingsTable,
   failures: failuresTable,
+  messages: problemsTable,
 };
 
 /** README with every table made anew. */
@@ -43,6 +45,17 @@ function failuresTable(): string {
     advice,
   ]);
   return table(['code', 'HTTP', 'gRPC', 'blame', 'other endpoint', 'means'], rows);
+}
+
+function problemsTable(): string {
+  const rows = Object.entries(PROBLEMS).map(([code, { status, outcome, retryable, title }]) => [
+    `\`${code}\``,
+    String(status),
+    outcome,
+    retryable ? 'yes' : 'no',
+    title,
+  ]);
+  return table(['code', 'HTTP', 'outcome', 'again later', 'means'], rows);
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

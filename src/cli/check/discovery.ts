@@ -1,13 +1,15 @@
 import type { DiscoveryAnswer, KindView } from '../../model/admin.ts';
 import { type Finding, finding } from './finding.ts';
 
-/** How the role of the node calls what it reads of a kind; others are those of a custom resource. */
+/** How the role of the node calls what it reads of a kind; a newer node may read more. */
 const RULES: Readonly<Record<string, string>> = {
   Service: 'get, list and watch services',
   EndpointSlice: 'get, list and watch endpointslices of discovery.k8s.io',
   Namespace: 'get, list and watch namespaces',
   Pod: 'get, list and watch pods',
   Node: 'get nodes',
+  Subscription: 'get, list and watch subscriptions of heddle.dev',
+  NatsPolicy: 'get, list and watch natspolicies of heddle.dev',
 };
 const AWAY =
   'What is in force stays in force meanwhile; is the API server up, and can this node reach it? The log of the node says more';

@@ -37,6 +37,8 @@ export async function checkManifests(paths: readonly string[], output: 'table' |
     clusterDomain: 'cluster.local',
     from: 'files',
     externalName: 'refuse',
+    // What grants it may well stand elsewhere: whoever writes Services seldom writes policies.
+    nats: resources.natsPolicies.length > 0 ? 'policies' : 'open',
   });
   const problems = [...unreadable, ...disobeyed].toSorted(byPlace);
   const summary = {

@@ -3,6 +3,7 @@ import type { StatsAnswer } from '../../model/admin.ts';
 import { AdminError, type AdminClient } from '../client.ts';
 import { writeJson } from '../command.ts';
 import { EXIT_UNREAD, EXIT_WRONG } from '../exit.ts';
+import { bridgeFindings } from './bridge.ts';
 import { discoveryFindings } from './discovery.ts';
 import { type Finding, finding, isFine, tell } from './finding.ts';
 
@@ -45,6 +46,7 @@ async function look(admin: AdminClient, trace: boolean): Promise<Findings> {
       await readiness(admin),
       ...(await workers(admin)),
       ...discoveryFindings(await admin.discovery()),
+      ...bridgeFindings(await admin.bridge()),
       ...(await configuration(admin)),
       ...(await losses(admin)),
       ...(trace ? await tracing(admin) : []),

@@ -1,5 +1,9 @@
 import type {
+  BridgeAnswer,
+  BridgeLinkView,
   ConfigAnswer,
+  DeliveriesAnswer,
+  DeliveryView,
   DiscoveryAnswer,
   EffectiveSetting,
   EndpointsAnswer,
@@ -14,6 +18,7 @@ import type {
   ServicesAnswer,
   ServiceView,
   StatsAnswer,
+  TapMessage,
   TapRecord,
   TraceProbeAnswer,
   WorkerGeneration,
@@ -135,6 +140,49 @@ export const statsAnswer: Shape<StatsAnswer> = object({
   ),
 });
 
+export const bridgeAnswer: Shape<BridgeAnswer> = object({
+  links: list(
+    object({
+      worker: number,
+      state: word<BridgeLinkView['state']>(),
+      server: nullable(object({ name: text, version: text, jetStream: flag })),
+      error: text,
+      bytesInFlight: number,
+      reconnects: number,
+      messagesOut: number,
+      messagesIn: number,
+    }),
+  ),
+  calls: list(object({ policy: text, operation: text, result: text, count: number, messages: number })),
+});
+
+const deliveryState = word<DeliveryView['state']>();
+
+export const deliveriesAnswer: Shape<DeliveriesAnswer> = object({
+  deliveries: list(
+    object({
+      subscription: text,
+      state: deliveryState,
+      reason: text,
+      mode: word<DeliveryView['mode']>(),
+      stream: text,
+      consumer: text,
+      pending: number,
+      ackPending: number,
+      oldestMs: number,
+      inFlight: number,
+      delivered: number,
+      redelivered: number,
+      failed: number,
+      deadLettered: number,
+      returned: number,
+      lastError: text,
+      lastErrorTime: nullable(text),
+      workers: list(object({ worker: number, state: deliveryState, reason: text })),
+    }),
+  ),
+});
+
 export const configAnswer: Shape<ConfigAnswer> = object({
   version: text,
   settings: list(object({ name: text, value: text, origin: word<EffectiveSetting['origin']>() })),
@@ -172,6 +220,17 @@ export const traceProbeAnswer: Shape<TraceProbeAnswer> = object({
   steps: list(object({ step: text, ok: flag, text })),
 });
 
+const tapMessage: Shape<TapMessage> = object({
+  operation: text,
+  destination: text,
+  stream: text,
+  sequence: number,
+  messages: number,
+  result: text,
+  consumer: text,
+  attempt: number,
+});
+
 export const tapRecord: Shape<TapRecord> = object({
   time: text,
   worker: number,
@@ -192,6 +251,7 @@ export const tapRecord: Shape<TapRecord> = object({
   requestId: text,
   traceId: text,
   generation: number,
+  message: nullable(tapMessage),
   requestHeaders: headers,
   replyHeaders: headers,
 });

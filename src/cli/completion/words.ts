@@ -25,23 +25,26 @@ export interface CommandWords {
 
 /** All that can be completed, from the commands themselves. */
 export function wordsOf(commands: readonly Command[]): readonly CommandWords[] {
-  return commands.map((command) => {
-    const argument = command.registeredArguments[0];
-    return {
-      name: command.name(),
-      means: command.description(),
-      options: command
-        .createHelp()
-        .visibleOptions(command)
-        .map((option) => optionWords(option)),
-      follows:
-        argument === undefined
-          ? { type: 'nothing' }
-          : argument.argChoices === undefined
-            ? { type: 'anything' }
-            : { type: 'words', words: argument.argChoices },
-    };
-  });
+  return commands.map((command) => ({
+    name: command.name(),
+    means: command.description(),
+    options: optionsOf(command),
+    follows: followsOf(command),
+  }));
+}
+
+/** Of a command with commands of its own: what any of these takes. */
+function optionsOf(command: Command): readonly OptionWords[] {
+  const options = [command, ...command.commands].flatMap((one) =>
+    one.createHelp().visibleOptions(one).map(optionWords),
+  );
+  return [...new Map(options.map((option) => [option.long, option])).values()];
+}
+
+function followsOf({ commands, registeredArguments: [argument] }: Command): Follows {
+  if (commands.length > 0) return { type: 'words', words: commands.map((command) => command.name()) };
+  if (argument === undefined) return { type: 'nothing' };
+  return argument.argChoices === undefined ? { type: 'anything' } : { type: 'words', words: argument.argChoices };
 }
 
 function optionWords({ short, long, description, flags, argChoices }: Option): OptionWords {

@@ -3,9 +3,9 @@ import { createServer, type IncomingMessage, type RequestListener, type ServerRe
 import type { AddressInfo, Socket } from 'node:net';
 import type { Copy, Manner } from './shop.ts';
 
-/** Starts a copy on a free port of loopback. Returns the port. */
-export async function startCopy(copy: Copy): Promise<number> {
-  const server = createServer(MANNERS[copy.manner](copy));
+/** Starts a copy on a free port of loopback. Returns the port. @param tell says what it got, where it says so */
+export async function startCopy(copy: Copy, tell: (line: string) => void): Promise<number> {
+  const server = createServer(MANNERS[copy.manner](copy, tell));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return (server.address() as AddressInfo).port;
@@ -16,7 +16,11 @@ const SLOW_MS = 250;
 /** On one connection; the requests before are answered, so that the copy looks healthy until it cuts. */
 const CUT_AT_REQUEST = 3;
 
-const MANNERS: Readonly<Record<Manner, (copy: Copy) => RequestListener>> = {
+/** Of what is told: the rest only counts. */
+const TOLD_BYTES_MAX = 160;
+const TOLD_PER_SECOND_MAX = 4;
+
+const MANNERS: Readonly<Record<Manner, (copy: Copy, tell: (line: string) => void) => RequestListener>> = {
   well: (copy) => (request, response) => {
     answerWithin(3, copy, request, response);
   },
@@ -35,7 +39,38 @@ const MANNERS: Readonly<Record<Manner, (copy: Copy) => RequestListener>> = {
       else answerWithin(3, copy, request, response);
     };
   },
+  telling: (copy, tell) => {
+    const tellSome = atMost(TOLD_PER_SECOND_MAX, tell);
+    return (request, response) => {
+      const start: Buffer[] = [];
+      request.on('data', (bytes: Buffer) => {
+        if (start.length === 0) start.push(bytes.subarray(0, TOLD_BYTES_MAX));
+      });
+      request.on('end', () => {
+        const { 'nats-subject': subject, 'heddle-attempt': attempt = '1' } = request.headers;
+        if (subject === undefined) return;
+        const again = attempt === '1' ? '' : ` (attempt ${String(attempt)})`;
+        tellSome(`${copy.service} got ${String(subject)}${again}: ${Buffer.concat(start).toString('utf8')}`);
+      });
+      answerWithin(3, copy, request, response);
+    };
+  },
 };
+
+/** Passes on so many lines a second, then how many there were beyond. */
+function atMost(count: number, tell: (line: string) => void): (line: string) => void {
+  let told = 0;
+  return (line) => {
+    if (told === 0) {
+      setTimeout(() => {
+        if (told > count) tell(`... and ${told - count} more`);
+        told = 0;
+      }, 1000);
+    }
+    told++;
+    if (told <= count) tell(line);
+  };
+}
 
 /** After a time that is never quite the same, as with real work. */
 function answerWithin(mostMs: number, copy: Copy, request: IncomingMessage, response: ServerResponse): void {

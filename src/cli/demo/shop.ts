@@ -4,7 +4,9 @@ export type Manner =
   /** Takes its time with some requests. */
   | 'slow'
   /** Closes some connections without an answer, as a process does that is being restarted. */
-  | 'cutting';
+  | 'cutting'
+  /** Takes messages, and tells what it got. */
+  | 'telling';
 
 /** One process of a Service as it would run on a cluster; here it is a server on loopback. */
 export interface Copy {
@@ -24,6 +26,7 @@ export const COPIES: readonly Copy[] = [
   { service: 'users', version: 'v1', address: '127.0.0.1:9012', manner: 'slow', label: 'users (slow)' },
   { service: 'users', version: 'v1', address: '127.0.0.1:9013', manner: 'cutting', label: 'users (cuts)' },
   { service: 'stock', version: 'v1', address: '127.0.0.1:9021', manner: 'well', label: 'stock' },
+  { service: 'mail', version: 'v1', address: '127.0.0.1:9031', manner: 'telling', label: 'mail' },
 ];
 
 /** Services that the demo's own traffic goes to. */

@@ -7,6 +7,10 @@ import type { CopyRow, Picture, ServiceRow, Totals } from './picture.ts';
 export interface GuideInput {
   /** `http://127.0.0.1:4140` */
   readonly mesh: string;
+  /** `http://127.0.0.1:4280`; undefined: off */
+  readonly bridge: string | undefined;
+  /** The NATS server. */
+  readonly nats: string;
   /** What was not as asked for, one sentence each. */
   readonly notes: readonly string[];
   readonly folder: string;
@@ -14,7 +18,7 @@ export interface GuideInput {
 }
 
 /** What a visitor reads first. Each command stands on a line of its own, to be copied. */
-export function guideText({ mesh, notes, folder, traffic }: GuideInput): string {
+export function guideText({ mesh, bridge, nats, notes, folder, traffic }: GuideInput): string {
   const own = 'The demo itself asks orders and users, each five times a second (--no-traffic).\n';
   return `Heddle: a mesh on this machine, with Services of its own. Ctrl-C ends it.
 ${notes.map((note) => `${note}\n`).join('')}\
@@ -22,9 +26,18 @@ Ask orders (two versions), users (three unequal copies), stock (not opted in):
   curl -H 'Host: orders.shop' ${mesh}/hello
   curl --proxy ${mesh} http://users.shop/hello
   curl -i -H 'Host: stock.shop' ${mesh}/hello
+${bridge === undefined ? '' : messagesText(bridge, nats)}\
 Edit the manifests and save: the next request obeys. Each says what to try:
   ${folder}
 ${traffic ? own : ''}
+`;
+}
+
+function messagesText(bridge: string, nats: string): string {
+  return `Messages go through ${harmless(nats)}.
+Listen in one terminal and publish in another; Service mail gets it too:
+  curl -N '${bridge}/v1/subscribe?subject=demo.>'
+  curl -d '{"item":"tea"}' ${bridge}/v1/publish/demo.orders.created
 `;
 }
 

@@ -1,4 +1,5 @@
 import { isIPv4, isIPv6 } from 'node:net';
+import { parseCidr } from '../../lib/cidr.ts';
 import { formatDuration, parseDuration } from '../../lib/duration.ts';
 import { formatSize, parseSize } from '../../lib/size.ts';
 import type { Cidr, ListenAddress } from '../../model/settings.ts';
@@ -13,6 +14,10 @@ export interface Kind<out T> {
   readonly parse: (text: string) => { readonly value: T } | undefined;
   /** May be given more than once, and takes several items by comma. */
   readonly repeatable?: true;
+  /** What the flag alone stands for; without it a flag needs a value. */
+  readonly alone?: string;
+  /** What an error message may show of a text that is not allowed; without it, all of it. */
+  readonly shown?: (text: string) => string;
 }
 
 interface Range {
@@ -67,12 +72,20 @@ export function list<T>(item: Kind<T>): Kind<readonly T[]> {
     placeholder: `${item.placeholder},...`,
     allowed: `${item.allowed}; several by comma`,
     repeatable: true,
+    ...(item.shown === undefined ? {} : { shown: item.shown }),
     parse: (text) => {
       const items = text === '' ? [] : text.split(',').map((part) => item.parse(part.trim()));
       return items.includes(undefined) ? undefined : { value: items.map((parsed) => parsed!.value) };
     },
   };
 }
+
+export const onOff: Kind<boolean> = {
+  placeholder: 'on|off',
+  allowed: 'on or off',
+  alone: 'on',
+  parse: (text) => (text === 'on' || text === 'off' ? { value: text === 'on' } : undefined),
+};
 
 /** `off`, `errors`, `all`, or one in so many. */
 export const logShare: Kind<'off' | 'errors' | number> = {
@@ -107,6 +120,24 @@ export const url: Kind<string | undefined> = optional({
     return plain && /^https?:$/.test(parsed.protocol) ? { value: parsed.href } : undefined;
   },
 });
+
+/** As `nats://host:4222` or `tls://host:4222`. Without credentials: it stands in logs, and so does a refused one. */
+export const natsUrl: Kind<string> = {
+  placeholder: 'URL',
+  allowed:
+    'a NATS server as nats://HOST:PORT, tls://HOST:PORT or HOST:PORT, without user and password (a file holds them: --nats-user)',
+  shown: (text) => text.replace(/[^,/]*@/g, '...@'),
+  parse: (text) => {
+    const match =
+      /^(?:(?<scheme>nats|tls):\/\/)?(?:\[(?<v6>[^\]]*)\]|(?<host>[\w.-]{1,253}))(?::(?<port>\d{1,5}))?\/?$/.exec(text);
+    const { scheme = 'nats', v6, host, port = '4222' } = match?.groups ?? {};
+    if (Number(port) < 1 || Number(port) > 65535) return undefined;
+    if (host !== undefined) return { value: `${scheme}://${host}:${Number(port)}` };
+    return v6 !== undefined && isIPv6(v6) && !v6.includes('%')
+      ? { value: `${scheme}://[${v6}]:${Number(port)}` }
+      : undefined;
+  },
+};
 
 /** Empty is the default "none"; a user who gives nothing is told so before any kind is asked. */
 export function optional<T>(kind: Kind<T>): Kind<T | undefined> {
@@ -165,12 +196,7 @@ export const cidr: Kind<Cidr> = {
   placeholder: 'CIDR',
   allowed: 'an address block such as 10.0.0.0/8, fd00::/8 or 10.1.2.3',
   parse: (text) => {
-    const [address = '', length, ...rest] = text.split('/');
-    const family = isIPv4(address) ? 'ipv4' : 'ipv6';
-    const longest = family === 'ipv4' ? 32 : 128;
-    // A zone (fe80::1%eth0) names an interface, not an address.
-    if (!(family === 'ipv4' || isIPv6(address)) || address.includes('%') || rest.length > 0) return undefined;
-    if (length !== undefined && (!/^\d{1,3}$/.test(length) || Number(length) > longest)) return undefined;
-    return { value: { address, prefix: length === undefined ? longest : Number(length), family } };
+    const value = parseCidr(text);
+    return value && { value };
   },
 };

@@ -10,6 +10,8 @@ import {
   listenAddress,
   logShare,
   name,
+  natsUrl,
+  onOff,
   optional,
   percent,
   size,
@@ -38,6 +40,10 @@ export interface Setting<T> {
   readonly defaultShown?: string;
   /** May not exceed this other setting; a default that would is lowered to it. */
   readonly atMost?: string;
+  /** Says nothing without this other setting. */
+  readonly needs?: string;
+  /** Says the same in another way than these other settings: one of them will do. */
+  readonly excludes?: readonly string[];
 }
 
 /** A setting whose name is taken, but which nothing reads yet: giving it is an error. */
@@ -49,6 +55,7 @@ export interface LaterSetting {
 
 const SOURCES = 'Sources';
 const ADDRESSES = 'Addresses and threads';
+const MESSAGES = 'Messages';
 const LOGS = 'Logs and traces';
 const LIMITS = 'Limits';
 const TIMEOUTS = 'Timeouts';
@@ -154,7 +161,13 @@ export const SETTINGS = {
     default: '127.0.0.1:4192',
     means: 'admin side; keep it on loopback',
   }),
-  'bridge-listen': { later: 'messages', means: 'HTTP to NATS bridge' },
+  'bridge-listen': setting({
+    group: ADDRESSES,
+    kind: listenAddress(undefined),
+    default: ':4280',
+    defaultShown: 'as --mesh-listen, with port 4280',
+    means: 'where clients reach the bridge to NATS; a port alone has the host of --mesh-listen',
+  }),
   'workers': setting({
     group: ADDRESSES,
     kind: count({ min: 1, max: 64 }),
@@ -175,6 +188,74 @@ export const SETTINGS = {
     default: '',
     defaultShown: 'none',
     means: 'clients whose x-forwarded-* headers are kept',
+  }),
+
+  'nats-url': setting({
+    group: MESSAGES,
+    kind: list(natsUrl),
+    default: '',
+    defaultShown: 'none: the bridge answers 503',
+    means: 'NATS servers of one cluster; others of it are found through them',
+  }),
+  'nats-creds': setting({
+    group: MESSAGES,
+    kind: file,
+    default: '',
+    defaultShown: 'none',
+    means:
+      'credentials file of NATS (JWT with its seed); like all files here it is watched, and obeyed when it changes',
+  }),
+  'nats-nkey': setting({
+    group: MESSAGES,
+    kind: file,
+    default: '',
+    defaultShown: 'none',
+    excludes: ['nats-creds'],
+    means: 'file with the seed of an nkey',
+  }),
+  'nats-user': setting({
+    group: MESSAGES,
+    kind: file,
+    default: '',
+    defaultShown: 'none',
+    excludes: ['nats-creds', 'nats-nkey'],
+    means: 'file with user:password, or with a token alone',
+  }),
+  'nats-tls-ca': setting({
+    group: MESSAGES,
+    kind: file,
+    default: '',
+    defaultShown: 'those that Node knows',
+    means: 'certificate authorities of the servers (PEM)',
+  }),
+  'nats-tls-cert': setting({
+    group: MESSAGES,
+    kind: file,
+    default: '',
+    defaultShown: 'none',
+    needs: 'nats-tls-key',
+    means: 'certificate by which the servers know us (PEM)',
+  }),
+  'nats-tls-key': setting({
+    group: MESSAGES,
+    kind: file,
+    default: '',
+    defaultShown: 'none',
+    needs: 'nats-tls-cert',
+    means: 'its key (PEM)',
+  }),
+  'bridge-open': setting({
+    group: MESSAGES,
+    kind: onOff,
+    default: 'off',
+    means: 'without a NatsPolicy everybody may do everything, but on subjects that the server keeps for itself',
+  }),
+  'bridge-token-key-file': setting({
+    group: MESSAGES,
+    kind: file,
+    default: '',
+    defaultShown: 'none: pulling answers 501',
+    means: 'key that signs what acknowledges pulled messages; the same on all nodes',
   }),
 
   'log-level': setting({
@@ -347,7 +428,7 @@ export const SETTINGS = {
     group: TIMEOUTS,
     kind: duration({ min: '100ms', max: '24h', off: true }),
     default: '300s',
-    means: 'the same for event streams, upgraded connections and tunnels',
+    means: 'the same for streams (SSE, NDJSON, gRPC), upgraded connections and tunnels',
   }),
   'timeout-connect': setting({
     group: TIMEOUTS,
@@ -368,16 +449,7 @@ export const SETTINGS = {
     means: 'idle connection to an endpoint; keep it below what the endpoint itself allows (5s in Node)',
   }),
 
-  'nats-url': { later: 'messages', means: 'NATS servers' },
-  'nats-creds': { later: 'messages', means: 'NATS credentials file' },
-  'nats-nkey': { later: 'messages', means: 'NATS nkey seed file' },
-  'nats-user': { later: 'messages', means: 'NATS user and password file' },
-  'nats-tls-ca': { later: 'messages', means: 'NATS certificate authority' },
-  'nats-tls-cert': { later: 'messages', means: 'NATS client certificate' },
-  'nats-tls-key': { later: 'messages', means: 'NATS client key' },
-  'bridge-open': { later: 'messages', means: 'bridge without tokens' },
-  'bridge-token-key-file': { later: 'messages', means: 'key of bridge tokens' },
-  'secrets-dir': { later: 'messages', means: 'folder of secrets' },
+  'secrets-dir': { later: 'signed deliveries', means: 'folder of secrets' },
 } as const satisfies Record<string, Setting<unknown> | LaterSetting>;
 
 /** Infers the type of the value, which `satisfies` alone would widen to `unknown`. */

@@ -6,6 +6,7 @@ const RBAC = 'rbac.authorization.k8s.io';
 /** To make what deploy/heddle.yaml holds. */
 const MADE: readonly Right[] = [
   { verb: 'create', group: '', resource: 'namespaces' },
+  { verb: 'create', group: 'apiextensions.k8s.io', resource: 'customresourcedefinitions' },
   { verb: 'create', group: 'scheduling.k8s.io', resource: 'priorityclasses' },
   { verb: 'create', group: '', resource: 'serviceaccounts', namespace: NAMESPACE },
   { verb: 'create', group: RBAC, resource: 'clusterroles' },
@@ -20,6 +21,8 @@ const GIVEN: readonly Right[] = [
     { verb, group: '', resource: 'namespaces' },
     { verb, group: '', resource: 'pods' },
     { verb, group: 'discovery.k8s.io', resource: 'endpointslices' },
+    { verb, group: 'heddle.dev', resource: 'subscriptions' },
+    { verb, group: 'heddle.dev', resource: 'natspolicies' },
   ]),
   { verb: 'get', group: '', resource: 'nodes' },
 ];

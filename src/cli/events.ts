@@ -1,18 +1,29 @@
-const LINE_LENGTH_MAX = 1024 * 1024;
+const LENGTH_MAX = 1024 * 1024;
 
 /** One event of a stream of them. */
 export interface ServerEvent {
   /** `message` where it has no other. */
   readonly type: string;
   readonly data: string;
+  /** Where to go on from: that of the last event that had one; empty before. */
+  readonly id: string;
 }
 
 /** Reads text/event-stream (WHATWG HTML, 9.2) as it comes in pieces. Throws a RangeError for an event without end. */
 export class EventReader {
+  /** After how long to come again, if the server has said it. */
+  retryMs: number | undefined = undefined;
+  readonly #lengthMax: number;
+  #id = '';
   #rest = '';
   #type = '';
   #data: string[] = [];
   #length = 0;
+
+  /** @param lengthMax of one event, in characters */
+  constructor(lengthMax = LENGTH_MAX) {
+    this.#lengthMax = lengthMax;
+  }
 
   /** @returns the events that this piece completes */
   *read(piece: string): Generator<ServerEvent> {
@@ -22,8 +33,8 @@ export class EventReader {
       if (line === '') yield* this.#end();
       else this.#field(line);
     }
-    if (this.#length + this.#rest.length > LINE_LENGTH_MAX) {
-      throw new RangeError(`events of at most ${LINE_LENGTH_MAX} characters, got more`);
+    if (this.#length + this.#rest.length > this.#lengthMax) {
+      throw new RangeError(`events of at most ${this.#lengthMax} characters, got more`);
     }
   }
 
@@ -34,10 +45,12 @@ export class EventReader {
     const value = colon < 0 ? '' : line.slice(colon + (line[colon + 1] === ' ' ? 2 : 1));
     if (name === 'data') this.#data.push(value);
     else if (name === 'event') this.#type = value;
+    else if (name === 'id') this.#id = value;
+    else if (name === 'retry' && /^\d{1,6}$/.test(value)) this.retryMs = Number(value);
   }
 
   *#end(): Generator<ServerEvent> {
-    const event = { type: this.#type === '' ? 'message' : this.#type, data: this.#data.join('\n') };
+    const event = { type: this.#type === '' ? 'message' : this.#type, data: this.#data.join('\n'), id: this.#id };
     const hasData = this.#data.length > 0;
     this.#type = '';
     this.#data = [];
