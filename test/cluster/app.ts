@@ -20,7 +20,13 @@ export function appObjects({ namespace, name, replicas, version = '1', node }: A
       { name: 'VERSION', value: version },
       { name: 'NODE_NAME', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } },
     ],
-    readinessProbe: { httpGet: { path: '/ready', port: 'http' }, periodSeconds: 1, failureThreshold: 1 },
+    // It answers at once that it is not ready. One that is slow on a busy machine is no less ready for that.
+    readinessProbe: {
+      httpGet: { path: '/ready', port: 'http' },
+      periodSeconds: 1,
+      failureThreshold: 1,
+      timeoutSeconds: 5,
+    },
   };
   return [
     workload({ namespace, name, replicas, container, ...(node === undefined ? {} : { node }) }),

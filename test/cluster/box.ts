@@ -137,6 +137,13 @@ export class Box {
     return existsSync(file) ? readFileSync(file, 'utf8') : '';
   }
 
+  /** The lines that all pods of a Deployment have written, those that are gone included. */
+  deploymentLogs(namespace: string, deployment: string, container: string): readonly string[] {
+    return globSync(this.kubelet.logFile(namespace, `${deployment}-*`, container)).flatMap((file) =>
+      readFileSync(file, 'utf8').split('\n').slice(0, -1),
+    );
+  }
+
   /** One request from a pod of the image heddle-test/client; an error when there is no reply. */
   async call(pod: PodName, call: Call): Promise<CallReply> {
     const { code, stdout, stderr } = await this.exec(pod, [NODE, CALL_PROGRAM, JSON.stringify(call)]);

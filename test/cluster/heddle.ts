@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Box, nameOf, type PodName } from './box.ts';
 import type { Call, CallReply } from './load.ts';
@@ -11,8 +12,12 @@ export const NODE_SELECTOR = 'app.kubernetes.io/name=heddle';
 const PORT = 4140;
 
 /** As a user does it: resolves when the mesh has a ready pod on each node of the cluster. */
-export async function installHeddle(box: Box, nodes: number): Promise<readonly PodObject[]> {
-  await box.kubectl(['apply', '-f', MANIFEST]);
+export async function installHeddle(
+  box: Box,
+  nodes: number,
+  manifest = readFileSync(MANIFEST, 'utf8'),
+): Promise<readonly PodObject[]> {
+  await box.apply(manifest);
   await box.kubectl(['rollout', 'status', '-n', 'heddle', 'daemonset/heddle', '--timeout=90s']);
   return box.readyPods('heddle', NODE_SELECTOR, nodes);
 }

@@ -21,7 +21,7 @@ describe('under load', () => {
   }
 
   async function withoutFailure(t: TestContext, title: string, change: () => Promise<void>): Promise<void> {
-    const loads = await scene.startLoads('n1');
+    const loads = await scene.startLoads(t, 'n1');
     await change();
     const reports = await loads.stop();
     tell(t, title, reports);

@@ -13,6 +13,7 @@ interface Target {
 /** One request; see programs/call.ts. */
 export interface Call extends Target {
   readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
 }
 
 export interface CallReply {

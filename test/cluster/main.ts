@@ -1,8 +1,8 @@
-import { globSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { LOGS_VARIABLE as BROKER_LOGS_VARIABLE } from '../harness/broker.ts';
+import { runScenarioFiles } from '../harness/scenario-files.ts';
 import { controlPlaneBinary, provideControlPlane } from '../servers/control-plane.ts';
+import { provideNats } from '../servers/nats.ts';
 import { LOGS_VARIABLE } from './box.ts';
 import { BINARY_VARIABLE } from './control-plane.ts';
 import { missingHere, runIsolated } from './isolation.ts';
@@ -12,44 +12,29 @@ import { missingHere, runIsolated } from './isolation.ts';
 
 const FILE_MS = 20 * 60_000;
 
-const { positionals } = parseArgs({ allowPositionals: true });
-const names = globSync('*.box.ts', { cwd: import.meta.dirname })
-  .map((file) => path.basename(file, '.box.ts'))
-  .toSorted();
-const unknown = positionals.find((name) => !names.includes(name));
-if (unknown !== undefined) throw new Error(`Expected some of ${names.join(', ')}, got ${unknown}`);
-const chosen = positionals.length === 0 ? names : names.filter((name) => positionals.includes(name));
+let binary = '';
 
-process.exitCode = await main();
-
-async function main(): Promise<number> {
-  const lacking = missingHere();
-  if (lacking !== undefined) return skip(lacking);
-  const provided = await provideControlPlane();
-  if ('missing' in provided) return skip(`the control plane of Kubernetes: ${provided.missing}`);
-  const binary = controlPlaneBinary(provided.folder);
-  const failed: string[] = [];
-  for (const name of chosen) {
-    const startMs = Date.now();
-    // One after the other: each has a whole cluster.
-    const logs = mkdtempSync(path.join(tmpdir(), `heddle-box-${name}-`));
-    const ok = await runIsolated(['--test', '--test-reporter=spec', path.join(import.meta.dirname, `${name}.box.ts`)], {
-      variables: { [BINARY_VARIABLE]: binary, [LOGS_VARIABLE]: logs },
-      timeoutMs: FILE_MS,
-    });
-    const seconds = Math.round((Date.now() - startMs) / 1000);
-    console.log(`cluster ${name}: ${ok ? 'ok' : `FAILED (logs: ${logs})`}, ${seconds} s`);
-    if (ok) rmSync(logs, { recursive: true });
-    else failed.push(name);
-  }
-  if (failed.length > 0) console.log(`cluster: ${failed.length} of ${chosen.length} failed: ${failed.join(', ')}`);
-  return failed.length === 0 ? 0 : 1;
-}
-
-/** Under CI what is missing is a failure, so that no scenario is silently never run. */
-function skip(missing: string): number {
-  const underCi = Boolean(process.env['CI']);
-  console.log(`cluster: ${chosen.length} of ${names.length} scenario files ${underCi ? 'NOT RUN' : 'SKIPPED'}`);
-  console.log(`cluster: missing on this machine: ${missing}`);
-  return underCi ? 1 : 0;
-}
+process.exitCode = await runScenarioFiles(
+  {
+    command: 'cluster',
+    folder: import.meta.dirname,
+    suffix: '.box.ts',
+    prepare: async () => {
+      const lacking = missingHere();
+      if (lacking !== undefined) return lacking;
+      const provided = await provideControlPlane();
+      if ('missing' in provided) return `the control plane of Kubernetes: ${provided.missing}`;
+      binary = controlPlaneBinary(provided.folder);
+      const nats = await provideNats('current');
+      if ('missing' in nats) return `nats-server: ${nats.missing}`;
+      return undefined;
+    },
+    run: (file, logs) =>
+      runIsolated(['--test', '--test-reporter=spec', file], {
+        // What a server beside the cluster leaves behind when its test dies lies there too.
+        variables: { [BINARY_VARIABLE]: binary, [LOGS_VARIABLE]: logs, [BROKER_LOGS_VARIABLE]: logs, TMPDIR: logs },
+        timeoutMs: FILE_MS,
+      }),
+  },
+  parseArgs({ allowPositionals: true }).positionals,
+);

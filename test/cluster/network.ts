@@ -3,7 +3,8 @@ import { quoted, sh } from './shell.ts';
 
 /** ClusterIP of the Service `kubernetes`: where pods expect the API server. */
 export const API_ADDRESS = '10.96.0.1';
-const FABRIC_ADDRESS = '172.20.0.254';
+/** The fabric's own, which all nodes and pods reach: where servers beside the cluster listen. */
+export const FABRIC_ADDRESS = '172.20.0.254';
 const PODS_PER_NODE = 250;
 
 /**

@@ -92,12 +92,18 @@ export interface Volume {
   readonly name: string;
   readonly emptyDir?: object;
   readonly configMap?: ConfigMapSource;
+  readonly secret?: SecretSource;
   readonly projected?: { readonly sources: readonly ProjectedSource[] };
 }
 
 export interface ConfigMapSource {
   readonly name: string;
   readonly items?: readonly { readonly key: string; readonly path: string }[];
+}
+
+export interface SecretSource {
+  readonly secretName: string;
+  readonly optional?: boolean;
 }
 
 export interface ProjectedSource {

@@ -50,6 +50,8 @@ const FORBIDDEN: readonly (readonly [what: string, method: string, path: string]
   ['proxy to a service', 'GET', `/api/v1/namespaces/${NAMESPACE}/services/orders/proxy/`],
   ['create an endpointslice', 'POST', `/apis/discovery.k8s.io/v1/namespaces/${NAMESPACE}/endpointslices`],
   ['patch an endpointslice', 'PATCH', `/apis/discovery.k8s.io/v1/namespaces/${NAMESPACE}/endpointslices/one`],
+  ['create a natspolicy', 'POST', '/apis/heddle.dev/v1alpha1/natspolicies'],
+  ['patch a subscription', 'PATCH', `/apis/heddle.dev/v1alpha1/namespaces/${NAMESPACE}/subscriptions/one`],
   ['patch a namespace', 'PATCH', `/api/v1/namespaces/${NAMESPACE}`],
   ['delete a namespace', 'DELETE', `/api/v1/namespaces/${NAMESPACE}`],
   ['list nodes', 'GET', '/api/v1/nodes'],
@@ -238,6 +240,7 @@ describe('Heddle in a cluster', () => {
         const expected = [
           { verbs: ALL, apiGroups: [''], resources: ['services', 'namespaces', 'pods'] },
           { verbs: ALL, apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'] },
+          { verbs: ALL, apiGroups: ['heddle.dev'], resources: ['subscriptions', 'natspolicies'] },
           { verbs: ['get'], apiGroups: [''], resources: ['nodes'] },
           // What everybody may ask: about themselves.
           mayAsk('authentication.k8s.io', 'selfsubjectreviews'),

@@ -27,8 +27,8 @@ export async function rollUnderLoad(
   scene: Scene,
   version: string,
 ): Promise<Readonly<Record<NodeName, Reports>>> {
-  const first = await scene.startLoads('n1');
-  const second = await scene.startLoads('n2');
+  const first = await scene.startLoads(t, 'n1');
+  const second = await scene.startLoads(t, 'n2');
   const startMs = performance.now();
   await roll(scene.box, version);
   t.diagnostic(`rolled in ${Math.round(performance.now() - startMs)} ms`);

@@ -19,11 +19,13 @@ export type NodeName = (typeof NODES)[number]['name'];
 const SECONDS_MAX = 240;
 /** More than --timeout-request, so that the mesh is always the first to give up. */
 const TIMEOUT_MS = 40_000;
+/** Of a load on kept-alive connections, and so as many of its requests are under way at once. */
+export const CONNECTIONS = 16;
 /** Together 100 requests a second. */
 const SHAPES = {
-  'GET': { ratePerSecond: 40 },
+  'GET': { ratePerSecond: 40, connections: CONNECTIONS },
   'GET anew': { ratePerSecond: 30, keepAlive: false },
-  'POST': { ratePerSecond: 30, method: 'POST' },
+  'POST': { ratePerSecond: 30, connections: CONNECTIONS, method: 'POST' },
 } as const satisfies Readonly<Record<string, Partial<LoadPlan>>>;
 type Shape = keyof typeof SHAPES;
 
@@ -79,10 +81,9 @@ export class Scene {
     return heddle(this.box, nameOf(pod), args);
   }
 
-  /** Load from the client of a node, in all shapes. */
-  async startLoads(node: NodeName): Promise<Loads> {
-    const client = await this.client(node);
-    return Loads.start(this.box, client);
+  /** Load from the client of a node, in all shapes, until it is stopped or the test is over. */
+  async startLoads(t: TestContext, node: NodeName): Promise<Loads> {
+    return Loads.start(t, this.box, await this.client(node));
   }
 
   /** Which nodes answer the client of a node. */
@@ -93,10 +94,12 @@ export class Scene {
   }
 
   async untilAnswering(node: NodeName, nodes: readonly NodeName[]): Promise<void> {
-    await until(
-      `answers of ${nodes.join(' and ')} only`,
-      async () => (await this.answering(node)).join(' ') === nodes.join(' '),
-    );
+    let seen: readonly string[] = [];
+    const look = async (): Promise<boolean> => {
+      seen = await this.answering(node);
+      return seen.join(' ') === nodes.join(' ');
+    };
+    await until(`answers of ${nodes.join(' and ')} only to the client of ${node}`, look, { got: () => seen.join(' ') });
   }
 }
 
@@ -108,15 +111,20 @@ export class Loads {
     this.#loads = loads;
   }
 
-  static async start(box: Box, { pod, url }: MeshClient): Promise<Loads> {
+  static async start(t: TestContext, box: Box, { pod, url }: MeshClient): Promise<Loads> {
     const start = async (shape: Shape): Promise<readonly [Shape, Load]> => {
       const plan = { url: `${url}/`, host: SERVICE, secondsMax: SECONDS_MAX, timeoutMs: TIMEOUT_MS, ...SHAPES[shape] };
       return [shape, await box.startLoad(pod, plan)];
     };
-    const loads = new Map(await Promise.all((Object.keys(SHAPES) as Shape[]).map(start)));
-    return new Loads(loads);
+    const loads = new Loads(new Map(await Promise.all((Object.keys(SHAPES) as Shape[]).map(start))));
+    // Those of a test that failed would be in the figures of the next one, whose own errors are the ones to tell.
+    t.after(async () => {
+      await loads.stop().catch(() => undefined);
+    });
+    return loads;
   }
 
+  /** What came of it; again and again, if need be. */
   async stop(): Promise<Reports> {
     const stopped = [...this.#loads].map(async ([shape, load]) => [shape, await load.stop()] as const);
     return Object.fromEntries(await Promise.all(stopped)) as Reports;

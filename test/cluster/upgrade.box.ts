@@ -47,8 +47,8 @@ describe('pods of the mesh with hostPort', () => {
   after(async () => scene?.stop());
 
   test('one is deleted: connections of its node are refused for a while, nothing else fails, and other nodes notice nothing', async (t) => {
-    const here = await scene.startLoads('n1');
-    const there = await scene.startLoads('n2');
+    const here = await scene.startLoads(t, 'n1');
+    const there = await scene.startLoads(t, 'n2');
     await replacePod(scene.box, 'n1');
     await (await scene.client('n1')).askUntil(200, SERVICE);
     const reports = { here: await here.stop(), there: await there.stop() };

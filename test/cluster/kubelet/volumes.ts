@@ -1,12 +1,12 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Api } from '../api.ts';
-import type { ConfigMapObject, ConfigMapSource, PodObject, ProjectedSource, Volume } from '../objects.ts';
+import type { ConfigMapObject, ConfigMapSource, PodObject, ProjectedSource, SecretSource, Volume } from '../objects.ts';
 import { fieldOf, type PodAddresses } from './environment.ts';
 
 const TOKEN_SECONDS = 3600;
 
-/** Makes the volumes of a pod as folders below `folder`, by name. Tokens and ConfigMaps are as of now; they are not renewed. */
+/** Makes the volumes of a pod as folders below `folder`, by name. Tokens, ConfigMaps and Secrets are as of now; they are not renewed. */
 export async function makeVolumes(
   api: Api,
   pod: PodObject,
@@ -34,11 +34,14 @@ type Files = readonly (readonly [path: string, text: string])[];
 async function filesOf(api: Api, pod: PodObject, addresses: PodAddresses, volume: Volume): Promise<Files> {
   if (volume.emptyDir !== undefined) return [];
   if (volume.configMap !== undefined) return configMapFiles(api, pod, volume.configMap);
+  if (volume.secret !== undefined) return secretFiles(api, pod, volume.secret);
   if (volume.projected !== undefined) {
     const sources = volume.projected.sources.map(async (source) => projectedFiles(api, pod, addresses, source));
     return (await Promise.all(sources)).flat();
   }
-  throw new Error(`Expected the volume ${volume.name} to be emptyDir, configMap or projected, got another kind`);
+  throw new Error(
+    `Expected the volume ${volume.name} to be emptyDir, configMap, secret or projected, got another kind`,
+  );
 }
 
 async function projectedFiles(
@@ -68,6 +71,14 @@ async function projectedFiles(
     },
   );
   return [[serviceAccountToken.path, reply.status.token]];
+}
+
+async function secretFiles(api: Api, pod: PodObject, { secretName, optional }: SecretSource): Promise<Files> {
+  const { status, body } = await api.ask('GET', `/api/v1/namespaces/${pod.metadata.namespace}/secrets/${secretName}`);
+  if (status === 404 && optional === true) return [];
+  if (status !== 200) throw new Error(`Expected the Secret ${secretName}, got ${status}`);
+  const { data = {} } = body as { readonly data?: Readonly<Record<string, string>> };
+  return Object.entries(data).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]);
 }
 
 async function configMapFiles(api: Api, pod: PodObject, source: ConfigMapSource): Promise<Files> {

@@ -1,7 +1,12 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { text } from 'node:stream/consumers';
+import type { Receipt } from '../messages.ts';
 
 // The application of the scenarios: says who answered. PORT, VERSION, READY (no: unready until POST /ready), and LINGER_MS: how long
-// it goes on serving after SIGTERM, as a preStop sleep does, because clients hear of its end later than it does.
+// it goes on serving after SIGTERM, as a preStop sleep does, because clients hear of its end later than it does. It takes messages at
+// POST /messages, each in a moment of its own, so that some are under way whatever happens, and prints them (`Receipt`).
+
+const MESSAGE_MS = 50;
 
 const pod = process.env['HOSTNAME'] ?? '';
 const node = process.env['NODE_NAME'] ?? '';
@@ -11,6 +16,10 @@ let ready = process.env['READY'] !== 'no';
 
 const server = createServer((request, reply) => {
   const url = new URL(request.url ?? '/', 'http://app');
+  if (request.method === 'POST' && url.pathname === '/messages') {
+    void receive(request, reply);
+    return;
+  }
   request.resume();
   switch (`${request.method} ${url.pathname}`) {
     case 'GET /ready':
@@ -40,4 +49,20 @@ process.once('SIGTERM', () => {
 function answer({ method, url, headers }: IncomingMessage, reply: ServerResponse, status: number): void {
   reply.writeHead(status, { 'content-type': 'application/json', 'x-pod': pod, 'x-node': node, 'x-version': version });
   reply.end(JSON.stringify({ pod, node, version, ready, method, path: url, headers }));
+}
+
+async function receive(request: IncomingMessage, reply: ServerResponse): Promise<void> {
+  const body = await text(request);
+  const header = (name: string): string => String(request.headers[name] ?? '');
+  const receipt: Receipt = {
+    body,
+    subject: header('nats-subject'),
+    attempt: Number(header('heddle-attempt')),
+    source: header('heddle-source'),
+    from: request.socket.remoteAddress?.replace('::ffff:', '') ?? '',
+  };
+  setTimeout(() => {
+    process.stdout.write(`${JSON.stringify(receipt)}\n`);
+    answer(request, reply, 200);
+  }, MESSAGE_MS);
 }

@@ -6,7 +6,7 @@ import type { Call, CallReply } from '../load.ts';
 
 const CALL_MS = 20_000;
 
-const { url, host, proxy, method = 'GET', headers = {} } = JSON.parse(process.argv[2]!) as Call;
+const { url, host, proxy, method = 'GET', headers = {}, body = '' } = JSON.parse(process.argv[2]!) as Call;
 const to = new URL(url);
 const via = new URL(proxy ?? url);
 request(
@@ -15,12 +15,16 @@ request(
     host: via.hostname,
     port: via.port || 80,
     path: proxy === undefined ? `${to.pathname}${to.search}` : url,
-    headers: { host: host ?? to.host, ...headers },
+    headers: {
+      host: host ?? to.host,
+      ...(body === '' ? {} : { 'content-length': Buffer.byteLength(body) }),
+      ...headers,
+    },
     signal: AbortSignal.timeout(CALL_MS),
   },
   (reply) => {
-    void text(reply).then((body) => {
-      const seen: CallReply = { status: reply.statusCode!, headers: reply.headers, body };
+    void text(reply).then((received) => {
+      const seen: CallReply = { status: reply.statusCode!, headers: reply.headers, body: received };
       process.stdout.write(JSON.stringify(seen));
     });
   },
@@ -29,4 +33,4 @@ request(
     process.stderr.write(`${error.message}\n`);
     process.exitCode = 1;
   })
-  .end();
+  .end(body);
