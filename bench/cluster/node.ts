@@ -62,6 +62,7 @@ export class BenchNode {
       `--mesh-listen=127.0.0.1:${MESH_PORT}`,
       '--probe-listen=127.0.0.1:4191',
       `--admin-listen=127.0.0.1:${ADMIN_PORT}`,
+      '--bridge-listen=off',
       '--log-format=json',
       '--drain-accept=0s',
     ];

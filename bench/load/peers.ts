@@ -291,6 +291,7 @@ function prepareHeddle(
     'manifests': folder,
     'mesh-listen': `127.0.0.1:${port}`,
     'probe-listen': 'off',
+    'bridge-listen': 'off',
     'admin-listen': `127.0.0.1:${probePort}`,
     'workers': '2',
     // The defaults bound what one client address may hold; here one address is the whole load.
