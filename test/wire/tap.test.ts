@@ -113,6 +113,7 @@ describe('a tap', () => {
         requestId: 'tap-1',
         traceId: '',
         generation: 1,
+        message: null,
       });
       assert.ok(Math.abs(Date.parse(time) - Date.now()) < 10_000);
       assert.ok(durationMs >= upstreamMs && upstreamMs > 0 && worker < 2);
