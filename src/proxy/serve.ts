@@ -127,7 +127,8 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     this.#bodyless = exchange.requestEnded;
     this.#idleMs = timeouts.idleMs;
     if (!bringsRequestId(head)) makeRequestId(this.#requestId);
-    if (observer.traces) beginTrace(this.#record.trace, head, traceSample);
+    const { trace, message } = this.#record;
+    if (observer.traces) beginTrace(trace, head, traceSample, message?.producer ?? '');
     decide(head, plan, exchange.source, decision);
     if (decision.failure !== undefined) {
       this.#meter.begin();

@@ -25,6 +25,14 @@ export interface ReceivedSpan {
   readonly kind: number;
   readonly status?: { readonly code?: number };
   readonly attributes: readonly { readonly key: string; readonly value: Readonly<Record<string, unknown>> }[];
+  readonly links?: readonly { readonly traceId: string; readonly spanId: string }[];
+}
+
+/** Values by name; numbers are text in OTLP JSON. */
+export function attributesOf({ attributes }: Pick<ReceivedSpan, 'attributes'>): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(
+    attributes.map(({ key, value }) => [key, 'intValue' in value ? Number(value['intValue']) : value['stringValue']]),
+  );
 }
 
 interface ReceivedRequest {

@@ -136,6 +136,11 @@ describe('the spans of an exchange', () => {
     const record = spanRecord({ attempts: [], status: 404, failure: 'no-route', service: undefined });
     assert.equal(encoded(record).length, 1);
   });
+
+  test('are only that of the server when the bridge answered without a message', () => {
+    const record = spanRecord({ status: 404, attempts: [attempt({ address: '', port: 0, status: 404 })] });
+    assert.deepEqual([encoded(record).length, spanCount(record)], [1, 1]);
+  });
 });
 
 describe('a span is an error', () => {
@@ -306,6 +311,21 @@ describe('the spans of an exchange about a message', () => {
     assert.equal('client.address' in rest, false);
     assert.deepEqual([client?.kind, client?.name, client?.parentSpanId], [3, 'POST', consumer?.spanId]);
     assert.equal(attributes(client)['server.address'], '10.9.8.7');
+  });
+
+  test('of a delivery tell which attempt it is, and are errors where it is not acknowledged', () => {
+    const failed = { ...delivery, attempt: 2, result: 'retry' };
+    const [consumer] = encoded(spanRecord({ message: failed, status: 404, attempts: [attempt({ status: 404 })] }));
+    assert.equal(attributes(consumer)['heddle.delivery.attempt'], '2');
+    assert.deepEqual([consumer?.status?.code, attributes(consumer)['error.type']], [2, '404']);
+    const [taken] = encoded(spanRecord({ message: { ...delivery, result: 'ok' } }));
+    assert.deepEqual([taken?.status, attributes(taken)['heddle.delivery.attempt']], [undefined, '1']);
+  });
+
+  test('of a message without a destination are named by what is done alone', () => {
+    const [, producer] = publish({ destination: '' });
+    assert.equal(producer?.name, 'send');
+    assert.equal('messaging.destination.template' in attributes(producer), false);
   });
 
   test('of a delivery have no link where its message came without a trace, or with something else', () => {

@@ -172,6 +172,21 @@ describe('sampling', () => {
     }
   });
 
+  test('a trace that is linked to another one is sampled where that one is, and by the ratio where it is none', () => {
+    const context = new TraceContext();
+    const linked = (producer: string, ratio: number): boolean => {
+      context.beginLinked(producer, ratio);
+      assert.equal(context.remote, false);
+      assert.notEqual(context.traceId, TRACE);
+      return context.sampled;
+    };
+    assert.equal(linked(`00-${TRACE}-${PARENT}-01`, 0), true);
+    assert.equal(linked(`00-${TRACE}-${PARENT}-00`, 1), false);
+    assert.equal(linked(`01-${TRACE}-${PARENT}-01-${'x'.repeat(10_000)}`, 0), true);
+    for (const invalid of ['', 'x', `00-${'0'.repeat(32)}-${PARENT}-01`])
+      assert.deepEqual([linked(invalid, 0), linked(invalid, 1)], [false, true], invalid);
+  });
+
   test("the parent's decision comes before any ratio", () => {
     assert.equal(parsed(`00-${'f'.repeat(32)}-${PARENT}-00`)?.sampled, false);
     assert.equal(parsed(`00-${'0'.repeat(31)}1-${PARENT}-01`)?.sampled, true);

@@ -11,7 +11,7 @@ import { type Request, valueOf, valuesOf } from '../harness/message.ts';
 import { okReply, Recorder } from '../harness/recorder.ts';
 import { ask, exposition, withMesh } from '../harness/telemetry.ts';
 import { refusedAddress } from '../harness/upstream.ts';
-import { OtlpReceiver, provideOtlpReceiver, type ReceivedSpan } from '../servers/otlp.ts';
+import { attributesOf, OtlpReceiver, provideOtlpReceiver, type ReceivedSpan } from '../servers/otlp.ts';
 import { orSkip } from '../servers/provide.ts';
 
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
@@ -73,13 +73,6 @@ const GET = (path: string, more = '', host = 'orders.test'): string =>
 async function arrived(mesh: Mesh, path: string, more: string): Promise<Request> {
   assertPassed(await exchange(mesh.port, GET(path, more)));
   return recorder.requests.find(({ target }) => target === path)!;
-}
-
-/** Values of an OTLP span by name; numbers are text there. */
-function attributesOf({ attributes }: ReceivedSpan): Readonly<Record<string, unknown>> {
-  return Object.fromEntries(
-    attributes.map(({ key, value }) => [key, 'intValue' in value ? Number(value['intValue']) : value['stringValue']]),
-  );
 }
 
 /** Waits for the spans of the exchange with this path: the server's, and the client's where there is one. */

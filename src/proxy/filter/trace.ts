@@ -4,13 +4,17 @@ import { type Edits, FIELD, type Head } from '../http.ts';
 const LINE_BYTES = 80;
 const line = Buffer.allocUnsafeSlow(LINE_BYTES);
 
-/** Goes on with the trace that the request belongs to, else begins one (W3C Trace Context section 2.2). */
-export function beginTrace(trace: TraceContext, head: Head, sample: number): void {
+/**
+ * Goes on with the trace that the request belongs to, else begins one (W3C Trace Context section 2.2).
+ * @param producer traceparent of whoever sent the message that it delivers; empty: none.
+ */
+export function beginTrace(trace: TraceContext, head: Head, sample: number, producer: string): void {
   const index = head.find(FIELD.traceparent);
   // More than one makes none of them valid; so does Connection, which would take it out.
   const alone = index >= 0 && head.last(FIELD.traceparent) === index && !isNominated(head);
   if (alone && trace.parse(head.bytes, head.base + head.startOf(index), head.base + head.endOf(index))) return;
-  trace.begin(sample);
+  if (producer === '') trace.begin(sample);
+  else trace.beginLinked(producer, sample);
 }
 
 function isNominated(head: Head): boolean {

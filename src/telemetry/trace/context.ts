@@ -19,6 +19,8 @@ export const SPAN_DIGITS = 16;
 
 /** Length of a traceparent value of version 00; later versions may append to it. */
 const VALUE_LENGTH = 55;
+/** Of one that a message brings: later versions may be longer, but not as long as anybody likes. */
+const LINKED_MAX = 256;
 const DASH = 45;
 const ZERO = 48;
 
@@ -87,6 +89,16 @@ export class TraceContext {
     for (let at = TRACE_AT + 18; at < TRACE_AT + 30; at++) random = random * 16 + DIGIT[bytes[at]!]!;
     this.#setFlags(random >= (1 - ratio) * 2 ** 48 ? SAMPLED | RANDOM : RANDOM);
     this.#drawSpans();
+  }
+
+  /**
+   * Starts a trace of our own that is linked to another one, and sampled where that one is: else few links would have both ends.
+   * @param producer its traceparent; where it is not valid the ratio decides, as in `begin`.
+   */
+  beginLinked(producer: string, ratio: number): void {
+    const value = Buffer.from(producer.slice(0, LINKED_MAX), 'latin1');
+    const known = this.parse(value, 0, value.length);
+    this.begin(known ? Number(this.sampled) : ratio);
   }
 
   /** No trace: what came before must not show. */

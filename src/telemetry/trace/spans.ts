@@ -121,6 +121,7 @@ const KEY = {
   messageId: string('messaging.message.id'),
   consumerGroup: string('messaging.consumer.group.name'),
   messageCount: int('messaging.batch.message_count'),
+  deliveryAttempt: int('heddle.delivery.attempt'),
   durationMicros: int('heddle.attempt.duration_us'),
 };
 const URL_START = json('http://');
@@ -140,9 +141,16 @@ const OPERATION_TYPES: Readonly<Record<MessageRecord['operation'], string>> = {
 const producer = new TraceContext();
 const out = new JsonWriter();
 
-/** How many spans `encodeSpans` writes: without an attempt there is no client span. */
+/** How many spans `encodeSpans` writes: there is one for the other leg, where there is one. */
 export function spanCount(record: SpanRecord): number {
-  return record.attemptCount === 0 ? 1 : 2;
+  return legOf(record) === 'none' ? 1 : 2;
+}
+
+/** Where the exchange went on to: without an attempt nowhere, and neither where the bridge answered without a message. */
+function legOf({ message, attempts, attemptCount }: SpanRecord): 'none' | 'endpoint' | 'broker' {
+  if (attemptCount === 0) return 'none';
+  if (message !== undefined && !isDelivery(message)) return 'broker';
+  return attempts[0]!.address === '' ? 'none' : 'endpoint';
 }
 
 /**
@@ -159,11 +167,10 @@ export function encodeSpans(record: SpanRecord, target: Uint8Array, at: number):
   const originMs = unixOriginMs();
   out.open(target, at);
   writeServerSpan(record, method, originMs);
-  if (record.attemptCount > 0) {
-    out.put(SPAN.comma);
-    if (record.message === undefined || isDelivery(record.message)) writeClientSpan(record, method, originMs);
-    else writeMessageSpan(record, record.message, originMs);
-  }
+  const leg = legOf(record);
+  if (leg !== 'none') out.put(SPAN.comma);
+  if (leg === 'endpoint') writeClientSpan(record, method, originMs);
+  if (leg === 'broker') writeMessageSpan(record, record.message!, originMs);
   return out.close();
 }
 
@@ -194,14 +201,18 @@ function writeServerSpan(record: SpanRecord, method: string, originMs: number): 
     attribute(KEY.messagingSystem, MESSAGING_SYSTEM);
     writeMessage(delivery);
   }
-  // semconv: of a server a 4xx is no error, whoever made it; a reply that broke off is one, whatever it began with.
-  const refused = status >= 400 && status < 500;
-  const error = status >= 500 || (failure !== undefined && !refused);
+  const error = delivery === undefined ? isServerError(record) : delivery.result !== 'ok';
   if (error) attribute(KEY.errorType, failure ?? String(status));
   out.put(SPAN.attributesEnd);
   if (delivery !== undefined) writeLink(delivery.producer);
   if (error) out.put(SPAN.error);
   out.put(SPAN.close);
+}
+
+/** semconv: of a server a 4xx is no error, whoever made it; a reply that broke off is one, whatever it began with. */
+function isServerError({ status, failure }: SpanRecord): boolean {
+  const refused = status >= 400 && status < 500;
+  return status >= 500 || (failure !== undefined && !refused);
 }
 
 /** The leg to the broker. */
@@ -224,15 +235,17 @@ function writeMessageSpan(
   out.put(SPAN.close);
 }
 
-function writeMessage({ operation, destination, stream, sequence, messages, consumer }: MessageRecord): void {
+function writeMessage(message: MessageRecord): void {
+  const { operation, destination, stream, sequence, messages, consumer, attempt } = message;
   const type = OPERATION_TYPES[operation];
   if (type !== '') attribute(KEY.operationType, type);
   attribute(KEY.operationName, operation);
-  attribute(KEY.destination, destination.slice(0, NAME_MAX));
+  if (destination !== '') attribute(KEY.destination, destination.slice(0, NAME_MAX));
   if (sequence > 0) attribute(KEY.messageId, `${stream.slice(0, NAME_MAX)}:${sequence}`);
   if (consumer !== '') attribute(KEY.consumerGroup, consumer.slice(0, NAME_MAX));
   // semconv: only where it is about more than one.
   if (messages !== 1) number(KEY.messageCount, messages);
+  if (attempt > 0) number(KEY.deliveryAttempt, attempt);
 }
 
 /** What a publisher wrote may be anything. */
@@ -250,9 +263,9 @@ function isDelivery({ operation }: MessageRecord): boolean {
   return operation === 'process';
 }
 
-/** semconv: the operation and what it is done to. Subjects are no names: there would be too many. */
+/** semconv: the operation and what it is done to, where that is known. Subjects are no names: there would be too many. */
 function messageName({ operation, destination }: MessageRecord): string {
-  return `${operation} ${destination.slice(0, NAME_MAX)}`;
+  return destination === '' ? operation : `${operation} ${destination.slice(0, NAME_MAX)}`;
 }
 
 function writeClientSpan(record: SpanRecord, method: string, originMs: number): void {
