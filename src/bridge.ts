@@ -18,9 +18,10 @@ export interface MessagePlan {
 }
 
 export interface BridgeOptions {
+  /** Index of this worker. */
   readonly worker: number;
   readonly settings: Settings;
-  /** Told when it changes, and every second while messages flow. */
+  /** Told when the link changes, and what else has changed once a second. */
   readonly onReport: (report: BridgeReport) => void;
 }
 

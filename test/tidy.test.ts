@@ -51,8 +51,8 @@ const STEPS = [
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   'commander': ['cli'],
   'yaml': ['control', 'cli'],
-  'ajv': ['control', 'cli', 'bridge'],
-  'typebox': ['control', 'cli', 'bridge'],
+  'ajv': ['control/discovery'],
+  'typebox': ['control/discovery'],
   'pino': ['telemetry'],
   'fastify': ['control/admin'],
   'prom-client': ['control/admin'],

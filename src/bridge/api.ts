@@ -10,6 +10,7 @@ import type { Call } from './api/call.ts';
 import { CONSUMER_ROUTES } from './api/consumers.ts';
 import { CallCounts } from './api/counts.ts';
 import { KV_ROUTES } from './api/kv.ts';
+import { JSON_TYPE } from './api/media-types.ts';
 import { MESSAGE_ROUTES } from './api/messages.ts';
 import { readQuery } from './api/parameters.ts';
 import { PUBLISH_ROUTES } from './api/publish.ts';
@@ -17,20 +18,11 @@ import { REQUEST_ROUTES } from './api/request.ts';
 import type { ApiParts, Route } from './api/route.ts';
 import { Router } from './api/router.ts';
 import { STREAM_ROUTES } from './api/streams.ts';
-import { CarriedCall, soon } from './carried-call.ts';
+import { soon } from './call-out.ts';
+import { CarriedCall } from './carried-call.ts';
+import type { Field } from './headers.ts';
+import type { Link } from './link.ts';
 import { MessageProblem } from './problem.ts';
-
-export type { ApiParts, Route };
-
-const NO_SECRETS: BridgeSecrets = {
-  creds: undefined,
-  nkey: undefined,
-  user: undefined,
-  tlsCa: undefined,
-  tlsCert: undefined,
-  tlsKey: undefined,
-  tokenKey: undefined,
-};
 
 /** All that the bridge answers, in the order of the manual. */
 export const ROUTES: readonly Route[] = [
@@ -45,7 +37,6 @@ export const ROUTES: readonly Route[] = [
 
 /** Of a call that names no route. */
 const NO_OPERATION = 'none';
-const JSON_TYPE = 'application/json';
 
 /** What a browser sends of itself where a page of another site made it send something. */
 const FOREIGN_SITES: ReadonlySet<string> = new Set(['cross-site', 'same-site']);
@@ -64,13 +55,13 @@ interface Shared {
 export class Api {
   readonly #shared: Shared;
 
-  constructor({ access, ...parts }: Omit<ApiParts, 'secrets'> & { readonly access: Access }) {
+  constructor(link: Link, access: Access) {
     this.#shared = {
       access,
       router: new Router([...ROUTES, indexRoute, openApiRoute]),
       counts: new CallCounts(),
       open: new Set(),
-      parts: { ...parts, secrets: NO_SECRETS },
+      parts: { link, tokenKey: undefined },
       draining: false,
     };
   }
@@ -80,9 +71,9 @@ export class Api {
     return this.#shared.counts.all;
   }
 
-  /** What stands in the files of the settings, for calls from now on. */
-  admit(secrets: BridgeSecrets): void {
-    this.#shared.parts = { ...this.#shared.parts, secrets };
+  /** What stands in the key file, for calls from now on. */
+  admit({ tokenKey }: BridgeSecrets): void {
+    this.#shared.parts = { ...this.#shared.parts, tokenKey };
   }
 
   carrier(): Carrier {
@@ -125,7 +116,7 @@ class ApiCall extends CarriedCall implements Call {
     super.describe(message);
   }
 
-  override problem(problem: MessageProblem, fields: readonly (readonly [string, string])[] = []): void {
+  override problem(problem: MessageProblem, fields: readonly Field[] = []): void {
     if (!this.isOver) this.#result = problem.code;
     super.problem(problem, fields);
   }

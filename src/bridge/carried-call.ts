@@ -1,3 +1,4 @@
+import { bufferOf } from '../lib/buffer-of.ts';
 import type { MessageRecord, TraceContext } from '../telemetry.ts';
 import {
   type Carrier,
@@ -7,23 +8,17 @@ import {
   HeadPool,
   METHOD,
   outbox,
-  runTimer,
   type Source,
 } from '../proxy/http.ts';
 import { ownReply } from '../proxy/reply.ts';
-import { Collected } from './collected.ts';
+import { soon } from './call-out.ts';
+import { Collected, NO_ROOM } from './collected.ts';
 import type { Field } from './headers.ts';
 import { MessageProblem, problemDocument } from './problem.ts';
 
 /** Of our own replies: small heads, beside those of the connections. */
 const heads = new HeadPool(64);
 const RETRY_AFTER_S = 1;
-
-/** It may send again later: nothing was sent. */
-export const NO_ROOM = new MessageProblem(
-  'busy',
-  'Expected fewer bytes of bodies that have begun and not ended, of this client or of all, got more',
-);
 
 let flushIsDue = false;
 let dateText = '';
@@ -34,11 +29,11 @@ type Stage = 'open' | 'streaming' | 'ending' | 'over';
 /**
  * An exchange that becomes messages: the carrier that `serve` starts, and the request with its one answer as its handler sees
  * them. Whoever extends it says what to do in `begin`. It answers what goes wrong itself, by problem documents.
- *
- * The head may be read until the call is answered or aborted, then it belongs to another exchange.
  */
 export abstract class CarriedCall implements Carrier {
   readonly reused = false;
+  // Set by whoever answers.
+
   /** The client takes more of a streamed answer again. */
   onWritable: (() => void) | undefined = undefined;
   /** The client has gone, or the mesh gave the exchange up: nothing can be answered any more. */
@@ -62,12 +57,13 @@ export abstract class CarriedCall implements Carrier {
   /** Undefined: it is not collected, or not any more. */
   #collected: Collected | undefined = undefined;
 
-  /** The head is here. The body is read only if `body` or `bodyPieces` are called before this returns. */
+  /** The head is here. */
   protected abstract begin(): void;
 
   /** It is answered, or given up without an answer. */
   protected onOver(_answered: boolean): void {}
 
+  /** May be read until the call is answered or aborted: what is needed later has to be taken out before. */
   get head(): Head {
     return this.#head;
   }
@@ -76,6 +72,7 @@ export abstract class CarriedCall implements Carrier {
     return this.#owner.source;
   }
 
+  /** Undefined: tracing is off. */
   get trace(): TraceContext | undefined {
     return this.#owner.trace;
   }
@@ -85,6 +82,7 @@ export abstract class CarriedCall implements Carrier {
     return this.#stage === 'over' || this.#stage === 'ending';
   }
 
+  /** Value of a request header by its lower-case name (several: joined by comma, RFC 9110 section 5.3); undefined: absent. */
   header(name: string): string | undefined {
     const head = this.#head;
     this.#names ??= Array.from({ length: head.count }, (_, index) => head.name(index));
@@ -152,7 +150,10 @@ export abstract class CarriedCall implements Carrier {
 
   // The request.
 
-  /** Collects the whole body and gives it, once. Beyond `maxBytes` the call is answered with 413, and `use` is not called. */
+  /**
+   * Collects the whole body and gives it, once. Beyond `maxBytes` the call is answered with 413, and `use` is not called. Called
+   * within `begin`, as `bodyPieces` is: else the body is thrown away.
+   */
   body(maxBytes: number, use: (body: Buffer) => void): void {
     if (this.#head.contentLength > maxBytes) {
       this.problem(tooLarge(`${this.#head.contentLength}`, maxBytes));
@@ -258,8 +259,7 @@ export abstract class CarriedCall implements Carrier {
   write(bytes: Uint8Array): boolean {
     if (this.#stage !== 'streaming') return false;
     if (this.#head.method !== METHOD.head && bytes.length > 0) {
-      const { buffer, byteOffset, length } = bytes;
-      this.#owner.onReplyData(Buffer.isBuffer(bytes) ? bytes : Buffer.from(buffer, byteOffset, length), 0, length);
+      this.#owner.onReplyData(bufferOf(bytes), 0, bytes.length);
       flushSoon();
     }
     return this.#writable;
@@ -312,16 +312,6 @@ export abstract class CarriedCall implements Carrier {
     this.#collected?.release();
     this.onOver(answered);
   }
-}
-
-/**
- * At the end of this turn of the event loop, as an event on a wire: with the end of an answer begins the next request of its
- * connection, and a defect there costs that request, not the thread.
- */
-export function soon(call: () => void): void {
-  queueMicrotask(() => {
-    runTimer({ onTimer: call }, 0);
-  });
 }
 
 /** What is written outside an event of a connection waits in the outbox until somebody sends it: once, at the end of this turn. */

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { bufferOf } from '../lib/buffer-of.ts';
 import type { EventFilter } from '../model/snapshot.ts';
 import { type EventFields, readBinary } from './cloud-events/binary.ts';
 import { type CloudEvent, CONTENT_TYPE, eventMedia } from './cloud-events/event.ts';
@@ -59,7 +60,7 @@ export function readNats(fields: EventFields, body: Uint8Array): CloudEvent | Me
 
 /** Cheaper than reading all that is no event. */
 function looksStructured(body: Uint8Array): boolean {
-  const bytes = Buffer.from(body.buffer, body.byteOffset, body.length);
+  const bytes = bufferOf(body);
   return bytes.toString('latin1', 0, SPACE_MAX).trimStart().startsWith('{') && bytes.includes(SPEC_VERSION);
 }
 

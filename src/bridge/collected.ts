@@ -1,8 +1,16 @@
+import { MessageProblem } from './problem.ts';
+
 const BYTES_FIRST = 4096;
 /** Of all that is being collected in this thread, and of what one client may hold of it beside what it holds anyway. */
 const TOGETHER_MAX = 64 * 1024 * 1024;
 const CLIENT_MAX = 16 * 1024 * 1024;
 const NOTHING: Buffer = Buffer.alloc(0);
+
+/** For the client that there is no room for: nothing was sent, and it may try again. */
+export const NO_ROOM = new MessageProblem(
+  'busy',
+  'Expected fewer bytes of bodies that have begun and not ended, of this client or of all, got more',
+);
 
 let together = 0;
 const byClient = new Map<string, number>();

@@ -1,3 +1,5 @@
+import { NANOSECONDS_PER_MS } from '../lib/duration.ts';
+
 /** What stands in the reply subject of a message that a consumer delivered (ADR-15): whom it is acknowledged to, and what it is. */
 export interface Delivered {
   readonly stream: string;
@@ -16,7 +18,6 @@ export interface Delivered {
 const TOKENS = 9;
 /** With the domain and the hash of the account behind `$JS.ACK`. */
 const TOKENS_WITH_DOMAIN = 11;
-const NANOSECONDS_PER_MS = 1_000_000;
 
 /** Undefined: the subject is none of a consumer. */
 export function readDelivered(reply: string): Delivered | undefined {
@@ -34,4 +35,24 @@ export function readDelivered(reply: string): Delivered | undefined {
     storedMs: storedNs! / NANOSECONDS_PER_MS,
     pending: pending!,
   };
+}
+
+// What the consumer is told of it, at its reply subject.
+
+/** It is done. */
+export const ACKNOWLEDGED: Buffer = Buffer.from('+ACK');
+/** It takes longer: `ack_wait` begins anew. */
+export const WORKING: Buffer = Buffer.from('+WPI');
+
+const REASON_CHARS_MAX = 100;
+
+/** Deliver it again; after so long, or at once for 0. */
+export function notAcknowledged(delayMs: number): Buffer {
+  if (delayMs <= 0) return Buffer.from('-NAK');
+  return Buffer.from(`-NAK {"delay": ${Math.ceil(delayMs) * NANOSECONDS_PER_MS}}`);
+}
+
+/** Never deliver it again. @param reason goes into the server's advisory; empty: none. */
+export function terminated(reason: string): Buffer {
+  return Buffer.from(`+TERM ${reason.slice(0, REASON_CHARS_MAX)}`.trimEnd());
 }

@@ -4,13 +4,13 @@ import type { Settings } from '../model/settings.ts';
 import type { Subscription } from '../model/snapshot.ts';
 import { HeadPool } from '../proxy/http.ts';
 import type { ServeContext } from '../proxy/serve.ts';
-import { Acknowledgements } from './deliveries/acknowledgement.ts';
+import { Acknowledgements } from './deliveries/acknowledgements.ts';
 import { Budget } from './deliveries/budget.ts';
 import type { DeliveryParts } from './deliveries/delivery.ts';
 import { JetStreamApi } from './deliveries/jetstream-api.ts';
 import { LiveSubscription } from './deliveries/live-subscription.ts';
 import { FIELDS_MAX } from './deliveries/request.ts';
-import { Returned } from './deliveries/returned.ts';
+import { BUCKET, Returned } from './deliveries/returned.ts';
 import { TIMINGS, type Timings } from './deliveries/timings.ts';
 import type { Cancel, Link } from './link.ts';
 
@@ -21,7 +21,7 @@ export interface DeliveriesOptions {
   /** What answers the requests that messages become. */
   readonly serve: ServeContext;
   readonly settings: Pick<Settings, 'workers'>;
-  /** Number of this worker. */
+  /** Index of this worker. */
   readonly worker: number;
   readonly timings?: Timings;
 }
@@ -80,7 +80,7 @@ export class Deliveries {
     const { problem } = this.#parts.returned;
     if (problem === '') return found;
     const expected = 'a bucket for deliveries that were no attempts';
-    return [...found, problemOf('NATS bucket heddle-attempts', { field: '', expected, got: problem })];
+    return [...found, problemOf(`NATS bucket ${BUCKET}`, { field: '', expected, got: problem })];
   }
 
   /** Stops pulling at once, gives back what waits, and resolves when nothing is under way; after `graceMs` that is given back too. */
@@ -94,16 +94,6 @@ export class Deliveries {
     await Promise.race([Promise.all(all.map((live) => live.end('draining'))), over]);
     clearTimeout(timer);
     for (const live of all) live.cut();
-    this.#stop();
-  }
-
-  /** At once. */
-  close(): void {
-    this.#draining = true;
-    for (const live of this.#all) {
-      void live.end('draining');
-      live.cut();
-    }
     this.#stop();
   }
 

@@ -10,72 +10,13 @@ import { MessageProblem } from './problem.ts';
 /** A header field of HTTP. */
 export type Field = readonly [name: string, value: string];
 
-/** How often a message may come through the mesh, and the header that counts it. */
-const HOPS_MAX = 16;
+/** How often a message may come through the mesh, and the header that counts it: in HTTP and in NATS. */
+export const HOPS_MAX = 16;
 export const HOPS = 'heddle-hops';
 
 /** With what a reply adds to them they fit into the 64 of a head of our own. */
 const FIELDS_MAX = 48;
 const FIELDS_BYTES_MAX = 16 * 1024;
-
-/**
- * Names of a request that say nothing about its message: they frame, authenticate, negotiate or are for the bridge itself.
- * What stands under `Nats-` or `KV-` steers the server past its own permissions (a schedule writes to any subject, a roll-up
- * purges a stream): of these only what a policy names is ever set. Those that only the bridge may set are not taken either.
- */
-const NOT_FOR_MESSAGES: ReadonlySet<string> = new Set([
-  'alt-used',
-  'authorization',
-  'cache-control',
-  'connection',
-  'content-length',
-  'cookie',
-  'date',
-  'dnt',
-  'expect',
-  'forwarded',
-  'host',
-  'http-method',
-  'http-path',
-  'http-query',
-  'http-status',
-  'http2-settings',
-  'idempotency-key',
-  'keep-alive',
-  'last-event-id',
-  'max-forwards',
-  'origin',
-  'pragma',
-  'prefer',
-  'priority',
-  'range',
-  'referer',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-  'user-agent',
-  'via',
-  'x-real-ip',
-  // Of the status line of a NATS message, in the header maps of some clients.
-  'status',
-  'description',
-]);
-const FAMILIES_NOT_FOR_MESSAGES = [
-  'accept',
-  'access-control-',
-  'heddle-',
-  'if-',
-  'kv-',
-  'l5d-',
-  'nats-',
-  'proxy-',
-  'sec-',
-  'x-forwarded-',
-  'x-heddle-',
-] as const;
-
-const POLICY_NAMES: ReadonlyMap<string, string> = new Map(POLICY_HEADERS.map((name) => [name, canonical(name)]));
 
 /** Names of a message that say nothing to an HTTP client, or would frame or route a reply or a delivery. */
 const NOT_FOR_HTTP: ReadonlySet<string> = new Set([
@@ -100,7 +41,37 @@ const NOT_FOR_HTTP: ReadonlySet<string> = new Set([
   'via',
 ]);
 const FAMILIES_NOT_FOR_HTTP = ['heddle-', 'kv-', 'l5d-', 'nats-', 'proxy-', 'x-forwarded-', 'x-heddle-'] as const;
-/** Of these families, what receivers may know: who sent it, its id, and what a service said went wrong (ADR-32). */
+
+/**
+ * Names of a request that say nothing about its message: they frame, authenticate, negotiate or are for the bridge itself.
+ * What stands under `Nats-` or `KV-` steers the server past its own permissions (a schedule writes to any subject, a roll-up
+ * purges a stream): of these only what a policy names is ever set. Those that only the bridge may set are not taken either.
+ */
+const NOT_FOR_MESSAGES: ReadonlySet<string> = new Set([
+  ...NOT_FOR_HTTP,
+  'alt-used',
+  'cache-control',
+  'dnt',
+  'idempotency-key',
+  'last-event-id',
+  'max-forwards',
+  'origin',
+  'pragma',
+  'prefer',
+  'priority',
+  'range',
+  'referer',
+  'user-agent',
+  'x-real-ip',
+  // Of the status line of a NATS message, in the header maps of some clients.
+  'status',
+  'description',
+]);
+const FAMILIES_NOT_FOR_MESSAGES = [...FAMILIES_NOT_FOR_HTTP, 'accept', 'access-control-', 'if-', 'sec-'] as const;
+
+const POLICY_NAMES: ReadonlyMap<string, string> = new Map(POLICY_HEADERS.map((name) => [name, canonical(name)]));
+
+/** Of the families that are not for HTTP, what receivers may know: who sent it, its id, and what a service said went wrong (ADR-32). */
 const FOR_HTTP_ALL_THE_SAME: ReadonlySet<string> = new Set([
   'heddle-source',
   HOPS,
@@ -119,6 +90,11 @@ const TRACEPARENT_VALUE_START = 'traceparent: '.length;
 const CRLF_LENGTH = 2;
 const LINE_BYTES = 80;
 const line = Buffer.allocUnsafeSlow(LINE_BYTES);
+
+/** All fields of a request, lower-case. */
+export function headFields(head: Head): readonly Field[] {
+  return Array.from({ length: head.count }, (_, index) => [head.name(index), head.value(index)]);
+}
 
 /** What goes into a message beside the fields of its request. */
 export interface MessageFacts {
@@ -279,6 +255,12 @@ export function httpFields(
   if (eventType !== undefined && !fields.some(([name]) => name === 'content-type'))
     fields.push(['content-type', eventType]);
   return fields;
+}
+
+/** Fields of a reply, which has a type in any case: a message may be anything. */
+export function typed(fields: readonly Field[]): readonly Field[] {
+  if (fields.some(([name]) => name === 'content-type')) return fields;
+  return [['content-type', 'application/octet-stream'], ...fields];
 }
 
 function isForHttp(name: string): boolean {

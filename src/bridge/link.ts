@@ -27,13 +27,14 @@ export type Cancel = () => void;
 
 /**
  * The connection of a worker to the broker. Nothing is handed to a dead link, and what is on its way is bounded: where it says
- * no, nothing was sent. What was on its way when the link broke is settled with outcome unknown at once.
+ * no, nothing was sent. When the link breaks everything is settled at once: outcome unknown, or not-sent for what was not yet handed
+ * over.
  */
 export interface Link {
   readonly report: LinkReport;
-  /** It is up: messages may be given to it. */
+  /** It is up, or its server is a lame duck: messages may be given to it. */
   readonly up: boolean;
-  /** For what keeps its own pace: consumers, streams, buckets. Undefined while the link is not up. */
+  /** For what keeps its own pace: pulls, acknowledgements, feeds. Undefined while the link is not up. */
   readonly connection: NatsConnection | undefined;
   /** Bytes of a message with its headers, as the server says; 0 before it said so. */
   readonly maxPayload: number;
@@ -41,7 +42,7 @@ export interface Link {
   serverIsAtLeast(major: number, minor: number): boolean;
   /** Of the connected server; empty before there was one. */
   readonly serverVersion: string;
-  /** A subject of this link's own, for replies, that nobody can guess: for those who keep a subscription to it. */
+  /** A subject of this link's own, for replies, that nobody can guess: for those who keep an interest in it. */
   newInbox(): string;
   /** Why a message of so many bytes (headers included) would not be sent now; undefined: it would. */
   refusal(bytes: number): MessageProblem | undefined;
@@ -60,13 +61,16 @@ export interface Link {
     onReply: (reply: Msg) => void,
     settle: Settle<undefined>,
   ): Cancel;
-  /** @param queue undefined: none. Survives a lost link, but what was sent meanwhile is gone: `onGap` tells of it. */
+  /**
+   * Survives a lost link, but what was sent meanwhile is gone: `onGap` tells of it. Throws where pattern or queue have anything but
+   * visible ASCII. @param queue undefined: none.
+   */
   subscribe(
     pattern: string,
     queue: string | undefined,
     onMessage: (message: Msg) => void,
     onGap: (reason: string) => void,
   ): Cancel;
-  /** Told after each change of state. @returns ends it. */
+  /** Told after each change of state, or of the reason for it. @returns ends it. */
   onChange(listener: () => void): Cancel;
 }

@@ -20,7 +20,7 @@ export class LiveBridge {
   readonly #subjects: SubjectCarriers;
   readonly #deliveries: Deliveries;
   readonly #drainMs: number;
-  #reporting: NodeJS.Timeout;
+  readonly #reporting: NodeJS.Timeout;
   #reported = '';
   #drained: Promise<void> | undefined = undefined;
 
@@ -29,7 +29,7 @@ export class LiveBridge {
     this.#drainMs = settings.drainTimeoutMs;
     this.#access = new PolicyAccess({ open: settings.nats.open, workers: settings.workers });
     this.#link = new NatsLink({ settings, worker });
-    this.#api = new Api({ link: this.#link, access: this.#access, settings, worker });
+    this.#api = new Api(this.#link, this.#access);
     this.#subjects = new SubjectCarriers({ link: this.#link, access: this.#access, settings });
     this.#deliveries = new Deliveries({ link: this.#link, serve, settings, worker });
     this.#link.onChange(() => {

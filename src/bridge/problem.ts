@@ -93,8 +93,8 @@ export const PROBLEMS = {
     outcome: 'unknown',
     title: 'No answer came in time: the message may have arrived or not',
   },
-  'loop': { ...NOT_SENT, status: 508, title: 'The message went through the mesh too often' },
   'storage-full': { ...LATER, status: 507, title: 'The storage of the account is used up' },
+  'loop': { ...NOT_SENT, status: 508, title: 'The message went through the mesh too often' },
 } as const satisfies Record<string, ProblemKind>;
 
 export type ProblemCode = keyof typeof PROBLEMS;

@@ -4,11 +4,13 @@ import { parseTemplate, SUBJECT_TEMPLATE, type Template, type TemplateValues } f
 import type { Backend, SubjectTarget } from '../model/snapshot.ts';
 import type { Settings } from '../model/settings.ts';
 import type { Carrier, CarrierOwner, Edits, Head } from '../proxy/http.ts';
+import type { MessageRecord } from '../telemetry.ts';
 import type { Access } from './access.ts';
 import { CarriedCall } from './carried-call.ts';
 import { type CloudEvent, eventMedia, readHttpBinary, readStructured } from './cloud-events.ts';
-import { type Field, httpFields, messageHeaders, visible } from './headers.ts';
+import { type Field, headFields, httpFields, messageHeaders, typed, visible } from './headers.ts';
 import type { Cancel, Link, OutgoingMessage, Stored } from './link.ts';
+import { messageRecord } from './message-record.ts';
 import { MessageProblem } from './problem.ts';
 
 /** Of an answer, where `--timeout-request` is off: every wait has an end. */
@@ -54,6 +56,7 @@ class SubjectCall extends CarriedCall {
   readonly #backend: Backend;
   readonly #target: SubjectTarget;
   readonly #template: Template;
+  readonly #record: MessageRecord;
   /** As an endpoint would get it: without what only led to the Service. */
   #path = '';
   #query = '';
@@ -65,6 +68,7 @@ class SubjectCall extends CarriedCall {
     this.#backend = backend;
     this.#target = target;
     this.#template = template;
+    this.#record = messageRecord(target.does === 'request' ? 'request' : 'send', target.template, 1);
   }
 
   override start(owner: CarrierOwner, head: Head, edits: Edits, ended: boolean): void {
@@ -75,23 +79,33 @@ class SubjectCall extends CarriedCall {
     super.start(owner, head, edits, ended);
   }
 
+  override problem(problem: MessageProblem): void {
+    if (!this.isOver) this.#record.result = problem.code;
+    super.problem(problem);
+  }
+
   protected begin(): void {
     const { link } = this.#parts;
+    this.describe(this.#record);
     const refusal = link.refusal(0);
     if (refusal === undefined) this.body(link.maxPayload, (body) => this.#send(body));
-    else this.#refuse(refusal);
+    else this.problem(refusal);
+  }
+
+  protected override onOver(answered: boolean): void {
+    if (!answered) this.#record.result = 'client-gone';
   }
 
   #send(body: Buffer): void {
     const message = this.#message(body);
     if (message instanceof MessageProblem) {
-      this.#refuse(message);
+      this.problem(message);
       return;
     }
     const { link } = this.#parts;
     const refusal = link.refusal(body.length + (message.headers?.length ?? 0));
     if (refusal !== undefined) {
-      this.#refuse(refusal);
+      this.problem(refusal);
       return;
     }
     const timeoutMs = this.#timeoutMs;
@@ -100,17 +114,17 @@ class SubjectCall extends CarriedCall {
     if (this.#target.does === 'request')
       this.#cancel = link.request(message, timeoutMs, (problem, reply) => {
         if (problem === undefined) this.#answer(reply!);
-        else this.#refuse(problem);
+        else this.problem(problem);
       });
     else if (this.#target.ack === 'stream')
       this.#cancel = link.store(message, timeoutMs, (problem, stored) => {
         if (problem === undefined) this.#answerStored(stored!);
-        else this.#refuse(problem);
+        else this.problem(problem);
       });
     else
       link.publish(message, 'server', timeoutMs, (problem) => {
-        if (problem === undefined) this.#finish(202, [], undefined);
-        else this.#refuse(problem);
+        if (problem === undefined) this.reply(202, [], undefined);
+        else this.problem(problem);
       });
   }
 
@@ -146,14 +160,12 @@ class SubjectCall extends CarriedCall {
   #answer({ headers, data }: Msg): void {
     const fields = httpFields(headers);
     const status = statusOf(headers);
-    if (fields instanceof MessageProblem) this.#refuse(fields);
-    else if (status instanceof MessageProblem) this.#refuse(status);
+    if (fields instanceof MessageProblem) this.problem(fields);
+    else if (status instanceof MessageProblem) this.problem(status);
     else {
       // RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5: these have no content.
       const empty = status === 204 || status === 205 || status === 304;
-      const typed = empty || data.length === 0 || fields.some(([name]) => name === 'content-type');
-      const type: readonly Field[] = typed ? [] : [['content-type', 'application/octet-stream']];
-      this.#finish(status, [...fields, ...type], empty ? undefined : data);
+      this.reply(status, empty || data.length === 0 ? fields : typed(fields), empty ? undefined : data);
     }
   }
 
@@ -163,36 +175,9 @@ class SubjectCall extends CarriedCall {
       ['nats-sequence', String(sequence)],
     ];
     if (duplicate) fields.push(['nats-duplicate', 'true']);
-    this.#finish(duplicate ? 200 : 201, fields, undefined, { stream, sequence });
-  }
-
-  #finish(
-    status: number,
-    fields: readonly Field[],
-    body: Uint8Array | undefined,
-    stored?: { readonly stream: string; readonly sequence: number },
-  ): void {
-    this.#tell('ok', stored);
-    this.reply(status, fields, body);
-  }
-
-  #refuse(problem: MessageProblem): void {
-    this.#tell(problem.code);
-    this.problem(problem);
-  }
-
-  #tell(result: string, { stream, sequence } = { stream: '', sequence: 0 }): void {
-    this.describe({
-      operation: this.#target.does === 'request' ? 'request' : 'send',
-      destination: this.#target.template,
-      stream,
-      sequence,
-      messages: 1,
-      result,
-      consumer: '',
-      attempt: 0,
-      producer: '',
-    });
+    this.#record.stream = stream;
+    this.#record.sequence = sequence;
+    this.reply(duplicate ? 200 : 201, fields, undefined);
   }
 }
 
@@ -246,9 +231,7 @@ class RequestValues implements TemplateValues {
   #readEvent(): CloudEvent | MessageProblem {
     const type = this.#call.header('content-type') ?? '';
     if (eventMedia(type) !== undefined) return readStructured(this.#body, type);
-    const { head } = this.#call;
-    const fields = Array.from({ length: head.count }, (_, index): Field => [head.name(index), head.value(index)]);
-    return readHttpBinary(fields, NO_EVENT);
+    return readHttpBinary(headFields(this.#call.head), NO_EVENT);
   }
 }
 

@@ -3,6 +3,9 @@ const DURATION = /^(?:\d{1,5}(?:h|ms|m|s)){1,4}$/;
 const PART = /(\d+)(h|ms|m|s)/g;
 const UNITS = { h: 3_600_000, m: 60_000, s: 1_000, ms: 1 } as const;
 
+/** JetStream has its times in nanoseconds. */
+export const NANOSECONDS_PER_MS = 1_000_000;
+
 /** Milliseconds, or `undefined` if the text is not a duration. */
 export function parseDuration(text: string): number | undefined {
   if (!DURATION.test(text)) return undefined;

@@ -38,6 +38,13 @@ export function writeRandomHex(target: Uint8Array, at: number, bytes: number): n
   return to;
 }
 
+/** So many random bytes (at most 8192) as lower-case hexadecimal digits. */
+export function randomHex(bytes: number): string {
+  const digits = Buffer.allocUnsafe(2 * bytes);
+  writeRandomHex(digits, 0, bytes);
+  return digits.toString('latin1');
+}
+
 /** @returns where so many bytes start in the pool that nobody has had. */
 function take(bytes: number): number {
   if (used + bytes > pool.length) {

@@ -168,19 +168,12 @@ export interface BridgeAnswer {
   readonly calls: readonly CallView[];
 }
 
-export interface BridgeLinkView {
+export interface BridgeLinkView extends Omit<LinkReport, 'state' | 'server'> {
   readonly worker: number;
   /** `unknown`: the worker has not said yet. */
   readonly state: LinkReport['state'] | 'unknown';
-  /** null: it was never connected. */
-  readonly server: { readonly name: string; readonly version: string; readonly jetStream: boolean } | null;
-  /** What is in the way; empty while it is up. */
-  readonly error: string;
-  readonly bytesInFlight: number;
-  /** Counters. */
-  readonly reconnects: number;
-  readonly messagesOut: number;
-  readonly messagesIn: number;
+  /** That it is, or was last, connected to; null: none yet. */
+  readonly server: NonNullable<LinkReport['server']> | null;
 }
 
 export type CallView = CallCount;
@@ -191,37 +184,12 @@ export interface DeliveriesAnswer {
   readonly deliveries: readonly DeliveryView[];
 }
 
-/** A subscription, over all workers of this node. */
-export interface DeliveryView {
+/** A subscription, over all workers of this node: `delivering` where one does. What counts does not fall when one of them dies. */
+export interface DeliveryView extends Omit<DeliveryReport, 'id' | 'lastErrorMs'> {
   /** `Service shop/orders`, `Subscription shop/orders-to-billing` */
   readonly subscription: string;
-  /** `delivering` where one worker does. */
-  readonly state: DeliveryReport['state'];
-  /** Why it does not deliver; empty where it does. */
-  readonly reason: string;
-  readonly mode: DeliveryReport['mode'];
-  readonly stream: string;
-  readonly consumer: string;
-  /** Of the consumer, over all nodes: messages that wait, messages that are not acknowledged, age of the oldest one of these. */
-  readonly pending: number;
-  readonly ackPending: number;
-  readonly oldestMs: number;
-  /** Requests under way on this node. */
-  readonly inFlight: number;
-  /** Counters of this node. */
-  readonly delivered: number;
-  readonly redelivered: number;
-  readonly failed: number;
-  readonly deadLettered: number;
-  /** Given back without an attempt. */
-  readonly returned: number;
-  readonly lastError: string;
   readonly lastErrorTime: string | null;
-  readonly workers: readonly {
-    readonly worker: number;
-    readonly state: DeliveryReport['state'];
-    readonly reason: string;
-  }[];
+  readonly workers: readonly (Pick<DeliveryReport, 'state' | 'reason'> & { readonly worker: number })[];
 }
 
 /** `GET /config` */

@@ -52,7 +52,7 @@ export interface BridgeSecrets {
   readonly tokenKey: string | undefined;
 }
 
-/** How the bridge of one worker is, told when it changes and once a second while messages flow. */
+/** How the bridge of one worker is, told when its link changes, and what else has changed once a second. */
 export interface BridgeReport {
   readonly link: LinkReport;
   readonly deliveries: readonly DeliveryReport[];
@@ -65,8 +65,9 @@ export interface BridgeReport {
 export interface LinkReport {
   /** `off`: there is no URL. `lame-duck`: the server is going away, and another one is taken. `refused`: it does not let us in. */
   readonly state: 'off' | 'connecting' | 'up' | 'lost' | 'lame-duck' | 'refused';
+  /** That it is, or was last, connected to; undefined: none yet. */
   readonly server: { readonly name: string; readonly version: string; readonly jetStream: boolean } | undefined;
-  /** Of the last attempt; empty while it is up. */
+  /** Why it is not up; while it is up, what the server complained of last. Empty: nothing. */
   readonly error: string;
   readonly reconnects: number;
   /** Given to the link and not yet taken by the server. */
@@ -85,11 +86,12 @@ export interface DeliveryReport {
   readonly mode: 'core' | 'jetstream' | 'unknown';
   readonly stream: string;
   readonly consumer: string;
-  /** Of the consumer, over all nodes, as last asked; 0 in mode core. */
+  /** Of the consumer, over all nodes, as last asked: messages that wait, and those that are not acknowledged; 0 in mode core. */
   readonly pending: number;
   readonly ackPending: number;
   /** Age of the oldest message that is not acknowledged; 0: none is. */
   readonly oldestMs: number;
+  /** Requests under way. */
   readonly inFlight: number;
   readonly delivered: number;
   readonly redelivered: number;

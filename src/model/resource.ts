@@ -159,6 +159,14 @@ export interface SubscriptionResource extends Resource {
   readonly deadLetter: string;
 }
 
+/** What may be asked for, by annotations and by objects. */
+export const SUBSCRIPTION_LIMITS = { subjects: 32, concurrency: 1024, attempts: 1_000_000 } as const;
+
+export const SUBSCRIPTION_DEFAULTS: Pick<SubscriptionResource, 'concurrency' | 'retry'> = {
+  concurrency: 32,
+  retry: { maxAttempts: 8, base: '1s', cap: '5m' },
+};
+
 /** A NatsPolicy (heddle.dev/v1alpha1, of the whole cluster) as it is written. */
 export interface NatsPolicyResource {
   readonly name: string;

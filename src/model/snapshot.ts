@@ -187,6 +187,9 @@ export interface KvRule {
 /** Headers that a policy may allow. Everything else under `Nats-` steers the server past its own permissions. */
 export const POLICY_HEADERS = ['nats-ttl', 'nats-expected-stream', 'nats-expected-last-msg-id'] as const;
 
+/** What the names of Heddle's own consumers and buckets begin with: nobody else may take messages from them or write there. */
+export const OWN_PREFIX = 'heddle-';
+
 /** What tells the endpoints of one backend apart: `10.1.2.3:8080`, `[fd00::1]:8080`. */
 export function endpointKey({ address, port }: Pick<Endpoint, 'address' | 'port'>): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;

@@ -3,11 +3,12 @@ import {
   type BackendId,
   BRIDGE_AUTHORITY,
   BRIDGE_BACKEND,
+  type NatsPolicy,
   type Route,
   type RoutePort,
+  type Subscription,
   type Workload,
 } from '../model/snapshot.ts';
-import type { NatsPolicy, Subscription } from '../model/snapshot.ts';
 import type { LiveBackend } from './balance.ts';
 import { looped } from './filter.ts';
 import { ASTERISK, FIELD, FORM, type Head, METHOD, PATH_AS_IT_IS, SLASH, type Source } from './http.ts';

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { expectedLast } from '../../src/bridge/api/conditions.ts';
 import { operationOf } from '../../src/bridge/api/kv/entry.ts';
-import { expectedRevision, isNamed } from '../../src/bridge/api/kv/tags.ts';
+import { isNamed } from '../../src/bridge/api/kv/tags.ts';
 import { MessageProblem } from '../../src/bridge/problem.ts';
 import { FakeCall } from './streams-call.ts';
 
@@ -12,7 +13,7 @@ test('If-None-Match names revisions as RFC 9110 has it', () => {
 
 test('a write expects what its condition names, and nothing else', () => {
   const expected = (headers: Readonly<Record<string, string>>): unknown => {
-    const revision = expectedRevision(new FakeCall({ headers }));
+    const revision = expectedLast(new FakeCall({ headers }), 'revision', 1);
     return revision instanceof MessageProblem ? revision.code : revision;
   };
   assert.equal(expected({}), undefined);

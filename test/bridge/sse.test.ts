@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { setImmediate as turn } from 'node:timers/promises';
 import { test, type TestContext } from 'node:test';
 import { EventStream, type Follower, Tail } from '../../src/bridge/api/sse.ts';
-import { messageRecord } from '../../src/bridge/api/record.ts';
+import { callRecord } from '../../src/bridge/api/record.ts';
 import { MessageProblem } from '../../src/bridge/problem.ts';
 import { type CallOptions, FakeCall, openGrants } from './streams-call.ts';
 
@@ -115,7 +115,7 @@ test('a worker has two thousand', (t) => {
 /** What it was given, and in how many writes. */
 class Reader implements Follower {
   position: number;
-  readonly record = messageRecord('receive', undefined, 0);
+  readonly record = callRecord('receive', undefined, 0);
   text = '';
   writes = 0;
   open = true;

@@ -1,15 +1,13 @@
 import type { Grants } from '../../src/bridge/access.ts';
-import type { Call, Field } from '../../src/bridge/api/call.ts';
+import type { Call } from '../../src/bridge/api/call.ts';
 import type { ApiParts, Route } from '../../src/bridge/api/route.ts';
+import type { Field } from '../../src/bridge/headers.ts';
 import type { Link } from '../../src/bridge/link.ts';
 import { PolicyAccess } from '../../src/bridge/access.ts';
 import type { MessageProblem } from '../../src/bridge/problem.ts';
-import type { BridgeSecrets } from '../../src/model/message.ts';
 import type { Source } from '../../src/proxy/http.ts';
 import type { MessageRecord } from '../../src/telemetry.ts';
 import { eventually } from '../harness/client.ts';
-import { settingsOf } from '../harness/settings.ts';
-import { NO_SECRETS } from './link/link-harness.ts';
 
 export const SOON_MS = 20_000;
 
@@ -173,12 +171,12 @@ export class FakeCall implements Call {
 export interface Caller {
   readonly link: Link;
   readonly routes: readonly Route[];
-  readonly secrets?: Partial<BridgeSecrets>;
+  readonly tokenKey?: string;
 }
 
 /** Hands the call to its route. */
 export function callRoute(
-  { link, routes, secrets }: Caller,
+  { link, routes, tokenKey }: Caller,
   method: Route['method'],
   path: string,
   options: CallOptions = {},
@@ -186,7 +184,7 @@ export function callRoute(
   const route = routes.find((one) => one.method === method && one.path === path);
   if (route === undefined) throw new Error(`Expected the route ${method} ${path}`);
   const call = new FakeCall(options);
-  const parts: ApiParts = { link, settings: settingsOf(), secrets: { ...NO_SECRETS, ...secrets }, worker: 0 };
+  const parts: ApiParts = { link, tokenKey };
   route.handle(call, parts);
   return call;
 }

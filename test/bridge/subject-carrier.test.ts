@@ -114,6 +114,7 @@ describe('a request', () => {
     const owner = {
       source: { address: '127.0.0.1' },
       trace: undefined,
+      describe: () => {},
       expectReplyWithin: () => {},
     } as unknown as CarrierOwner;
     const carrier = carriers.carrier(backendOf(TARGET), TARGET);
@@ -288,6 +289,11 @@ describe('what goes wrong', () => {
     );
     assert.equal(grown.status, 413);
     assert.deepEqual(scene.link.sent, []);
+    await eventually(() => scene.bridge.records.length === 2);
+    assert.deepEqual(
+      scene.bridge.records.map((record) => record?.result),
+      ['too-large', 'too-large'],
+    );
   });
 
   test('waits as long as --timeout-request says, and a bit longer for the bridge to say so itself', async (t) => {
@@ -308,6 +314,9 @@ describe('what goes wrong', () => {
     await eventually(() => scene.link.sent.length === 1);
     client.destroy();
     await eventually(() => scene.link.cancelled === 1);
+    await eventually(() => scene.bridge.records.length === 1);
+    const [record] = scene.bridge.records;
+    assert.deepEqual([record?.operation, record?.result], ['request', 'client-gone']);
   });
 });
 

@@ -42,7 +42,7 @@ async function sceneFor(t: TestContext, config: Partial<ConsumerConfig> = {}): P
   const manager = await jetstreamManager(connection);
   await manager.streams.add({ name: 'ORDERS', subjects: ['orders.>'] });
   await manager.consumers.add('ORDERS', { durable_name: 'billing', ack_policy: AckPolicy.Explicit, ...config });
-  const caller: Caller = { link: await upLink(t, broker.url), routes: CONSUMER_ROUTES, secrets: { tokenKey: KEY } };
+  const caller: Caller = { link: await upLink(t, broker.url), routes: CONSUMER_ROUTES, tokenKey: KEY };
   const fetch: Scene['fetch'] = (query = {}, options = {}) =>
     callRoute(caller, 'POST', '/v1/consumers/{stream}/{consumer}/fetch', { path: PATH, query, ...options });
   return {
@@ -217,6 +217,8 @@ test('a caller that goes gives back what had come for it', async (t) => {
   const waiting = scene.fetch({ wait: '30s' });
   await sleep(200);
   waiting.onAbort?.();
+  // With this answer the server knows that nobody waits any more; what is stored comes by another connection.
+  assert.equal((await scene.fetch().answered()).outcome, '204');
   await scene.store('one');
   const [message] = await scene.fetched({ wait: '20s' });
   assert.equal(message?.data, 'one');

@@ -120,7 +120,7 @@ function wire({
     },
     onExchange: () => {},
   };
-  const api = new Api({ link, access, settings, worker: 0 });
+  const api = new Api(link, access);
   const serve: ServeContext = {
     ...upstream,
     plan: emptyPlan(settings.clusterDomain),

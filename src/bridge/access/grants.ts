@@ -1,9 +1,9 @@
+import { TokenBucket } from '../../lib/token-bucket.ts';
 import { judge, judgementText, type Use } from '../../model/rules.ts';
 import type { NatsPolicy, Workload } from '../../model/snapshot.ts';
 import type { Grant, Grants } from '../access.ts';
 import { MessageProblem } from '../problem.ts';
 import { identityOf, never } from './own.ts';
-import { TokenBucket } from './token-bucket.ts';
 
 /** A policy with what it counts: a grant by itself, where no other one allows the same. */
 export class LivePolicy implements Grant {

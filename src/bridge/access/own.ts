@@ -1,8 +1,6 @@
 import { reservedRefusal } from '../../lib/subject.ts';
+import { OWN_PREFIX } from '../../model/snapshot.ts';
 import { MessageProblem } from '../problem.ts';
-
-/** What the names of our own consumers and buckets begin with: nobody else may take messages from them or write there. */
-const OWN_PREFIX = 'heddle-';
 
 /** Why nobody may do that, whatever policies and `--bridge-open` say; undefined: they decide. */
 export const never = {

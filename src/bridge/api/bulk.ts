@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { bufferOf } from '../../lib/buffer-of.ts';
 import { parseTemplate, type Template, type TemplateGrammar } from '../../lib/template.ts';
 import {
   type CloudEvent,
@@ -9,20 +10,20 @@ import {
   readStructured,
   writeNatsBinary,
 } from '../cloud-events.ts';
-import { NO_ROOM } from '../carried-call.ts';
-import { Collected } from '../collected.ts';
+import { Collected, NO_ROOM } from '../collected.ts';
+import { headFields } from '../headers.ts';
 import type { Link } from '../link.ts';
 import { MessageProblem } from '../problem.ts';
 import type { Call } from './call.ts';
+import { NDJSON_TYPE } from './media-types.ts';
 import { readRecord } from './ndjson.ts';
 import { Outgoing, type OutgoingRecord } from './outgoing.ts';
-import { answerStored, headFields } from './publish.ts';
+import { answerStored } from './publish.ts';
 import { ACK, type Ack } from './publish-options.ts';
-import { messageRecord } from './record.ts';
+import { callRecord } from './record.ts';
 import { Reports } from './reports.ts';
 import type { ApiParts, QueryOf, Route, Schema } from './route.ts';
 
-const NDJSON = 'application/x-ndjson';
 const LF = 10;
 /** What stands in a string in place of bytes that are no UTF-8. */
 const REPLACED = '\ufffd';
@@ -52,9 +53,13 @@ export const BULK_ROUTES: readonly Route[] = [
     summary: 'Publishes many messages, with a report for each, or one CloudEvent',
     parameters: { path: {}, query: QUERY },
     headers: {},
-    takes: [NDJSON, 'application/cloudevents-batch+json', 'application/cloudevents+json'],
+    takes: [NDJSON_TYPE, 'application/cloudevents-batch+json', 'application/cloudevents+json'],
     answers: [
-      { status: 200, description: 'A line of JSON for each record, in their order, while they come', type: NDJSON },
+      {
+        status: 200,
+        description: 'A line of JSON for each record, in their order, while they come',
+        type: NDJSON_TYPE,
+      },
       { status: 201, description: 'One event, ack=stream: it is stored' },
       { status: 202, description: 'One event, ack=none or server: it is on its way, or the NATS server has it' },
     ],
@@ -66,13 +71,13 @@ function publishMany(call: Call, { link }: ApiParts): void {
   const { ack = 'server', subject } = call.query as QueryOf<typeof QUERY>;
   const type = call.header('content-type') ?? '';
   const media = eventMedia(type);
-  if (media === undefined && type.toLowerCase().startsWith(NDJSON)) {
+  if (media === undefined && type.toLowerCase().startsWith(NDJSON_TYPE)) {
     new Lines(call, link, ack).start();
     return;
   }
-  const fields = headFields(call);
+  const fields = headFields(call.head);
   if (media === undefined && !fields.some(([name]) => name.startsWith('ce-'))) {
-    const detail = `Expected ${NDJSON} or CloudEvents (else POST /v1/publish/{subject}), got ${type || 'no Content-Type'}`;
+    const detail = `Expected ${NDJSON_TYPE} or CloudEvents (else POST /v1/publish/{subject}), got ${type || 'no Content-Type'}`;
     call.problem(new MessageProblem('unsupported-media-type', detail));
     return;
   }
@@ -104,7 +109,7 @@ function recordOf(call: Call, event: CloudEvent, template: Template): OutgoingRe
     );
   const { fields, body } = writeNatsBinary(event);
   const extra = [...fields, ['Nats-Msg-Id', `${call.grants.identity}:${eventId(event)}`] as const];
-  return { subject, body: Buffer.from(body.buffer, body.byteOffset, body.length), fields: [], extra, json: false };
+  return { subject, body: bufferOf(body), fields: [], extra, json: false };
 }
 
 /** As for any publish: who sends one event looks at the status. */
@@ -114,7 +119,7 @@ function sendOne(call: Call, link: Link, ack: Ack, template: Template, event: Cl
     call.problem(record);
     return;
   }
-  const message = messageRecord('send', call.grants.publish(record.subject), 1);
+  const message = callRecord('send', call.grants.publish(record.subject), 1);
   call.describe(message);
   new Outgoing(call, link, ack, (_index, problem, stored) => {
     if (problem !== undefined) call.problem(problem);
@@ -143,7 +148,7 @@ function sendBatch(call: Call, link: Link, ack: Ack, template: Template, events:
 class Bulk {
   readonly #outgoing: Outgoing;
   readonly #reports: Reports;
-  readonly #record = messageRecord('send', undefined, 0);
+  readonly #record = callRecord('send', undefined, 0);
   #ended = false;
   #feed: () => void = () => {};
   #feeding = false;

@@ -5,11 +5,12 @@ import type { MessageRecord } from '../../telemetry.ts';
 import type { Link } from '../link.ts';
 import { MessageProblem, PROBLEMS } from '../problem.ts';
 import type { Call } from './call.ts';
-import { askConsumer, type ConsumerInfo, expiryMs } from './consumers/consumer-info.ts';
+import { askAckTerms, type AckTerms, expiryMs } from './consumers/ack-terms.ts';
 import { Fetch, type FetchedMessage, fetchRefusal } from './consumers/fetch.ts';
 import { OPERATIONS, settleOne, type SettleOptions } from './consumers/settle.ts';
-import { messageMembers } from './message-json.ts';
-import { messageRecord } from './record.ts';
+import { JSON_TYPE } from './media-types.ts';
+import { MESSAGE_MEMBERS, messageMembers } from './message-json.ts';
+import { callRecord } from './record.ts';
 import type { ApiParts, QueryOf, Route, Schema } from './route.ts';
 import { Tokens } from './tokens.ts';
 
@@ -21,7 +22,6 @@ const ITEMS_MAX = 1000;
 const ITEMS_BYTES_MAX = 2 * 1024 * 1024;
 /** Of one call, under way at a time. */
 const WINDOW = 64;
-const JSON_TYPE = 'application/json';
 
 const PATH = {
   stream: { type: 'string', description: 'Name of a stream' },
@@ -46,9 +46,7 @@ const FETCHED: Schema = {
         type: 'object',
         properties: {
           subject: { type: 'string' },
-          data: { type: 'string', description: 'The body, where it is UTF-8' },
-          data_base64: { type: 'string', description: 'The body, where it is not' },
-          headers: { type: 'object', additionalProperties: { type: 'string' } },
+          ...MESSAGE_MEMBERS,
           seq: { type: 'integer' },
           time: { type: 'string', format: 'date-time' },
           deliveries: { type: 'integer', description: 'How often it was delivered, this time included' },
@@ -97,14 +95,14 @@ interface Caller {
 }
 
 /** Judges the call and learns of its consumer. Where it refuses, the call is answered. */
-function judge(call: Call, { link, secrets }: ApiParts, operation: MessageRecord['operation']): Caller | undefined {
+function judge(call: Call, { link, tokenKey }: ApiParts, operation: MessageRecord['operation']): Caller | undefined {
   const { stream, consumer } = call.path as { readonly stream: string; readonly consumer: string };
   const refusal = nameRefusal(stream) ?? nameRefusal(consumer);
   const grant =
     refusal === undefined ? call.grants.pull(stream, consumer) : new MessageProblem('invalid-name', refusal);
-  const record = { ...messageRecord(operation, grant, 0), stream, consumer };
+  const record = { ...callRecord(operation, grant, 0), stream, consumer };
   call.describe(record);
-  const tokens = grant instanceof MessageProblem ? grant : Tokens.of(secrets.tokenKey);
+  const tokens = grant instanceof MessageProblem ? grant : Tokens.of(tokenKey);
   if (!(tokens instanceof MessageProblem)) return { call, link, record, tokens, stream, consumer };
   call.problem(tokens);
   return undefined;
@@ -129,9 +127,9 @@ function fetchMessages(call: Call, parts: ApiParts): void {
     cancel?.();
   };
   call.expectReplyWithin(waitMs + SLACK_MS);
-  askConsumer(link, stream, consumer, (info) => {
+  askAckTerms(link, stream, consumer, (terms) => {
     if (gone) return;
-    const refusal = info instanceof MessageProblem ? info : fetchRefusal();
+    const refusal = terms instanceof MessageProblem ? terms : fetchRefusal();
     if (refusal !== undefined) {
       call.problem(refusal);
       return;
@@ -140,7 +138,7 @@ function fetchMessages(call: Call, parts: ApiParts): void {
       record.messages = messages.length;
       if (problem !== undefined) call.problem(problem);
       else if (messages.length === 0) call.reply(204, [], undefined);
-      else answerMessages(caller, info as ConsumerInfo, messages);
+      else answerMessages(caller, terms as AckTerms, messages);
     });
     cancel = () => {
       fetch.cancel();
@@ -148,14 +146,14 @@ function fetchMessages(call: Call, parts: ApiParts): void {
   });
 }
 
-function answerMessages({ call, tokens }: Caller, info: ConsumerInfo, messages: readonly FetchedMessage[]): void {
+function answerMessages({ call, tokens }: Caller, terms: AckTerms, messages: readonly FetchedMessage[]): void {
   const nowMs = Date.now();
   const { identity } = call.grants;
   const texts = messages.map(({ message, delivered }) => {
     const { subject, data, headers, reply } = message;
     const { sequence, storedMs, count } = delivered;
-    const ticket = { ackSubject: reply!, expiresMs: expiryMs(info, count, nowMs) };
-    const token = info.ackWaitsMs.length === 0 ? '' : `,"ack_token":"${tokens.sign(identity, ticket)}"`;
+    const ticket = { ackSubject: reply!, expiresMs: expiryMs(terms, count, nowMs) };
+    const token = terms.ackWaitsMs.length === 0 ? '' : `,"ack_token":"${tokens.sign(identity, ticket)}"`;
     const about = `"seq":${sequence},"time":"${new Date(storedMs).toISOString()}","deliveries":${count}${token}`;
     return `{"subject":${JSON.stringify(subject)},${messageMembers(data, headers)},${about}}`;
   });
@@ -182,9 +180,9 @@ function settleMessages(call: Call, parts: ApiParts): void {
       return;
     }
     record.messages = items.length;
-    askConsumer(link, stream, consumer, (info) => {
-      if (info instanceof MessageProblem) call.problem(info);
-      else settleAll(call, items, { link, tokens, stream, consumer, info, identity });
+    askAckTerms(link, stream, consumer, (terms) => {
+      if (terms instanceof MessageProblem) call.problem(terms);
+      else settleAll(call, items, { link, tokens, stream, consumer, terms, identity });
     });
   });
 }

@@ -7,6 +7,7 @@ import type { Field } from '../headers.ts';
 import type { Link } from '../link.ts';
 import { MessageProblem } from '../problem.ts';
 import type { Call } from './call.ts';
+import { expectedLast } from './conditions.ts';
 import { type EventKind, LAST_EVENT_ID, lastId, StreamSubscriber } from './following.ts';
 import {
   type Entry,
@@ -19,13 +20,14 @@ import {
   subjectOf,
 } from './kv/entry.ts';
 import { answerHistory, entryMembers } from './kv/history.ts';
-import { expectedRevision, isNamed, tagOf } from './kv/tags.ts';
+import { isNamed, tagOf } from './kv/tags.ts';
 import { write, type Write } from './kv/write.ts';
+import { EVENTS_TYPE } from './media-types.ts';
 import { bodyMax } from './publish.ts';
 import { notSupported } from './publish-options.ts';
-import { messageRecord } from './record.ts';
+import { callRecord } from './record.ts';
 import type { ApiParts, QueryOf, Route, Schema } from './route.ts';
-import { EVENTS_TYPE, EventStream } from './sse.ts';
+import { EventStream } from './sse.ts';
 import { waitMs } from './wait.ts';
 
 const WRITE_MS = 5000;
@@ -141,7 +143,7 @@ function judge(
   const { bucket, key } = call.path as { readonly bucket: string; readonly key?: string };
   const refusal = nameRefusal(bucket) ?? (key === undefined ? undefined : keyRefusal(key));
   const grant = refusal === undefined ? call.grants.kv(bucket, access) : new MessageProblem('invalid-name', refusal);
-  const record = messageRecord('kv', grant, messages);
+  const record = callRecord('kv', grant, messages);
   record.stream = streamOf(bucket);
   call.describe(record);
   if (!(grant instanceof MessageProblem)) return { grant, record };
@@ -188,7 +190,7 @@ function noValue(entry: Entry | undefined): MessageProblem {
 }
 
 function put(call: Call, parts: ApiParts): void {
-  change(call, parts, 'put', expectedRevision(call));
+  change(call, parts, 'put', expectedLast(call, 'revision', 1));
 }
 
 function create(call: Call, parts: ApiParts): void {
@@ -199,7 +201,7 @@ function create(call: Call, parts: ApiParts): void {
 
 function remove(call: Call, parts: ApiParts): void {
   const { purge } = call.query as QueryOf<typeof DELETE_QUERY>;
-  const expected = expectedRevision(call);
+  const expected = expectedLast(call, 'revision', 1);
   const refusal = new MessageProblem('invalid-header', 'Expected If-Match with DELETE, got If-None-Match');
   change(call, parts, purge === true ? 'purge' : 'del', expected === 0 ? refusal : expected);
 }

@@ -1,14 +1,23 @@
 import { isUtf8 } from 'node:buffer';
+import { bufferOf } from '../../lib/buffer-of.ts';
+import type { Schema } from './route.ts';
 
 /** Headers of a message, as the client library has them. */
-export type HeaderLists = Iterable<readonly [name: string, values: readonly string[]]>;
+type HeaderLists = Iterable<readonly [name: string, values: readonly string[]]>;
+
+/** Schemas of what `messageMembers` writes. */
+export const MESSAGE_MEMBERS = {
+  data: { type: 'string', description: 'The body, where it is UTF-8' },
+  data_base64: { type: 'string', description: 'The body, where it is not' },
+  headers: { type: 'object', additionalProperties: { type: 'string' } },
+} as const satisfies Record<string, Schema>;
 
 /**
  * The members of a JSON object that say what is in a message: `"data":"…"` where it is UTF-8, else `"data_base64":"…"`, and
  * `,"headers":{…}` where it has any. What `POST /v1/publish` takes as a line.
  */
 export function messageMembers(data: Uint8Array, headers: HeaderLists | undefined): string {
-  const bytes = Buffer.from(data.buffer, data.byteOffset, data.length);
+  const bytes = bufferOf(data);
   const body = isUtf8(bytes)
     ? `"data":${JSON.stringify(bytes.toString())}`
     : `"data_base64":"${bytes.toString('base64')}"`;

@@ -1,9 +1,9 @@
 import { nameRefusal } from '../../lib/subject.ts';
 import { shown } from '../../lib/shown.ts';
-import { type Field, httpFields, visible } from '../headers.ts';
+import { type Field, httpFields, typed, visible } from '../headers.ts';
 import { MessageProblem } from '../problem.ts';
 import type { Call } from './call.ts';
-import { messageRecord } from './record.ts';
+import { callRecord } from './record.ts';
 import type { ApiParts, Route } from './route.ts';
 import { askMessage } from './stream-api.ts';
 
@@ -33,7 +33,7 @@ function message(call: Call, { link }: ApiParts): void {
   const { stream, sequence } = call.path as { readonly stream: string; readonly sequence: string };
   const refusal = nameRefusal(stream);
   const grant = refusal === undefined ? call.grants.readStream(stream) : new MessageProblem('invalid-name', refusal);
-  const record = messageRecord('receive', grant, 1);
+  const record = callRecord('receive', grant, 1);
   call.describe(record);
   const problem = grant instanceof MessageProblem ? grant : SEQUENCE.test(sequence) ? undefined : noSequence(sequence);
   if (problem !== undefined) {
@@ -48,15 +48,13 @@ function message(call: Call, { link }: ApiParts): void {
     }
     record.stream = stream;
     record.sequence = stored!.sequence;
-    const typed = fields.some(([name]) => name === 'content-type');
-    const type: readonly Field[] = typed ? [] : [['content-type', 'application/octet-stream']];
     const about: readonly Field[] = [
       ['nats-subject', visible(stored!.subject)],
       ['nats-stream', stream],
       ['nats-sequence', sequence],
       ['nats-time', visible(stored!.time)],
     ];
-    call.reply(200, [...type, ...fields, ...about], stored!.body);
+    call.reply(200, [...typed(fields), ...about], stored!.body);
   });
 }
 

@@ -4,6 +4,7 @@ import { type Field, hopsOf, recordHeaders } from '../headers.ts';
 import type { Link, OutgoingMessage, Stored } from '../link.ts';
 import { MessageProblem } from '../problem.ts';
 import type { Call } from './call.ts';
+import { JSON_TYPE } from './media-types.ts';
 import { mayStore } from './publish.ts';
 import { type Ack, notSupported } from './publish-options.ts';
 
@@ -18,7 +19,7 @@ const WINDOW_BYTES = 1024 * 1024;
 const AGAIN_MS = 20;
 /** Different subjects of one call whose grants are remembered. */
 const SUBJECTS_MAX = 1024;
-const JSON_FIELD: Field = ['Content-Type', 'application/json'];
+const JSON_FIELD: Field = ['Content-Type', JSON_TYPE];
 
 /** One message of a bulk, as it was asked for. */
 export interface OutgoingRecord {

@@ -1,11 +1,12 @@
-import { writeRandomHex } from '../../lib/random.ts';
 import { parseDuration } from '../../lib/duration.ts';
+import { randomHex } from '../../lib/random.ts';
 import { shown } from '../../lib/shown.ts';
 import { subjectRefusal } from '../../lib/subject.ts';
 import type { Field } from '../headers.ts';
 import type { Link } from '../link.ts';
 import { MessageProblem } from '../problem.ts';
 import type { Call } from './call.ts';
+import { expectedLast } from './conditions.ts';
 import type { QueryOf, Schema } from './route.ts';
 
 export type Ack = 'none' | 'server' | 'stream';
@@ -52,7 +53,6 @@ export interface PublishOptions {
 
 const KEY = /^[\x21-\x7e]{1,255}$/;
 const QUOTED = /^"([\x20-\x21\x23-\x7e]*)"$/;
-const TAG = /^"(\d{1,16})"$/;
 const SCHEDULE_ID_BYTES = 12;
 const LATER_MAX_MS = 366 * 24 * 3_600_000;
 
@@ -60,7 +60,7 @@ export function publishOptions(call: Call, link: Link, subject: string): Publish
   const query = call.query as QueryOf<typeof PUBLISH_QUERY>;
   const id = messageId(call);
   if (id instanceof MessageProblem) return id;
-  const expected = expectedSequence(call);
+  const expected = expectedLast(call, 'sequence', 0);
   if (expected instanceof MessageProblem) return expected;
   const later = laterFields(query, link, subject);
   if (later instanceof MessageProblem) return later;
@@ -109,22 +109,6 @@ function messageId(call: Call): string | undefined | MessageProblem {
   );
 }
 
-/** Of the last message of the subject; 0: there is to be none. Undefined: whatever it is. */
-function expectedSequence(call: Call): number | undefined | MessageProblem {
-  const match = call.header('if-match');
-  const noneMatch = call.header('if-none-match');
-  if (match === undefined && noneMatch === undefined) return undefined;
-  if (match !== undefined && noneMatch !== undefined)
-    return new MessageProblem('invalid-header', 'Expected If-Match or If-None-Match, got both');
-  if (noneMatch !== undefined)
-    return noneMatch === '*'
-      ? 0
-      : new MessageProblem('invalid-header', `Expected If-None-Match: *, got ${shown(noneMatch)}`);
-  const sequence = Number(TAG.exec(match!)?.[1]);
-  if (Number.isSafeInteger(sequence)) return sequence;
-  return new MessageProblem('invalid-header', `Expected If-Match: "7" with a sequence, got ${shown(match)}`);
-}
-
 /**
  * A message for later is a schedule that the stream keeps (ADR-51): each under a subject of its own, else a second one would
  * replace the first. It is made here, and its target is the subject that was judged: a client that set these headers could have
@@ -145,7 +129,7 @@ function laterFields(
       `Expected a time within a year, or a delay as 90s or 1h30m, got ${shown(at ?? delay)}`,
     );
   if (!link.serverIsAtLeast(2, 12)) return notSupported(link, 'at and delay', '2.12');
-  const to = `${subject}.schedule.${randomId()}`;
+  const to = `${subject}.schedule.${randomHex(SCHEDULE_ID_BYTES)}`;
   const refusal = subjectRefusal(to);
   if (refusal !== undefined) return new MessageProblem('invalid-subject', refusal);
   const time = new Date(Date.now() + delayMs).toISOString();
@@ -156,10 +140,4 @@ function laterFields(
       ['Nats-Schedule-Target', subject],
     ],
   };
-}
-
-function randomId(): string {
-  const digits = Buffer.allocUnsafe(2 * SCHEDULE_ID_BYTES);
-  writeRandomHex(digits, 0, SCHEDULE_ID_BYTES);
-  return digits.toString('latin1');
 }

@@ -2,13 +2,13 @@ import { subjectRefusal } from '../../lib/subject.ts';
 import type { MessageRecord } from '../../telemetry.ts';
 import type { Grant } from '../access.ts';
 import { eventId, eventMedia, readHttpBinary, readStructured, writeNatsBinary } from '../cloud-events.ts';
-import { type Field, messageHeaders, visible } from '../headers.ts';
+import { type Field, headFields, messageHeaders, visible } from '../headers.ts';
 import type { Link, OutgoingMessage, Stored } from '../link.ts';
 import { MessageProblem } from '../problem.ts';
 import { BoundStreams } from './bound-streams.ts';
 import type { Call } from './call.ts';
 import { publishOptions, type PublishOptions, PUBLISH_HEADERS, PUBLISH_QUERY } from './publish-options.ts';
-import { messageRecord } from './record.ts';
+import { callRecord } from './record.ts';
 import type { ApiParts, Route } from './route.ts';
 import { askMessage, QUESTION_MS } from './stream-api.ts';
 import { waitMs } from './wait.ts';
@@ -26,7 +26,7 @@ export function bodyMax(link: Link, grant: Grant): number {
 }
 
 /** Where a stored message can be read. */
-export function locationOf({ stream, sequence }: Stored): string {
+function locationOf({ stream, sequence }: Stored): string {
   return `/v1/streams/${encodeURIComponent(stream)}/messages/${sequence}`;
 }
 
@@ -56,7 +56,7 @@ function publish(call: Call, { link }: ApiParts): void {
     return;
   }
   const grant = call.grants.publish(subject);
-  const record = messageRecord('send', grant, 1);
+  const record = callRecord('send', grant, 1);
   call.describe(record);
   const options = grant instanceof MessageProblem ? grant : publishOptions(call, link, subject);
   const event = options instanceof MessageProblem ? options : eventOf(call);
@@ -89,16 +89,11 @@ export function eventOf(call: Call): EventPart | MessageProblem {
       'unsupported-media-type',
       'Expected one CloudEvent, got a batch: POST /v1/publish takes them',
     );
-  const fields = headFields(call);
+  const fields = headFields(call.head);
   if (!fields.some(([name]) => name.startsWith('ce-'))) return undefined;
   const event = readHttpBinary(fields, NOTHING);
   if (event instanceof MessageProblem) return event;
   return { id: eventId(event), fields: writeNatsBinary(event).fields };
-}
-
-/** All fields of the request, lower-case. */
-export function headFields({ head }: Pick<Call, 'head'>): readonly Field[] {
-  return Array.from({ length: head.count }, (_, index): Field => [head.name(index), head.value(index)]);
 }
 
 /** One publish on its way: from the body to the acknowledgement that was asked for. */

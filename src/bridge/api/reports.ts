@@ -1,7 +1,8 @@
-import { soon } from '../carried-call.ts';
+import { soon } from '../call-out.ts';
 import type { Stored } from '../link.ts';
 import { type MessageProblem, PROBLEMS } from '../problem.ts';
 import type { Call } from './call.ts';
+import { NDJSON_TYPE } from './media-types.ts';
 import type { Ack } from './publish-options.ts';
 
 /**
@@ -40,7 +41,7 @@ export class Reports {
     if (this.#began) return;
     this.#began = true;
     this.#call.stream(200, [
-      ['content-type', 'application/x-ndjson'],
+      ['content-type', NDJSON_TYPE],
       ['cache-control', 'no-store'],
     ]);
   }

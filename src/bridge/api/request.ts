@@ -3,13 +3,14 @@ import { parseDuration } from '../../lib/duration.ts';
 import { shown } from '../../lib/shown.ts';
 import { subjectRefusal } from '../../lib/subject.ts';
 import type { Grant } from '../access.ts';
-import { type Field, httpFields, messageHeaders } from '../headers.ts';
+import { httpFields, messageHeaders, typed } from '../headers.ts';
 import type { Link, OutgoingMessage } from '../link.ts';
 import { MessageProblem, problemDocument } from '../problem.ts';
 import type { Call } from './call.ts';
+import { EVENTS_TYPE, NDJSON_TYPE } from './media-types.ts';
 import { messageMembers } from './message-json.ts';
 import { bodyMax, eventOf, SUBJECT } from './publish.ts';
-import { messageRecord } from './record.ts';
+import { callRecord } from './record.ts';
 import type { ApiParts, QueryOf, Route, Schema } from './route.ts';
 import { waitMs } from './wait.ts';
 
@@ -20,8 +21,6 @@ const SLACK_MS = 2000;
 const WAITING_CHARS_MAX = 1024 * 1024;
 const REPLIES_MAX = 100_000;
 const REPLIES = 1000;
-const EVENTS = 'text/event-stream';
-const NDJSON = 'application/x-ndjson';
 
 const QUERY = {
   max: { type: 'integer', minimum: 1, maximum: REPLIES_MAX, description: 'Of many replies: so many at most' },
@@ -41,13 +40,13 @@ export const REQUEST_ROUTES: readonly Route[] = [
     parameters: { path: { subject: SUBJECT }, query: QUERY },
     headers: {
       Prefer: 'wait=N: seconds to wait for a reply, up to 300; 5 if absent',
-      Accept: `${NDJSON} or ${EVENTS}: many replies, one line or event for each`,
+      Accept: `${NDJSON_TYPE} or ${EVENTS_TYPE}: many replies, one line or event for each`,
     },
     takes: ['*/*'],
     answers: [
       { status: 200, description: 'The reply as it is, with its headers', type: 'application/octet-stream' },
-      { status: 200, description: 'A line for each reply', type: NDJSON },
-      { status: 200, description: 'An event for each reply', type: EVENTS },
+      { status: 200, description: 'A line for each reply', type: NDJSON_TYPE },
+      { status: 200, description: 'An event for each reply', type: EVENTS_TYPE },
     ],
     handle: request,
   },
@@ -55,7 +54,7 @@ export const REQUEST_ROUTES: readonly Route[] = [
 
 /** How many replies are wanted, and as what. */
 interface Many {
-  readonly type: typeof EVENTS | typeof NDJSON;
+  readonly type: typeof EVENTS_TYPE | typeof NDJSON_TYPE;
   readonly max: number;
   /** Undefined: however long none comes. */
   readonly stallMs: number | undefined;
@@ -69,7 +68,7 @@ function request(call: Call, { link }: ApiParts): void {
     return;
   }
   const grant = call.grants.request(subject);
-  call.describe(messageRecord('request', grant, 1));
+  call.describe(callRecord('request', grant, 1));
   const many = grant instanceof MessageProblem ? grant : manyOf(call);
   const timeoutMs = many instanceof MessageProblem ? many : waitMs(call, REQUEST_MS);
   const headers = timeoutMs instanceof MessageProblem ? timeoutMs : headersOf(call, link, grant as Grant, timeoutMs);
@@ -88,10 +87,13 @@ function request(call: Call, { link }: ApiParts): void {
 function manyOf(call: Call): Many | undefined | MessageProblem {
   const { max, stall } = call.query as QueryOf<typeof QUERY>;
   const accept = (call.header('accept') ?? '').toLowerCase();
-  const type = accept.includes(NDJSON) ? NDJSON : accept.includes(EVENTS) ? EVENTS : undefined;
+  const type = accept.includes(NDJSON_TYPE) ? NDJSON_TYPE : accept.includes(EVENTS_TYPE) ? EVENTS_TYPE : undefined;
   if (type === undefined) {
     if (max === undefined && stall === undefined) return undefined;
-    return new MessageProblem('invalid-parameter', `Expected Accept: ${NDJSON} or ${EVENTS} with max and stall`);
+    return new MessageProblem(
+      'invalid-parameter',
+      `Expected Accept: ${NDJSON_TYPE} or ${EVENTS_TYPE} with max and stall`,
+    );
   }
   const stallMs = stall === undefined ? undefined : parseDuration(stall);
   if (stall === undefined || (stallMs !== undefined && stallMs > 0)) return { type, max: max ?? REPLIES, stallMs };
@@ -110,13 +112,8 @@ function headersOf(call: Call, link: Link, grant: Grant, timeoutMs: number): Buf
 function ask(call: Call, link: Link, message: OutgoingMessage, timeoutMs: number): void {
   call.onAbort = link.request(message, timeoutMs, (problem, reply) => {
     const fields = problem ?? httpFields(reply!.headers);
-    if (fields instanceof MessageProblem) {
-      call.problem(fields);
-      return;
-    }
-    const typed = fields.some(([name]) => name === 'content-type');
-    const type: readonly Field[] = typed ? [] : [['content-type', 'application/octet-stream']];
-    call.reply(200, [...type, ...fields], reply!.data);
+    if (fields instanceof MessageProblem) call.problem(fields);
+    else call.reply(200, typed(fields), reply!.data);
   });
 }
 
@@ -185,7 +182,7 @@ class Replies {
   }
 
   #put(event: string, json: string): void {
-    this.#waiting += this.#type === NDJSON ? `${json}\n` : `event: ${event}\ndata: ${json}\n\n`;
+    this.#waiting += this.#type === NDJSON_TYPE ? `${json}\n` : `event: ${event}\ndata: ${json}\n\n`;
     this.#flush();
   }
 

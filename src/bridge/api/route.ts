@@ -1,14 +1,11 @@
-import type { BridgeSecrets } from '../../model/message.ts';
-import type { Settings } from '../../model/settings.ts';
 import type { Link } from '../link.ts';
 import type { Call } from './call.ts';
 
 /** What the handlers of a worker share. */
 export interface ApiParts {
   readonly link: Link;
-  readonly settings: Settings;
-  readonly secrets: BridgeSecrets;
-  readonly worker: number;
+  /** What stands in the key file for acknowledgements; undefined: there is none. */
+  readonly tokenKey: string | undefined;
 }
 
 /**

@@ -2,6 +2,7 @@ import { nearest } from '../../lib/nearest.ts';
 import { shown } from '../../lib/shown.ts';
 import type { Field } from '../headers.ts';
 import { MessageProblem } from '../problem.ts';
+import { EVENTS_TYPE } from './media-types.ts';
 import { decoded } from './parameters.ts';
 import type { Route } from './route.ts';
 
@@ -26,7 +27,6 @@ interface Place {
 }
 
 const SEGMENTS_MAX = 16;
-const EVENTS = 'text/event-stream';
 
 /** The table of routes, as a tree of path segments. */
 export class Router {
@@ -64,7 +64,7 @@ export class Router {
     if (place.routes.has(route.method)) throw new Error(`Expected ${route.method} ${route.path} once, got it twice`);
     place.routes.set(route.method, { route, names });
     // RFC 9110 section 9.3.2: HEAD is GET without the body, which an endless one cannot be.
-    const endless = route.answers.some(({ type }) => type === EVENTS);
+    const endless = route.answers.some(({ type }) => type === EVENTS_TYPE);
     if (route.method === 'GET' && !endless && !place.routes.has('HEAD')) place.routes.set('HEAD', { route, names });
   }
 

@@ -2,13 +2,12 @@ import type { Grant } from '../access.ts';
 import { MessageProblem } from '../problem.ts';
 import type { Field } from '../headers.ts';
 import type { Call } from './call.ts';
+import { EVENTS_TYPE } from './media-types.ts';
 import { errorEvent, HEARTBEAT, retryText } from './sse/event.ts';
 import { leave, type Occupant, occupy } from './sse/places.ts';
 
 export { eventText } from './sse/event.ts';
 export { type Follower, Tail } from './sse/tail.ts';
-
-export const EVENTS_TYPE = 'text/event-stream';
 
 /** Half-open connections behind proxies end by it, and subscribers spread over nodes again. In ticks of 15 s: 27 to 33 minutes. */
 const LEASE_TICKS_MIN = 108;

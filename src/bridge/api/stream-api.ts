@@ -1,3 +1,4 @@
+import { jsonObject } from '../json-object.ts';
 import type { Link } from '../link.ts';
 import { MessageProblem } from '../problem.ts';
 
@@ -8,6 +9,8 @@ export const QUESTION_MS = 3000;
 /** JetStream API errors: stream not found, message not found. */
 const STREAM_NOT_FOUND = 10_059;
 const MESSAGE_NOT_FOUND = 10_037;
+
+const NO_OBJECT = { error: { description: 'an answer that is no JSON object' } };
 
 export type Answer = (problem: MessageProblem | undefined, answer: Readonly<Record<string, unknown>>) => void;
 
@@ -29,7 +32,7 @@ export function askStreams(link: Link, operation: string, question: object, answ
       answer(unsent(problem, link), {});
       return;
     }
-    const members = objectOf(reply!.data);
+    const members = jsonObject(reply!.data) ?? NO_OBJECT;
     answer(errorOf(members), members);
   });
 }
@@ -66,16 +69,6 @@ function headersIn(block: string): readonly (readonly [string, readonly string[]
       const colon = text.indexOf(':');
       return colon <= 0 ? [] : [[text.slice(0, colon), [text.slice(colon + 1).trim()]] as const];
     });
-}
-
-function objectOf(data: Uint8Array): Readonly<Record<string, unknown>> {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.length).toString());
-    if (typeof value === 'object' && value !== null) return value as Readonly<Record<string, unknown>>;
-  } catch {
-    // Said below.
-  }
-  return { error: { description: 'an answer that is no JSON object' } };
 }
 
 function errorOf({ error }: Readonly<Record<string, unknown>>): MessageProblem | undefined {

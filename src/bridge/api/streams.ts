@@ -5,10 +5,11 @@ import type { Grant } from '../access.ts';
 import { MessageProblem } from '../problem.ts';
 import type { Call } from './call.ts';
 import { type Beginning, type EventKind, LAST_EVENT_ID, lastId, StreamSubscriber } from './following.ts';
-import { messageMembers } from './message-json.ts';
-import { messageRecord } from './record.ts';
+import { EVENTS_TYPE } from './media-types.ts';
+import { MESSAGE_MEMBERS, messageMembers } from './message-json.ts';
+import { callRecord } from './record.ts';
 import type { ApiParts, QueryOf, Route, Schema } from './route.ts';
-import { EVENTS_TYPE, EventStream } from './sse.ts';
+import { EventStream } from './sse.ts';
 import { LiveSubscriber, setOf } from './streams/live.ts';
 
 const PATTERNS_MAX = 16;
@@ -37,9 +38,7 @@ const MESSAGE_EVENT: Schema = {
   type: 'object',
   properties: {
     subject: { type: 'string' },
-    data: { type: 'string', description: 'The body, where it is UTF-8' },
-    data_base64: { type: 'string', description: 'The body, where it is not' },
-    headers: { type: 'object', additionalProperties: { type: 'string' } },
+    ...MESSAGE_MEMBERS,
     seq: { type: 'integer', description: 'In the stream; not of live events' },
     time: { type: 'string', description: 'When the stream took it; not of live events' },
   },
@@ -115,7 +114,7 @@ function subscribe(call: Call, { link }: ApiParts): void {
   const { subject: patterns = [] } = call.query as QueryOf<typeof LIVE_QUERY>;
   const judge = (): Grant | MessageProblem => mayListen(call, patterns);
   const grant = judge();
-  const record = messageRecord('receive', grant, 0);
+  const record = callRecord('receive', grant, 0);
   call.describe(record);
   if (grant instanceof MessageProblem) {
     call.problem(grant);
@@ -148,7 +147,7 @@ function followStream(call: Call, { link }: ApiParts): void {
   const judge = (): Grant | MessageProblem =>
     refusal === undefined ? call.grants.readStream(name) : new MessageProblem('invalid-name', refusal);
   const grant = judge();
-  const record = messageRecord('receive', grant, 0);
+  const record = callRecord('receive', grant, 0);
   record.stream = name;
   call.describe(record);
   const from = grant instanceof MessageProblem ? grant : beginningOf(call, filter);

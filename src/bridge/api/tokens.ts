@@ -22,7 +22,7 @@ export class Tokens {
   /** The first one signs, all of them verify: so keys are changed. */
   readonly #keys: readonly string[];
 
-  private constructor(keys: readonly string[]) {
+  constructor(keys: readonly string[]) {
     this.#keys = keys;
   }
 
@@ -35,10 +35,6 @@ export class Tokens {
       );
     if (latest?.text !== text) latest = { text, tokens: tokensOf(text) };
     return latest.tokens;
-  }
-
-  static from(keys: readonly string[]): Tokens {
-    return new Tokens(keys);
   }
 
   /** @param identity of the caller that gets it: of no use to another one. */
@@ -78,7 +74,7 @@ function tokensOf(text: string): Tokens | MessageProblem {
     .filter((line) => line !== '');
   const good =
     keys.length > 0 && keys.length <= KEYS_MAX && keys.every((key) => Buffer.byteLength(key) >= KEY_BYTES_MIN);
-  if (good) return Tokens.from(keys);
+  if (good) return new Tokens(keys);
   const detail = `Expected --bridge-token-key-file to have 1 to ${KEYS_MAX} lines of at least ${KEY_BYTES_MIN} bytes, got others`;
   return new MessageProblem('not-supported', detail);
 }

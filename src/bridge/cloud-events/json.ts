@@ -1,3 +1,4 @@
+import { bufferOf } from '../../lib/buffer-of.ts';
 import { shown } from '../../lib/shown.ts';
 import { MessageProblem } from '../problem.ts';
 import { isOfSpecification, missing, nameRefusal, valueRefusal } from './attributes.ts';
@@ -158,5 +159,5 @@ function writtenData(data: Uint8Array, type: string | undefined): string {
   } catch {
     // It is not what its type says: bytes.
   }
-  return `"data_base64":"${Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64')}"`;
+  return `"data_base64":"${bufferOf(data).toString('base64')}"`;
 }

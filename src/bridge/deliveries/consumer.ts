@@ -1,9 +1,9 @@
 import { hash } from 'node:crypto';
+import { NANOSECONDS_PER_MS } from '../../lib/duration.ts';
 import type { Subscription } from '../../model/snapshot.ts';
 import { ApiRefusal, type ConsumerConfig, type ConsumerInfo, type JetStreamApi } from './jetstream-api.ts';
 import { Unmet } from './source.ts';
 
-const NANOSECONDS_PER_MS = 1_000_000;
 /** Then the server deletes a consumer that nobody has used; a node never does (bridge.md 00.7). */
 const INACTIVE_MS = 72 * 3_600_000;
 const PENDING_MIN = 1000;

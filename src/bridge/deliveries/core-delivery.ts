@@ -2,12 +2,11 @@ import type { Msg } from '@nats-io/transport-node';
 import type { TimerOwner } from '../../lib/timer-wheel.ts';
 import { runTimer } from '../../proxy/http.ts';
 import type { Field } from '../headers.ts';
-import { messageBlock } from './message-block.ts';
+import { headerText, messageBlock } from './message-block.ts';
 import { type Delivery, type DeliveryOwner, type DeliveryParts, type DeliveryRecord, recordFor } from './delivery.ts';
 import { DeliveryExchange, type DeliveryExchangeOwner } from './exchange.ts';
 
 const NO_BYTES = Buffer.alloc(0);
-const ERROR_CHARS_MAX = 200;
 /** What a reply says of its body; the rest of its fields is between the endpoint and the mesh. */
 const MAPPED = /^(?:content-type|content-encoding|ce-.*|x-(?!heddle-|forwarded-).*)$/;
 
@@ -89,7 +88,7 @@ export class CoreDelivery implements Delivery, DeliveryExchangeOwner, TimerOwner
     const own: Field[] = [['Http-Status', String(status)]];
     if (status >= 400) {
       own.push(['Nats-Service-Error-Code', String(status)]);
-      own.push(['Nats-Service-Error', error.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, ERROR_CHARS_MAX)]);
+      own.push(['Nats-Service-Error', headerText(error)]);
     }
     const headers = messageBlock(
       own,

@@ -5,7 +5,7 @@ import type { OutgoingMessage, Stored } from '../link.ts';
 import type { MessageProblem } from '../problem.ts';
 import type { DeliveryParts } from './delivery.ts';
 import type { JetStreamApi } from './jetstream-api.ts';
-import { messageBlock } from './message-block.ts';
+import { headerText, messageBlock } from './message-block.ts';
 import { headersOf } from './request.ts';
 
 /** What is told of a message with its dead letter. */
@@ -68,13 +68,13 @@ function deadLetterHeaders(letter: DeadLetter, id: string): Buffer | undefined {
   const own: readonly Field[] = [
     ['Nats-Msg-Id', id],
     [HOPS, String((Number(hops) || 0) + 1)],
-    [`${PREFIX}subscription`, visible(subscription)],
-    [`${PREFIX}subject`, visible(message.subject)],
-    [`${PREFIX}stream`, visible(stream)],
+    [`${PREFIX}subscription`, headerText(subscription)],
+    [`${PREFIX}subject`, headerText(message.subject)],
+    [`${PREFIX}stream`, headerText(stream)],
     [`${PREFIX}sequence`, String(sequence)],
     [`${PREFIX}attempts`, String(attempts)],
     [`${PREFIX}status`, String(status)],
-    [`${PREFIX}reason`, visible(reason)],
+    [`${PREFIX}reason`, headerText(reason)],
     [`${PREFIX}first`, new Date(storedMs).toISOString()],
     [`${PREFIX}last`, new Date().toISOString()],
   ];
@@ -95,8 +95,3 @@ function original(message: Msg): readonly Field[] {
 function staysWith(lower: string): boolean {
   return !lower.startsWith('nats-') && lower !== 'kv-operation' && lower !== HOPS && !lower.startsWith(PREFIX);
 }
-
-function visible(text: string): string {
-  return text.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, VALUE_CHARS_MAX);
-}
-const VALUE_CHARS_MAX = 512;

@@ -4,7 +4,8 @@ import type { HeadPool } from '../../proxy/http.ts';
 import type { ServeContext } from '../../proxy/serve.ts';
 import type { MessageRecord } from '../../telemetry.ts';
 import type { Link } from '../link.ts';
-import type { Acknowledgements } from './acknowledgement.ts';
+import { messageRecord } from '../message-record.ts';
+import type { Acknowledgements } from './acknowledgements.ts';
 import type { Budget } from './budget.ts';
 import type { JetStreamApi } from './jetstream-api.ts';
 import type { RequestWriter } from './request.ts';
@@ -21,7 +22,7 @@ export interface DeliveryParts {
   readonly returned: Returned;
   readonly acknowledgements: Acknowledgements;
   readonly timings: Timings;
-  /** Number of this worker, and how many share the work of the node. */
+  /** Index of this worker, and how many share the work of the node. */
   readonly worker: number;
   readonly workers: number;
 }
@@ -69,15 +70,5 @@ export type DeliveryRecord = { -readonly [Key in keyof MessageRecord]: MessageRe
 
 /** Of one attempt of which nothing is known yet. */
 export function recordFor({ id, durable }: Subscription): DeliveryRecord {
-  return {
-    operation: 'process',
-    destination: id,
-    stream: '',
-    sequence: 0,
-    messages: 1,
-    result: '',
-    consumer: durable,
-    attempt: 1,
-    producer: '',
-  };
+  return { ...messageRecord('process', id, 1), result: '', consumer: durable, attempt: 1 };
 }

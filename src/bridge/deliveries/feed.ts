@@ -165,7 +165,8 @@ export class StreamFeed implements Feed {
   #newPulls(): Pulls {
     const { link, timings } = this.#parts;
     const { durable } = this.#owner.subscription;
-    const options = { stream: this.stream, consumer: durable, maxPayload: link.maxPayload, timings };
+    const { maxPayload } = link;
+    const options = { stream: this.stream, consumer: durable, inbox: link.newInbox(), maxPayload, timings };
     return new Pulls(this.#owner, this.#connection, options);
   }
 }

@@ -32,7 +32,7 @@ export class NoAnswer extends Error {
 }
 
 /** What is read of a stream. */
-export interface StreamState {
+export interface StreamSummary {
   readonly name: string;
   readonly subjects: readonly string[];
   readonly replicas: number;
@@ -82,15 +82,15 @@ export class JetStreamApi {
   }
 
   /** Those that bind subjects which the pattern matches, too. */
-  async streamsOf(pattern: string): Promise<readonly StreamState[]> {
+  async streamsOf(pattern: string): Promise<readonly StreamSummary[]> {
     const { streams } = await this.#ask<{ readonly streams?: readonly StreamInfo[] }>('STREAM.LIST', {
       subject: pattern,
     });
-    return (streams ?? []).map(stateOf);
+    return (streams ?? []).map(summaryOf);
   }
 
-  async stream(name: string): Promise<StreamState> {
-    return stateOf(await this.#ask<StreamInfo>(`STREAM.INFO.${name}`, undefined));
+  async stream(name: string): Promise<StreamSummary> {
+    return summaryOf(await this.#ask<StreamInfo>(`STREAM.INFO.${name}`, undefined));
   }
 
   async createStream(config: { readonly name: string; readonly [option: string]: unknown }): Promise<void> {
@@ -153,6 +153,6 @@ export class JetStreamApi {
   }
 }
 
-function stateOf({ config: { name, subjects, num_replicas: replicas } }: StreamInfo): StreamState {
+function summaryOf({ config: { name, subjects, num_replicas: replicas } }: StreamInfo): StreamSummary {
   return { name, subjects: subjects ?? [], replicas: replicas ?? 1 };
 }

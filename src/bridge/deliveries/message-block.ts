@@ -4,6 +4,13 @@ import type { Field } from '../headers.ts';
 /** How many lines of others are not there, where some are not. */
 const LEFT_OUT = 'heddle-left-out';
 
+const VALUE_CHARS_MAX = 512;
+
+/** As a value of our own lines, for people to read: what others wrote may be of any length and have anything in it. */
+export function headerText(text: string): string {
+  return text.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, VALUE_CHARS_MAX);
+}
+
 /**
  * The header block of a message: our own lines, and of those that others wrote what a message may have. They may be too many, or of
  * bytes that we do not send: ours are there all the same, and tell how many are missing.

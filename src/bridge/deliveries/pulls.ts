@@ -1,8 +1,7 @@
 import type { Msg, NatsConnection, Subscription as Interest } from '@nats-io/transport-node';
-import { writeRandomHex } from '../../lib/random.ts';
+import { NANOSECONDS_PER_MS } from '../../lib/duration.ts';
 import type { Timings } from './timings.ts';
 
-const NANOSECONDS_PER_MS = 1_000_000;
 /** At least what one message may have, which else would never come. */
 const BYTES_MIN = 1024 * 1024;
 
@@ -41,15 +40,17 @@ export class Pulls {
   #notBeforeMs = 0;
 
   /** @param maxPayload of the server. */
-  constructor(owner: PullOwner, connection: NatsConnection, { stream, consumer, maxPayload, timings }: PullOptions) {
+  constructor(
+    owner: PullOwner,
+    connection: NatsConnection,
+    { stream, consumer, inbox, maxPayload, timings }: PullOptions,
+  ) {
     this.#owner = owner;
     this.#connection = connection;
     this.#subject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
     this.#timings = timings;
     this.#bytesMax = 2 * Math.max(BYTES_MIN, maxPayload);
-    const id = Buffer.allocUnsafe(16);
-    writeRandomHex(id, 0, 8);
-    this.#inbox = `${inboxPrefix(connection)}.${id.toString('latin1')}`;
+    this.#inbox = inbox;
     this.#interest = connection.subscribe(`${this.#inbox}.*`, {
       callback: (error, message) => {
         if (error !== null) this.#end(error.message);
@@ -152,14 +153,10 @@ export class Pulls {
 interface PullOptions {
   readonly stream: string;
   readonly consumer: string;
+  /** Of these pulls alone. */
+  readonly inbox: string;
   readonly maxPayload: number;
   readonly timings: Timings;
 }
 
 const LATER_MS = 1000;
-
-/** Where the user that we are may be answered; the client keeps to itself what it was told. */
-function inboxPrefix(connection: NatsConnection): string {
-  const { options } = connection as NatsConnection & { readonly options?: { readonly inboxPrefix?: string } };
-  return options?.inboxPrefix ?? '_INBOX';
-}

@@ -1,5 +1,6 @@
 import type { Msg, MsgHdrs } from '@nats-io/transport-node';
 import { randomUUID } from 'node:crypto';
+import { bufferOf } from '../../lib/buffer-of.ts';
 import { parseTemplate, type Template, type TemplateValues } from '../../lib/template.ts';
 import type { Subscription } from '../../model/snapshot.ts';
 import {
@@ -20,7 +21,7 @@ import {
   writeHttpBinary,
   writeStructured,
 } from '../cloud-events.ts';
-import { type Field, HOPS, httpFields } from '../headers.ts';
+import { type Field, HOPS, HOPS_MAX, httpFields, visible } from '../headers.ts';
 import { MessageProblem } from '../problem.ts';
 
 /** What a request is made of. */
@@ -51,12 +52,10 @@ export type Written =
 /** Fields of a head of ours, at most: 64 of the message, its event's and our own. */
 export const FIELDS_MAX = 128;
 const HEAD_LIMITS: HeadLimits = { head: 64 * 1024, headers: FIELDS_MAX, url: 8192 };
-const HOPS_MAX = 16;
 type HeaderLines = readonly [name: string, values: string[]];
 const UNMATCHED: Written = { type: 'unmatched' };
 const PATH_GRAMMAR = { allowed: ['subject', 'header', 'ce'], separator: '/' } as const;
 const NONE: readonly HeaderLines[] = [];
-const PLAIN = /^[\x21-\x7e]+$/;
 /** What we say ourselves, and what the codec says. */
 const OURS: ReadonlySet<string> = new Set([
   'heddle-attempt',
@@ -96,7 +95,7 @@ export class RequestWriter {
     if (headers instanceof Error)
       return { type: 'impossible', reason: `Its headers cannot be read: ${headers.message}` };
     const { filters, content } = this.#subscription;
-    const data = dataOf(delivered.message);
+    const data = bufferOf(delivered.message.data);
     const hops = Number(headers?.get(HOPS) ?? '0');
     if (hops > HOPS_MAX) return { type: 'looping', reason: `It went through the mesh ${hops} times` };
     const read = readNats(headers ?? NONE, data);
@@ -161,7 +160,7 @@ export class RequestWriter {
       return { type: 'impossible', reason: `It makes no request: ${detail}` };
     }
     head.keep();
-    return { type: 'request', head, body, producer: this.#traces ? (headers?.get('traceparent') ?? '') : '' };
+    return { type: 'request', head, body, producer: this.#traces ? traceparentOf(headers) : '' };
   }
 
   #startFor(subject: string, headers: MsgHdrs | undefined, event: CloudEvent | undefined): string | undefined {
@@ -223,15 +222,8 @@ export function headersOf(message: Msg): MsgHdrs | undefined | Error {
   }
 }
 
-function dataOf({ data }: Msg): Buffer {
-  return bufferOf(data);
-}
-
-/** Servers take nearly any byte in a subject; a field value takes few. */
-function visible(text: string): string {
-  return PLAIN.test(text) ? text : encodeURI(text.toWellFormed());
-}
-
-function bufferOf(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+/** Others may write the name in another case (ADR-4). Of several values none counts, as in HTTP. Empty: none. */
+function traceparentOf(headers: MsgHdrs | undefined): string {
+  const [value = '', ...others] = headers?.values('traceparent', 'insensitive') ?? [];
+  return others.length === 0 ? value : '';
 }

@@ -1,10 +1,11 @@
+import { NANOSECONDS_PER_MS } from '../../lib/duration.ts';
+import { OWN_PREFIX } from '../../model/snapshot.ts';
 import type { Link } from '../link.ts';
 import type { JetStreamApi } from './jetstream-api.ts';
 
-const BUCKET = 'heddle-attempts';
+export const BUCKET = `${OWN_PREFIX}attempts`;
 const STREAM = `KV_${BUCKET}`;
 const TTL_MS = 3 * 86_400_000;
-const NANOSECONDS_PER_MS = 1_000_000;
 const STORE_MS = 5000;
 const READ_MS = 2000;
 const NO_BYTES = Buffer.alloc(0);

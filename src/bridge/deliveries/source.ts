@@ -1,6 +1,6 @@
 import { covers } from '../../lib/subject.ts';
 import type { Subscription } from '../../model/snapshot.ts';
-import { ApiRefusal, type JetStreamApi, NoAnswer, type StreamState } from './jetstream-api.ts';
+import { ApiRefusal, type JetStreamApi, NoAnswer, type StreamSummary } from './jetstream-api.ts';
 
 /** What a subscription needs of the server, and does not get. */
 export class Unmet extends Error {
@@ -18,7 +18,7 @@ export class Unmet extends Error {
  * The stream that the messages of a subscription come from; undefined: they come from none, and are delivered at most once.
  * In mode auto that is decided by whether exactly one stream binds all of its subjects.
  */
-export async function findStream(api: JetStreamApi, subscription: Subscription): Promise<StreamState | undefined> {
+export async function findStream(api: JetStreamApi, subscription: Subscription): Promise<StreamSummary | undefined> {
   const { mode, stream, subjects } = subscription;
   if (mode === 'core') return undefined;
   if (stream !== undefined) {
@@ -41,7 +41,7 @@ export async function isStored(api: JetStreamApi, subject: string): Promise<bool
   return (await streamsThatBind(api, [subject])).length > 0;
 }
 
-async function streamsThatBind(api: JetStreamApi, subjects: readonly string[]): Promise<readonly StreamState[]> {
+async function streamsThatBind(api: JetStreamApi, subjects: readonly string[]): Promise<readonly StreamSummary[]> {
   try {
     const candidates = await api.streamsOf(subjects[0]!);
     return candidates.filter((stream) =>

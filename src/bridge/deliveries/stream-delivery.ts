@@ -1,8 +1,7 @@
 import type { Msg } from '@nats-io/transport-node';
 import { Timer, type TimerOwner } from '../../lib/timer-wheel.ts';
 import { runTimer } from '../../proxy/http.ts';
-import { type Delivered, readDelivered } from '../delivered.ts';
-import { ACKNOWLEDGED, notAcknowledged, terminated, WORKING } from './acknowledgement.ts';
+import { ACKNOWLEDGED, type Delivered, notAcknowledged, readDelivered, terminated, WORKING } from '../delivered.ts';
 import { storeDeadLetter } from './dead-letter.ts';
 import { type Delivery, type DeliveryOwner, type DeliveryParts, type DeliveryRecord, recordFor } from './delivery.ts';
 import { DeliveryExchange, type DeliveryExchangeOwner } from './exchange.ts';

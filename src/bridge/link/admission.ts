@@ -15,20 +15,11 @@ export class UnusableCredentials extends Error {}
 const NAMES = ['creds', 'nkey', 'user', 'tlsCa', 'tlsCert', 'tlsKey'] as const;
 type LinkSecrets = Pick<BridgeSecrets, (typeof NAMES)[number]>;
 
-const NONE: LinkSecrets = {
-  creds: undefined,
-  nkey: undefined,
-  user: undefined,
-  tlsCa: undefined,
-  tlsCert: undefined,
-  tlsKey: undefined,
-};
-
 /** What lets the link in. The client library asks at each attempt to connect, so that it is always what the files say now. */
 export class Admission {
   /** Undefined: without TLS, unless the server has it. Where it is, a server without TLS is no server for us. */
   readonly tls: TlsOptions | undefined;
-  #secrets: LinkSecrets = NONE;
+  #secrets: Partial<LinkSecrets> = {};
 
   constructor({ urls, tlsCa, tlsCert }: NatsSettings) {
     const wanted = tlsCa !== undefined || tlsCert !== undefined || urls.some((url) => url.startsWith('tls://'));

@@ -1,7 +1,7 @@
 import type { MsgHdrs, PublishOptions } from '@nats-io/transport-node';
+import { callOut } from '../call-out.ts';
 import type { OutgoingMessage, Settle } from '../link.ts';
 import { MessageProblem } from '../problem.ts';
-import { callOut } from './call-out.ts';
 
 /** What a message costs beside its bytes, here and in the client library: so that small ones are bounded too. */
 const OVERHEAD_BYTES = 256;

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   connect,
@@ -8,14 +7,16 @@ import {
   type ServerInfo,
   type Status,
 } from '@nats-io/transport-node';
+import { randomHex } from '../../lib/random.ts';
 import type { BridgeSecrets, LinkReport } from '../../model/message.ts';
+import { callOut } from '../call-out.ts';
 import type { Cancel, Link, OutgoingMessage, Settle, Stored } from '../link.ts';
 import { MessageProblem } from '../problem.ts';
 import { Admission } from './admission.ts';
-import { callOut } from './call-out.ts';
 import { againMs, dialOptions, inboxOf, isRefusal, type LinkOptions } from './dial.ts';
 import { Publication } from './departure.ts';
 import { errorText } from './error-text.ts';
+import { Interests } from './interests.ts';
 import { Outbound } from './outbound.ts';
 import {
   type Explain,
@@ -27,7 +28,6 @@ import {
 } from './questions.ts';
 import { unanswered } from './pub-ack.ts';
 import { Replies } from './replies.ts';
-import { Subscriptions } from './subscriptions.ts';
 
 /** What may be on its way to the server: beyond it callers are told, and nothing is kept. */
 const BYTES_MAX = 8 * 1024 * 1024;
@@ -41,6 +41,8 @@ const CLOSE_MS = 1000;
 /** To find out why nobody took what was to be stored. */
 const EXPLAIN_MS = 2000;
 const STREAM_NAMES = '$JS.API.STREAM.NAMES';
+/** Nobody can guess them. */
+const INBOX_BYTES = 12;
 const NEVER = Number.POSITIVE_INFINITY;
 
 const LINK_LOST = new MessageProblem('link-lost', 'The connection to the NATS server broke before it answered');
@@ -59,7 +61,7 @@ export class NatsLink implements Link {
   readonly #admission: Admission;
   readonly #outbound = new Outbound();
   readonly #replies: Replies;
-  readonly #subscriptions = new Subscriptions();
+  readonly #interests = new Interests();
   readonly #listeners = new Set<() => void>();
   readonly #closing = new AbortController();
   #state: LinkReport['state'];
@@ -82,7 +84,7 @@ export class NatsLink implements Link {
   constructor(options: LinkOptions) {
     this.#options = options;
     this.#admission = new Admission(options.settings.nats);
-    this.#replies = new Replies(inboxOf(options));
+    this.#replies = new Replies(this.newInbox());
     this.#state = options.settings.nats.urls.length === 0 ? 'off' : 'connecting';
     this.#unavailable = unavailable(this.#state, '');
   }
@@ -143,7 +145,7 @@ export class NatsLink implements Link {
   }
 
   newInbox(): string {
-    return `${inboxOf(this.#options)}.${randomBytes(12).toString('hex')}`;
+    return `${inboxOf(this.#options)}.${randomHex(INBOX_BYTES)}`;
   }
 
   refusal(bytes: number): MessageProblem | undefined {
@@ -194,7 +196,7 @@ export class NatsLink implements Link {
     onMessage: (message: Msg) => void,
     onGap: (reason: string) => void,
   ): Cancel {
-    return this.#subscriptions.add(this.connection, { pattern, queue, onMessage, onGap });
+    return this.#interests.add(this.connection, { pattern, queue, onMessage, onGap });
   }
 
   onChange(listener: () => void): Cancel {
@@ -249,7 +251,7 @@ export class NatsLink implements Link {
       this.#messagesIn += inMsgs;
       this.#connection = undefined;
       if (this.#closing.signal.aborted) return;
-      this.#subscriptions.detach();
+      this.#interests.detach();
       this.#stop(isRefusal(reason) ? 'refused' : 'lost', reason instanceof Error ? errorText(reason) : '');
     }
   }
@@ -326,7 +328,7 @@ export class NatsLink implements Link {
     this.#lastInfo = connection.info;
     this.#outbound.start(connection);
     this.#replies.start(connection);
-    this.#subscriptions.attach(connection);
+    this.#interests.attach(connection);
     this.#become('up', '');
   }
 
@@ -334,7 +336,7 @@ export class NatsLink implements Link {
   #stop(state: LinkReport['state'], error: string): void {
     this.#lastInfo = this.#info;
     this.#moveMs = NEVER;
-    this.#subscriptions.miss();
+    this.#interests.miss();
     this.#become(state, error);
     this.#outbound.stop(this.#unavailable!, LINK_LOST);
     this.#replies.fail(LINK_LOST);

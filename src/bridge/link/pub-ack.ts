@@ -1,4 +1,5 @@
 import type { Msg } from '@nats-io/transport-node';
+import { jsonObject } from '../json-object.ts';
 import type { Stored } from '../link.ts';
 import { MessageProblem, type ProblemCode } from '../problem.ts';
 import { errorText } from './error-text.ts';
@@ -32,8 +33,6 @@ interface PubAck {
   readonly stream?: unknown;
   readonly seq?: unknown;
   readonly duplicate?: unknown;
-  /** Of the answer to STREAM.NAMES. */
-  readonly streams?: unknown;
   readonly error?: { readonly err_code?: unknown; readonly description?: unknown } | null;
 }
 
@@ -47,7 +46,7 @@ export function isNoResponders(message: Msg): boolean {
  * says counts (bridge.md 00.5).
  */
 export function readPubAck(subject: string, reply: Msg): Stored | MessageProblem {
-  const ack = parse(reply.data);
+  const ack: PubAck | undefined = jsonObject(reply.data);
   if (ack === undefined) return notAStream(subject);
   const { stream, seq, error } = ack;
   if (typeof error === 'object' && error !== null && Number.isSafeInteger(error.err_code)) {
@@ -66,7 +65,7 @@ export function readPubAck(subject: string, reply: Msg): Stored | MessageProblem
  * @param isAway there is JetStream, and it did not answer.
  */
 export function unanswered(subject: string, names: Msg | undefined, isAway: boolean): MessageProblem {
-  const streams: unknown = names === undefined ? undefined : parse(names.data)?.streams;
+  const streams: unknown = names === undefined ? undefined : jsonObject(names.data)?.['streams'];
   const bound = Array.isArray(streams) && streams.length > 0;
   if (bound || isAway)
     return new MessageProblem(
@@ -102,13 +101,4 @@ function notAStream(subject: string): MessageProblem {
     'not-a-stream',
     `Expected the acknowledgement of a stream on ${subject}, got another reply`,
   );
-}
-
-function parse({ buffer, byteOffset, length }: Uint8Array): PubAck | undefined {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(buffer, byteOffset, length).toString());
-    return typeof value === 'object' && value !== null ? value : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -1,7 +1,7 @@
 import type { Msg } from '@nats-io/transport-node';
+import { callOut } from '../call-out.ts';
 import type { OutgoingMessage, Settle, Stored } from '../link.ts';
 import { MessageProblem } from '../problem.ts';
-import { callOut } from './call-out.ts';
 import { Departure } from './departure.ts';
 import { isNoResponders, readPubAck } from './pub-ack.ts';
 

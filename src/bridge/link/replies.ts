@@ -1,5 +1,4 @@
-import { randomBytes } from 'node:crypto';
-import type { NatsConnection, Subscription } from '@nats-io/transport-node';
+import type { NatsConnection, Subscription as Interest } from '@nats-io/transport-node';
 import { MessageProblem } from '../problem.ts';
 import { errorText } from './error-text.ts';
 import type { Question } from './questions.ts';
@@ -9,22 +8,22 @@ const WAITING_MAX = 8192;
 const SUBSCRIBE_AGAIN_MS = 5000;
 
 /**
- * The inbox of the link: one subscription for all replies, and no promise for any. What comes late, or to nobody, is dropped; a
+ * The inbox of the link: one interest for all replies, and no promise for any. What comes late, or to nobody, is dropped; a
  * reply subject is never used again.
  */
 export class Replies {
-  /** Nobody can guess it, who may publish to inboxes but not listen there. */
   readonly #prefix: string;
   readonly #waiting = new Map<string, Question>();
   #connection: NatsConnection | undefined = undefined;
-  #subscription: Subscription | undefined = undefined;
+  #interest: Interest | undefined = undefined;
   /** The server does not let us listen. */
   #denied: MessageProblem | undefined = undefined;
   #deniedMs = 0;
   #next = 0;
 
+  /** @param inbox that nobody can guess who may publish to inboxes but not listen there. */
   constructor(inbox: string) {
-    this.#prefix = `${inbox}.${randomBytes(12).toString('hex')}.`;
+    this.#prefix = `${inbox}.`;
   }
 
   get size(): number {
@@ -41,8 +40,8 @@ export class Replies {
 
   /** The link is up. */
   start(connection: NatsConnection): void {
-    // The subscription itself comes back with its connection, unless the server has ended it.
-    if (this.#connection === connection && this.#subscription?.isClosed() === false) return;
+    // The interest itself comes back with its connection, unless the server has ended it.
+    if (this.#connection === connection && this.#interest?.isClosed() === false) return;
     this.#connection = connection;
     this.#subscribe();
   }
@@ -73,13 +72,13 @@ export class Replies {
 
   #subscribe(): void {
     this.#denied = undefined;
-    const subscription = this.#connection?.subscribe(`${this.#prefix}*`, {
+    const interest = this.#connection?.subscribe(`${this.#prefix}*`, {
       callback: (error, message) => {
         if (error === null) this.#waiting.get(message.subject.slice(this.#prefix.length))?.answer(message);
-        else if (subscription === this.#subscription) this.#deny(error);
+        else if (interest === this.#interest) this.#deny(error);
       },
     });
-    this.#subscription = subscription;
+    this.#interest = interest;
   }
 
   #deny(error: Error): void {

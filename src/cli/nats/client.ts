@@ -5,7 +5,7 @@ import { parsed, tellingCommand } from '../command.ts';
 import { CommandEnd, EXIT_UNKNOWN, EXIT_UNREAD, EXIT_USAGE, EXIT_WRONG } from '../exit.ts';
 import { MESSAGES_GROUP } from '../groups.ts';
 
-export const BRIDGE_URL = 'http://127.0.0.1:4280';
+const BRIDGE_URL = 'http://127.0.0.1:4280';
 
 /** Of a problem document. */
 const PROBLEM_BYTES_MAX = 64 * 1024;

@@ -8,6 +8,13 @@ const INPUT_BYTES_MAX = 64 * 1024 * 1024;
 /** A field name (RFC 9110 section 5.6.2), and what Node sends as a value. */
 const HEADER = /^([\w!#$%&'*+.^`|~-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)$/;
 
+/** What commands that send something end with, beside the common ones. */
+export const SEND_EXIT_CODES: Readonly<Record<number, string>> = {
+  1: 'the bridge said no: the message says why, and nothing was sent',
+  3: 'no bridge answers',
+  5: 'it was sent, and nobody knows whether it arrived',
+};
+
 /** By name, in the order of the command line. */
 export type GivenHeaders = Readonly<Record<string, readonly string[]>>;
 
@@ -41,11 +48,4 @@ export async function bodyGiven(given: string | undefined): Promise<string | Buf
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
-}
-
-/** What comes from others, for standard output: as it is, but on a terminal only what does nothing to it. */
-export function received(data: Buffer, isTerminal: boolean, harmlessLine: (line: string) => string): Buffer | string {
-  if (!isTerminal) return data;
-  const text = data.toString('utf8').split('\n').map(harmlessLine).join('\n');
-  return text === '' || text.endsWith('\n') ? text : `${text}\n`;
 }

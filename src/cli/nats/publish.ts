@@ -2,17 +2,10 @@ import { Option, type Command } from 'commander';
 import { harmless } from '../../lib/shown.ts';
 import { jsonLine, outputOption, withExamples } from '../command.ts';
 import { bridgeCommand, type BridgeOptions } from './client.ts';
-import { bodyGiven, headerOption, type GivenHeaders } from './outgoing.ts';
+import { bodyGiven, headerOption, SEND_EXIT_CODES, type GivenHeaders } from './outgoing.ts';
 
 /** A stream may take a while; the bridge itself answers sooner. */
 const TIMEOUT_MS = 30_000;
-
-/** What commands that send something end with, beside the common ones. */
-export const SEND_EXIT_CODES: Readonly<Record<number, string>> = {
-  1: 'the bridge said no: the message says why, and nothing was sent',
-  3: 'no bridge answers',
-  5: 'it was sent, and nobody knows whether it arrived',
-};
 
 interface PublishOptions extends BridgeOptions {
   readonly ack?: 'none' | 'server' | 'stream';

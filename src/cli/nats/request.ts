@@ -6,9 +6,8 @@ import { harmless, shown } from '../../lib/shown.ts';
 import { jsonLine, outputOption, parseCount, parsed, withExamples } from '../command.ts';
 import { CommandEnd, EXIT_USAGE, EXIT_WRONG } from '../exit.ts';
 import { bridgeCommand, BridgeRefusal, objectOf, textOf, type BridgeClient, type BridgeOptions } from './client.ts';
-import { dataOf } from './incoming.ts';
-import { bodyGiven, headerOption, received, type GivenHeaders } from './outgoing.ts';
-import { SEND_EXIT_CODES } from './publish.ts';
+import { dataOf, received } from './incoming.ts';
+import { bodyGiven, headerOption, SEND_EXIT_CODES, type GivenHeaders } from './outgoing.ts';
 
 const NDJSON = 'application/x-ndjson';
 const TIMEOUT_MS = 5000;
@@ -78,7 +77,7 @@ async function tellOne(bridge: BridgeClient, answer: IncomingMessage, output: 't
   const data = await bridge.read(answer, true);
   const { 'nats-service-error-code': code, 'nats-service-error': error } = answer.headers;
   if (output === 'json') process.stdout.write(jsonLine({ data: data.toString('utf8'), headers: answer.headers }));
-  else process.stdout.write(received(data, process.stdout.isTTY, harmless));
+  else process.stdout.write(received(data, process.stdout.isTTY));
   // The convention of NATS services (ADR-32) for a reply that is an error.
   if (code !== undefined)
     throw new CommandEnd(`The service answers with error ${textOf(code)}: ${textOf(error)}`, EXIT_WRONG);

@@ -4,8 +4,8 @@ import { shown } from '../../lib/shown.ts';
 import { covers, nameRefusal, overlaps, patternRefusal, reservedRefusal, subjectRefusal } from '../../lib/subject.ts';
 import { parseTemplate, PATH_TEMPLATE } from '../../lib/template.ts';
 import type { Mismatch } from '../../model/problem.ts';
-import { objectName, type SubscriptionResource } from '../../model/resource.ts';
-import { authoritiesOf, type Route, type RoutePort, type Subscription } from '../../model/snapshot.ts';
+import { objectName, SUBSCRIPTION_DEFAULTS, type SubscriptionResource } from '../../model/resource.ts';
+import { authoritiesOf, OWN_PREFIX, type Route, type RoutePort, type Subscription } from '../../model/snapshot.ts';
 import type { CompiledBackend } from './candidates.ts';
 import { type MessageRules, mismatchOf, NO_BROKER, refusedUse } from './message-rules.ts';
 
@@ -41,6 +41,8 @@ export interface Target {
 const PORT_DEFAULT = 80;
 const TIMEOUT_MS_MAX = 3_600_000;
 const WAIT_MS_MAX = 86_400_000;
+const BASE_MS = parseDuration(SUBSCRIPTION_DEFAULTS.retry.base)!;
+const CAP_MS = parseDuration(SUBSCRIPTION_DEFAULTS.retry.cap)!;
 /** Attributes of CloudEvents 1.0.2, "Naming Conventions". */
 const ATTRIBUTE = /^[a-z0-9]+$/;
 const DURABLE_MAX = 64;
@@ -185,8 +187,8 @@ class AskReading {
   /** What has defaults. */
   tuning(subjects: readonly string[]): Pick<Subscription, 'timeoutMs' | 'retry' | 'deadLetter'> {
     const { timeout, retry } = this.#ask;
-    const baseMs = this.#duration('retryBase', retry.base, WAIT_MS_MAX) ?? 1000;
-    const capMs = this.#duration('retryCap', retry.cap, WAIT_MS_MAX) ?? 300_000;
+    const baseMs = this.#duration('retryBase', retry.base, WAIT_MS_MAX) ?? BASE_MS;
+    const capMs = this.#duration('retryCap', retry.cap, WAIT_MS_MAX) ?? CAP_MS;
     return {
       timeoutMs: this.#duration('timeout', timeout, TIMEOUT_MS_MAX),
       retry: { max: retry.maxAttempts === 0 ? undefined : retry.maxAttempts, baseMs, capMs: Math.max(baseMs, capMs) },
@@ -248,6 +250,8 @@ function portOf(ports: readonly RoutePort[], wish: string): RoutePort | undefine
 function durableOf({ kind, namespace, name, stream, from, subjects }: Ask): string {
   const all = JSON.stringify([kind, namespace, name, stream, from, subjects.toSorted()]);
   const hash = createHash('sha256').update(all).digest('base64url').slice(0, HASH_CHARS);
-  const readable = `heddle-${namespace}-${name}`.replace(/[^A-Za-z0-9_-]/g, '_').slice(0, DURABLE_MAX - HASH_CHARS - 1);
+  const readable = `${OWN_PREFIX}${namespace}-${name}`
+    .replace(/[^A-Za-z0-9_-]/g, '_')
+    .slice(0, DURABLE_MAX - HASH_CHARS - 1);
   return `${readable}-${hash}`;
 }

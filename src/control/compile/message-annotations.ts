@@ -1,16 +1,14 @@
 import { shown } from '../../lib/shown.ts';
 import { parseTemplate, SUBJECT_TEMPLATE } from '../../lib/template.ts';
-import { ANNOTATION_PREFIX } from '../../model/resource.ts';
+import {
+  ANNOTATION_PREFIX,
+  SUBSCRIPTION_DEFAULTS as DEFAULTS,
+  SUBSCRIPTION_LIMITS as LIMITS,
+} from '../../model/resource.ts';
 import type { SubjectTarget } from '../../model/snapshot.ts';
 import type { AnnotationReading, Key } from './annotations.ts';
 import type { Ask, AskPart } from './asks.ts';
 import { mismatchOf } from './message-rules.ts';
-
-const SUBJECTS_MAX = 32;
-const ATTEMPTS_MAX = 1_000_000;
-const CONCURRENCY_DEFAULT = 32;
-const CONCURRENCY_MAX = 1024;
-const RETRY_DEFAULT: Ask['retry'] = { maxAttempts: 8, base: '1s', cap: '5m' };
 
 /** Annotations that say how, of what `nats-subscribe` asks for. */
 const HOW = ['nats-mode', 'nats-stream', 'nats-path', 'nats-concurrency', 'nats-retry', 'nats-dead-letter'] as const;
@@ -65,9 +63,9 @@ export function readAsk(reading: AnnotationReading): Ask | undefined {
     if (alone !== undefined) reading.mismatch(alone.key, { expected, got: 'none' });
     return undefined;
   }
-  const subjects = found.value.split(',', SUBJECTS_MAX + 1).map((subject) => subject.trim());
-  if (subjects.length > SUBJECTS_MAX) {
-    reading.mismatch(found.key, { expected: `at most ${SUBJECTS_MAX} subjects`, got: 'more' });
+  const subjects = found.value.split(',', LIMITS.subjects + 1).map((subject) => subject.trim());
+  if (subjects.length > LIMITS.subjects) {
+    reading.mismatch(found.key, { expected: `at most ${LIMITS.subjects} subjects`, got: 'more' });
     return undefined;
   }
   return {
@@ -92,24 +90,24 @@ export function readAsk(reading: AnnotationReading): Ask | undefined {
 
 function readConcurrency(reading: AnnotationReading): number {
   const found = reading.find('nats-concurrency');
-  if (found === undefined) return CONCURRENCY_DEFAULT;
+  if (found === undefined) return DEFAULTS.concurrency;
   const concurrency = /^[1-9]\d{0,3}$/.test(found.value) ? Number(found.value) : 0;
-  if (concurrency > 0 && concurrency <= CONCURRENCY_MAX) return concurrency;
-  reading.mismatch(found.key, { expected: `a whole number from 1 to ${CONCURRENCY_MAX}`, got: shown(found.value) });
-  return CONCURRENCY_DEFAULT;
+  if (concurrency > 0 && concurrency <= LIMITS.concurrency) return concurrency;
+  reading.mismatch(found.key, { expected: `a whole number from 1 to ${LIMITS.concurrency}`, got: shown(found.value) });
+  return DEFAULTS.concurrency;
 }
 
 /** `max=8, base=1s, cap=5m`, each of which may be left out; durations are looked at with those of objects. */
 function readRetry(reading: AnnotationReading): Ask['retry'] {
   const found = reading.find('nats-retry');
-  if (found === undefined) return RETRY_DEFAULT;
-  let { maxAttempts, base, cap } = RETRY_DEFAULT;
+  if (found === undefined) return DEFAULTS.retry;
+  let { maxAttempts, base, cap } = DEFAULTS.retry;
   const items = found.value.split(',', 4).map((item) => item.trim());
   const left = new Set(['max', 'base', 'cap']);
   for (const item of items) {
     const [, name = '', value = ''] = /^(\w+)=(\S+)$/.exec(item) ?? [];
     const max = value === 'never-ending' ? 0 : /^[1-9]\d{0,6}$/.test(value) ? Number(value) : Number.NaN;
-    const isGood = left.delete(name) && (name !== 'max' || max <= ATTEMPTS_MAX);
+    const isGood = left.delete(name) && (name !== 'max' || max <= LIMITS.attempts);
     if (!isGood) {
       const expected = 'max=NUMBER or max=never-ending, base=DURATION, cap=DURATION, each at most once';
       reading.mismatch(found.key, { expected, got: shown(item) });

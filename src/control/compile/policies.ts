@@ -9,6 +9,7 @@ import { type NatsPolicyResource, objectName } from '../../model/resource.ts';
 import {
   type KvRule,
   type NatsPolicy,
+  OWN_PREFIX,
   POLICY_HEADERS,
   type PolicySource,
   type SubjectRules,
@@ -23,8 +24,6 @@ export interface CompiledPolicy {
   readonly problems: readonly Problem[];
 }
 
-/** Heddle's own consumers begin with it: pulling from one would take messages away from its Service. */
-const OWN_CONSUMERS = 'heddle-';
 const ALLOWS_NOTHING = 'until then the policy allows nothing';
 const RATE = /^([1-9]\d{0,8})\/s$/;
 const LABEL = /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/;
@@ -192,7 +191,7 @@ function starOrName(text: string): string | undefined {
 function consumerRefusal(text: string): string | undefined {
   const [stream = '', consumer, ...rest] = text.split('/');
   if (consumer === undefined || rest.length > 0) return `Expected STREAM/CONSUMER, got ${shown(text)}`;
-  if (consumer.startsWith(OWN_CONSUMERS)) return `Expected a consumer that is not Heddle's own, got ${shown(consumer)}`;
+  if (consumer.startsWith(OWN_PREFIX)) return `Expected a consumer that is not Heddle's own, got ${shown(consumer)}`;
   return starOrName(stream) ?? starOrName(consumer);
 }
 

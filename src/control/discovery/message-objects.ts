@@ -1,5 +1,10 @@
 import type { Mismatch } from '../../model/problem.ts';
-import type { NatsPolicyResource, SubscriptionResource } from '../../model/resource.ts';
+import {
+  type NatsPolicyResource,
+  SUBSCRIPTION_DEFAULTS as DEFAULTS,
+  SUBSCRIPTION_LIMITS as LIMITS,
+  type SubscriptionResource,
+} from '../../model/resource.ts';
 import { Fields } from './fields.ts';
 import { MISMATCHES_MAX, type Trimmed } from './objects.ts';
 
@@ -9,13 +14,8 @@ interface OwnObject {
   readonly spec?: unknown;
 }
 
-const SUBJECTS_MAX = 32;
 const FILTERS_MAX = 32;
 const ATTRIBUTES_MAX = 32;
-const CONCURRENCY_DEFAULT = 32;
-const CONCURRENCY_MAX = 1024;
-const ATTEMPTS_DEFAULT = 8;
-const ATTEMPTS_MAX = 1_000_000;
 /** Of each list of a policy. */
 const RULES_MAX = 256;
 
@@ -56,7 +56,7 @@ export function subscriptionOf({ metadata, spec: value }: OwnObject): Trimmed<Su
   const resource: SubscriptionResource = {
     namespace: metadata.namespace ?? 'default',
     name: metadata.name,
-    subjects: source.texts('subjects', SUBJECTS_MAX, PATTERN),
+    subjects: source.texts('subjects', LIMITS.subjects, PATTERN),
     stream: source.text('stream', 'the name of a stream'),
     mode: source.choice('mode', ['core', 'jetstream', 'auto'], 'auto'),
     from: source.choice('from', ['new', 'all'], 'new'),
@@ -67,17 +67,17 @@ export function subscriptionOf({ metadata, spec: value }: OwnObject): Trimmed<Su
     path: deliver.text('path', 'a path template') || '/',
     content: deliver.choice('contentMode', ['binary', 'structured'], 'binary'),
     filters: spec.each('filters', FILTERS_MAX).map((filter) => filterOf(filter)),
-    concurrency: concurrency.integer('perEndpoint', [1, CONCURRENCY_MAX], CONCURRENCY_DEFAULT),
+    concurrency: concurrency.integer('perEndpoint', [1, LIMITS.concurrency], DEFAULTS.concurrency),
     timeout: deliver.text('timeout', DURATION),
     retry: {
-      maxAttempts: retry.integer('maxAttempts', [0, ATTEMPTS_MAX], ATTEMPTS_DEFAULT),
-      base: retry.text('base', DURATION) || '1s',
-      cap: retry.text('cap', DURATION) || '5m',
+      maxAttempts: retry.integer('maxAttempts', [0, LIMITS.attempts], DEFAULTS.retry.maxAttempts),
+      base: retry.text('base', DURATION) || DEFAULTS.retry.base,
+      cap: retry.text('cap', DURATION) || DEFAULTS.retry.cap,
     },
     deadLetter: deadLetter.text('subject', 'a subject'),
   };
   if (resource.subjects.length === 0)
-    source.mismatch('subjects', `a list of 1 to ${SUBJECTS_MAX} subjects`, source.raw('subjects'));
+    source.mismatch('subjects', `a list of 1 to ${LIMITS.subjects} subjects`, source.raw('subjects'));
   if (resource.service.name === '') serviceRef.mismatch('name', 'the name of a Service', serviceRef.raw('name'));
   if (spec.has('deadLetter') && resource.deadLetter === '')
     deadLetter.mismatch('subject', 'a subject', deadLetter.raw('subject'));

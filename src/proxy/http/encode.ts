@@ -158,8 +158,8 @@ const REASONS: Readonly<Record<number, string>> = {
   502: 'Bad Gateway',
   503: 'Service Unavailable',
   504: 'Gateway Timeout',
-  507: 'Insufficient Storage',
   505: 'HTTP Version Not Supported',
+  507: 'Insufficient Storage',
   508: 'Loop Detected',
 };
 

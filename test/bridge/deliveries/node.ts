@@ -202,7 +202,7 @@ export class DeliveryNode {
   }
 
   async stop(): Promise<void> {
-    this.deliveries.close();
+    await this.deliveries.drain(0);
     await this.link.close();
     services.delete(this.#name);
     results.delete(this.#name);

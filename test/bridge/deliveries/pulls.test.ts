@@ -22,7 +22,6 @@ class Stage {
 
   constructor() {
     const connection = {
-      options: { inboxPrefix: '_INBOX_test' },
       subscribe: (_: string, { callback }: { callback: (error: Error | null, message: Msg) => void }) => {
         this.#callback = callback;
         return { drain: () => Promise.resolve() };
@@ -44,6 +43,7 @@ class Stage {
     this.pulls = new Pulls(owner, connection as unknown as NatsConnection, {
       stream: 'ORDERS',
       consumer: 'durable',
+      inbox: '_INBOX_test.a',
       maxPayload: 1000,
       timings: TIMINGS,
     });

@@ -73,6 +73,17 @@ test('with tracing the producer is linked to, without it its context goes on', (
   assert.match(textOf(write({}, 'orders.new', { traceparent })), /traceparent: 00-a/);
 });
 
+test('the producer is known by the name in any case, and by one value only', () => {
+  const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
+  const producerOf = (fields: Readonly<Record<string, string>>): string => {
+    const written = write({}, 'orders.new', fields, true);
+    return written.type === 'request' ? written.producer : 'none';
+  };
+  assert.equal(producerOf({ Traceparent: traceparent }), traceparent);
+  assert.equal(producerOf({ traceparent, Traceparent: traceparent }), '');
+  assert.equal(producerOf({}), '');
+});
+
 test('a structured event of NATS arrives in binary mode', () => {
   const lines = headers();
   lines.set('Content-Type', 'application/cloudevents+json');

@@ -1,16 +1,15 @@
 import type { Msg } from '@nats-io/transport-node';
-import { type Delivered, readDelivered } from '../../delivered.ts';
+import { NANOSECONDS_PER_MS } from '../../../lib/duration.ts';
+import { type Delivered, notAcknowledged, readDelivered } from '../../delivered.ts';
 import type { Cancel, Link } from '../../link.ts';
 import { MessageProblem } from '../../problem.ts';
 
-const NANOSECONDS_PER_MS = 1_000_000;
 /** Of one fetch, unless a single message may have more. */
 const BYTES_MIN = 4 * 1024 * 1024;
 /** Of subject and reply, which the server counts to the bytes of a message. */
 const SUBJECTS_BYTES = 4096;
 /** The server tells of the end of a wait itself: nothing came of it. */
 const SLACK_MS = 3000;
-const NAK = Buffer.from('-NAK');
 /** What all fetches of this thread hold. */
 const HELD_MAX = 128 * 1024 * 1024;
 const FETCHES_MAX = 1024;
@@ -31,7 +30,7 @@ export interface FetchOptions {
   readonly waitMs: number;
 }
 
-type Settle = (problem: MessageProblem | undefined, messages: readonly FetchedMessage[]) => void;
+type Give = (problem: MessageProblem | undefined, messages: readonly FetchedMessage[]) => void;
 
 /** Why no fetch can begin now. */
 export function fetchRefusal(): MessageProblem | undefined {
@@ -46,7 +45,7 @@ export function fetchRefusal(): MessageProblem | undefined {
 export class Fetch {
   readonly #link: Link;
   readonly #options: FetchOptions;
-  readonly #settle: Settle;
+  readonly #give: Give;
   readonly #inbox: string;
   readonly #cancels: readonly Cancel[];
   readonly #messages: FetchedMessage[] = [];
@@ -56,10 +55,10 @@ export class Fetch {
   #timer: NodeJS.Timeout | undefined = undefined;
   #over = false;
 
-  constructor(link: Link, options: FetchOptions, settle: Settle) {
+  constructor(link: Link, options: FetchOptions, give: Give) {
     this.#link = link;
     this.#options = options;
-    this.#settle = settle;
+    this.#give = give;
     this.#inbox = link.newInbox();
     fetches++;
     this.#cancels = [
@@ -84,7 +83,7 @@ export class Fetch {
   cancel(): void {
     if (this.#over) return;
     this.#close();
-    for (const { message } of this.#messages) this.#link.connection?.publish(message.reply!, NAK);
+    for (const { message } of this.#messages) this.#link.connection?.publish(message.reply!, notAcknowledged(0));
   }
 
   #pull(question: { readonly batch: number; readonly [option: string]: unknown }, waitMs: number): void {
@@ -128,7 +127,7 @@ export class Fetch {
   #end(problem: MessageProblem | undefined): void {
     if (this.#over) return;
     this.#close();
-    this.#settle(this.#messages.length > 0 ? undefined : problem, this.#messages);
+    this.#give(this.#messages.length > 0 ? undefined : problem, this.#messages);
   }
 
   #close(): void {

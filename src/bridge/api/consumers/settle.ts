@@ -1,13 +1,12 @@
 import { parseDuration } from '../../../lib/duration.ts';
 import { shown } from '../../../lib/shown.ts';
-import { readDelivered } from '../../delivered.ts';
+import { ACKNOWLEDGED, notAcknowledged, readDelivered, terminated, WORKING } from '../../delivered.ts';
 import type { Link } from '../../link.ts';
 import { MessageProblem } from '../../problem.ts';
 import type { Tokens } from '../tokens.ts';
-import { type ConsumerInfo, expiryMs } from './consumer-info.ts';
+import { type AckTerms, expiryMs } from './ack-terms.ts';
 
 const ASK_MS = 5000;
-const NANOSECONDS_PER_MS = 1_000_000;
 const DELAY_MAX_MS = 24 * 3_600_000;
 
 export const OPERATIONS = ['ack', 'nak', 'term', 'working'] as const;
@@ -15,7 +14,7 @@ export const OPERATIONS = ['ack', 'nak', 'term', 'working'] as const;
 type Operation = (typeof OPERATIONS)[number];
 
 /** What a caller says of one message. */
-interface Verdict {
+interface Settlement {
   readonly token: string;
   readonly operation: Operation;
   readonly delayMs: number;
@@ -26,7 +25,7 @@ export interface SettleOptions {
   readonly tokens: Tokens;
   readonly stream: string;
   readonly consumer: string;
-  readonly info: ConsumerInfo;
+  readonly terms: AckTerms;
   /** Of the caller. */
   readonly identity: string;
 }
@@ -36,14 +35,14 @@ export type Told = (problem: MessageProblem | undefined, token: string | undefin
 
 /** Settles one message. The server is asked to confirm it, so that what is told is true (a double acknowledgement). */
 export function settleOne(item: unknown, options: SettleOptions, told: Told): void {
-  const verdict = verdictOf(item);
-  if (verdict instanceof MessageProblem) {
-    told(verdict, undefined);
+  const settlement = settlementOf(item);
+  if (settlement instanceof MessageProblem) {
+    told(settlement, undefined);
     return;
   }
-  const { link, tokens, stream, consumer, info, identity } = options;
+  const { link, tokens, stream, consumer, terms, identity } = options;
   const nowMs = Date.now();
-  const ticket = tokens.verify(identity, verdict.token, nowMs);
+  const ticket = tokens.verify(identity, settlement.token, nowMs);
   const delivered = ticket instanceof MessageProblem ? undefined : readDelivered(ticket.ackSubject);
   if (ticket instanceof MessageProblem) {
     told(ticket, undefined);
@@ -57,14 +56,15 @@ export function settleOne(item: unknown, options: SettleOptions, told: Told): vo
     return;
   }
   const { ackSubject } = ticket;
-  link.request({ subject: ackSubject, headers: undefined, body: bodyOf(verdict) }, ASK_MS, (problem) => {
+  const { operation, delayMs } = settlement;
+  link.request({ subject: ackSubject, headers: undefined, body: BODY_OF[operation](delayMs) }, ASK_MS, (problem) => {
     if (problem !== undefined) told(explained(problem), undefined);
-    else if (verdict.operation !== 'working') told(undefined, undefined);
-    else told(undefined, tokens.sign(identity, { ackSubject, expiresMs: expiryMs(info, delivered.count, nowMs) }));
+    else if (operation !== 'working') told(undefined, undefined);
+    else told(undefined, tokens.sign(identity, { ackSubject, expiresMs: expiryMs(terms, delivered.count, nowMs) }));
   });
 }
 
-function verdictOf(item: unknown): Verdict | MessageProblem {
+function settlementOf(item: unknown): Settlement | MessageProblem {
   if (typeof item !== 'object' || item === null) return invalid(`an object with token and op, got ${shown(item)}`);
   const { token, op, delay } = item as Readonly<Record<string, unknown>>;
   const operation = OPERATIONS.find((known) => known === (op ?? 'ack'));
@@ -82,15 +82,12 @@ function invalid(expectation: string): MessageProblem {
   return new MessageProblem('invalid-body', `Expected ${expectation}`);
 }
 
-const BODIES = { ack: '+ACK', nak: '-NAK', term: '+TERM', working: '+WPI' } as const satisfies Record<
-  Operation,
-  string
->;
-
-function bodyOf({ operation, delayMs }: Verdict): Buffer {
-  const delay = delayMs === 0 ? '' : ` {"delay": ${delayMs * NANOSECONDS_PER_MS}}`;
-  return Buffer.from(BODIES[operation] + delay);
-}
+const BODY_OF: Readonly<Record<Operation, (delayMs: number) => Buffer>> = {
+  ack: () => ACKNOWLEDGED,
+  nak: notAcknowledged,
+  term: () => terminated(''),
+  working: () => WORKING,
+};
 
 function explained(problem: MessageProblem): MessageProblem {
   if (problem.code !== 'no-responders') return problem;

@@ -1,11 +1,12 @@
 import type { Msg } from '@nats-io/transport-node';
-import { writeRandomHex } from '../../../lib/random.ts';
+import { NANOSECONDS_PER_MS } from '../../../lib/duration.ts';
+import { randomHex } from '../../../lib/random.ts';
+import { OWN_PREFIX } from '../../../model/snapshot.ts';
 import { readDelivered } from '../../delivered.ts';
 import type { Cancel, Link } from '../../link.ts';
 import type { MessageProblem } from '../../problem.ts';
 import { askStreams } from '../stream-api.ts';
 
-const NANOSECONDS_PER_MS = 1_000_000;
 /** The server deletes a consumer that nobody pulls from: of a client that stalls, or of a worker that died. */
 const INACTIVE_MS = 60_000;
 const PULL_MS = 30_000;
@@ -53,7 +54,7 @@ export class Reader {
   readonly #link: Link;
   readonly #options: ReaderOptions;
   readonly #owner: ReaderOwner;
-  readonly #name = randomName();
+  readonly #name = `${OWN_PREFIX}events-${randomHex(12)}`;
   readonly #inbox: string;
   readonly #interest: Cancel;
   readonly #watch: NodeJS.Timeout;
@@ -196,10 +197,4 @@ function policyOf(start: Start): object {
   if (start.at === 'last') return { deliver_policy: 'last' };
   // For which the server wants a filter.
   return { filter_subject: '>', deliver_policy: 'last_per_subject' };
-}
-
-function randomName(): string {
-  const digits = Buffer.allocUnsafe(24);
-  writeRandomHex(digits, 0, 12);
-  return `heddle-events-${digits.toString('latin1')}`;
 }

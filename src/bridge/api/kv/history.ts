@@ -1,6 +1,7 @@
 import type { Link } from '../../link.ts';
 import { MessageProblem } from '../../problem.ts';
 import type { Call } from '../call.ts';
+import { JSON_TYPE } from '../media-types.ts';
 import { messageMembers } from '../message-json.ts';
 import { type Entry, readNext } from './entry.ts';
 
@@ -23,7 +24,7 @@ export function answerHistory(call: Call, link: Link, bucket: string, key: strin
     call.reply(
       200,
       [
-        ['content-type', 'application/json'],
+        ['content-type', JSON_TYPE],
         ['cache-control', 'no-store'],
       ],
       body,

@@ -2,13 +2,13 @@ import { HeaderBlock } from '../../header-block.ts';
 import type { Field } from '../../headers.ts';
 import type { Link, Settle, Stored } from '../../link.ts';
 import { MessageProblem } from '../../problem.ts';
-import { explainBucket, readLatest, subjectOf } from './entry.ts';
+import { explainBucket, type Operation, readLatest, subjectOf } from './entry.ts';
 
 /** A value, or the mark that there is none any more. */
 export interface Write {
   readonly bucket: string;
   readonly key: string;
-  readonly operation: 'put' | 'del' | 'purge';
+  readonly operation: Operation;
   readonly value: Uint8Array;
   /** What the last revision has to be; 0: there is to be no value. Undefined: whatever it is. */
   readonly expected: number | undefined;

@@ -7,13 +7,13 @@ import { type EventStream, eventText, type Follower, Tail } from '../sse.ts';
 
 const tailsOf = new WeakMap<Link, Map<string, LiveTail>>();
 
-/** What is published to a set of patterns from now on: one subscription for all of this worker who want the same. */
+/** What is published to a set of patterns from now on: one interest for all of this worker who want the same. */
 class LiveTail {
   readonly tail = new Tail(0);
   readonly #cancels: readonly Cancel[];
   readonly #patterns: readonly string[];
   #followers = 0;
-  #onUnused: () => void;
+  readonly #onUnused: () => void;
   #gapTold = false;
 
   constructor(link: Link, patterns: readonly string[], onUnused: () => void) {
@@ -60,7 +60,7 @@ class LiveTail {
     this.#add(eventText('message', undefined, json));
   }
 
-  /** Once, though each of its subscriptions tells of a lost link. */
+  /** Once, though each of its interests tells of a lost link. */
   #tellGap(reason: string): void {
     if (this.#gapTold) return;
     this.#gapTold = true;

@@ -1,39 +1,39 @@
+import { NANOSECONDS_PER_MS } from '../../../lib/duration.ts';
 import type { Link } from '../../link.ts';
 import { MessageProblem } from '../../problem.ts';
 import { askStreams } from '../stream-api.ts';
 
 const KNOWN_MS = 10_000;
 const CONSUMERS_MAX = 1024;
-const NANOSECONDS_PER_MS = 1_000_000;
 /** JetStream API error. */
 const CONSUMER_NOT_FOUND = 10_014;
 
 /** How a consumer wants its messages acknowledged. */
-export interface ConsumerInfo {
+export interface AckTerms {
   /** After how long the nth delivery is followed by another one; the last stands for all that follow. Empty: none is. */
   readonly ackWaitsMs: readonly number[];
 }
 
-type Give = (info: ConsumerInfo | MessageProblem) => void;
+type Give = (terms: AckTerms | MessageProblem) => void;
 
-const knownOf = new WeakMap<Link, Map<string, { readonly info: ConsumerInfo; readonly untilMs: number }>>();
+const knownOf = new WeakMap<Link, Map<string, { readonly terms: AckTerms; readonly untilMs: number }>>();
 
 /** As it was within the last 10 s. */
-export function askConsumer(link: Link, stream: string, consumer: string, give: Give): void {
-  const known = knownOf.get(link) ?? new Map<string, { readonly info: ConsumerInfo; readonly untilMs: number }>();
+export function askAckTerms(link: Link, stream: string, consumer: string, give: Give): void {
+  const known = knownOf.get(link) ?? new Map<string, { readonly terms: AckTerms; readonly untilMs: number }>();
   knownOf.set(link, known);
   const key = `${stream} ${consumer}`;
   const found = known.get(key);
   if (found !== undefined && found.untilMs > performance.now()) {
-    give(found.info);
+    give(found.terms);
     return;
   }
   askStreams(link, `CONSUMER.INFO.${stream}.${consumer}`, {}, (problem, { config }) => {
-    const info = problem === undefined ? infoIn(config ?? {}) : explained(problem);
+    const terms = problem === undefined ? termsIn(config ?? {}) : explained(problem);
     if (known.size >= CONSUMERS_MAX) known.clear();
-    if (info instanceof MessageProblem) known.delete(key);
-    else known.set(key, { info, untilMs: performance.now() + KNOWN_MS });
-    give(info);
+    if (terms instanceof MessageProblem) known.delete(key);
+    else known.set(key, { terms, untilMs: performance.now() + KNOWN_MS });
+    give(terms);
   });
 }
 
@@ -44,12 +44,12 @@ interface Config {
   readonly deliver_subject?: unknown;
 }
 
-function infoIn({
+function termsIn({
   ack_policy: policy,
   ack_wait: wait,
   backoff,
   deliver_subject: pushed,
-}: Config): ConsumerInfo | MessageProblem {
+}: Config): AckTerms | MessageProblem {
   if (pushed !== undefined)
     return new MessageProblem('not-for-this-stream', 'Expected a consumer that is pulled, got one that pushes');
   if (policy === 'none') return { ackWaitsMs: [] };
@@ -63,6 +63,6 @@ function explained(problem: MessageProblem): MessageProblem {
 }
 
 /** When the nth delivery, which begins now, is over. */
-export function expiryMs({ ackWaitsMs }: ConsumerInfo, delivery: number, nowMs: number): number {
+export function expiryMs({ ackWaitsMs }: AckTerms, delivery: number, nowMs: number): number {
   return Math.floor(nowMs + (ackWaitsMs[Math.min(delivery, ackWaitsMs.length) - 1] ?? 0));
 }
