@@ -1,3 +1,4 @@
+import { openApiPaths } from '../../lib/openapi.ts';
 import { PROBLEMS } from '../problem.ts';
 import type { Route, Schema } from './route.ts';
 
@@ -5,11 +6,6 @@ const PROBLEM_TYPE = 'application/problem+json';
 
 /** The OpenAPI 3.1 description of these routes. Loaded by those workers only that are asked for it. */
 export function openApi(routes: readonly Route[]): object {
-  const paths: Record<string, Record<string, object>> = {};
-  for (const route of routes) {
-    paths[route.path] ??= {};
-    paths[route.path]![route.method.toLowerCase()] = operation(route);
-  }
   return {
     openapi: '3.1.0',
     info: {
@@ -17,7 +13,7 @@ export function openApi(routes: readonly Route[]): object {
       version: 'v1',
       description: 'Messages by HTTP: publish, request, subscribe, streams, consumers and buckets of NATS',
     },
-    paths,
+    paths: openApiPaths(routes, operation),
     components: { schemas: { Problem: PROBLEM } },
   };
 }

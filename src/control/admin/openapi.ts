@@ -1,3 +1,4 @@
+import { openApiPaths } from '../../lib/openapi.ts';
 import { problemSchema } from './answers.ts';
 import { PROBLEM_TYPE } from './refusal.ts';
 import type { Route } from './routes.ts';
@@ -5,11 +6,6 @@ import type { JsonSchema } from './schema.ts';
 
 /** The OpenAPI 3.1 description of these routes. */
 export function openApi(routes: readonly Route[], version: string): object {
-  const paths: Record<string, Record<string, object>> = {};
-  for (const route of routes) {
-    paths[route.path] ??= {};
-    paths[route.path]![route.method.toLowerCase()] = operation(route);
-  }
   return {
     openapi: '3.1.0',
     info: {
@@ -17,7 +13,7 @@ export function openApi(routes: readonly Route[], version: string): object {
       version,
       description: 'What a node of the mesh does, and a few ways to steer it',
     },
-    paths,
+    paths: openApiPaths(routes, operation),
     components: { schemas: { Problem: problemSchema.json } },
   };
 }
