@@ -15,7 +15,14 @@ import { Reflector } from './kubernetes/reflector.ts';
 import { Store } from './kubernetes/store.ts';
 import { TIMINGS, type Timings } from './kubernetes/timings.ts';
 import { openAccess, openUsualAccess, type Way } from './kubernetes/way.ts';
-import { LIST_NAMES, type ListName, type Lists, listsOf, resourcesOf, sameResources } from './resource-lists.ts';
+import {
+  RESOURCE_LISTS,
+  type ResourceList,
+  type Lists,
+  listsOf,
+  resourcesOf,
+  sameResources,
+} from './resource-lists.ts';
 import { SnapshotFile } from './snapshot-file.ts';
 
 export type { ApiAnswer, ApiStream, ClusterApi, RequestOptions } from './kubernetes/api.ts';
@@ -42,7 +49,7 @@ const CLUSTER_ROLE = 'heddle';
 
 type Named = { readonly name: string };
 /** What they hold is of the kind of the list. */
-type Stores = Readonly<Record<ListName, Store<Named>>>;
+type Stores = Readonly<Record<ResourceList, Store<Named>>>;
 
 /**
  * Follows the objects of an API server: a reflector for each kind keeps a store in step, and what the stores hold is handed
@@ -77,7 +84,7 @@ export class KubernetesDiscovery implements Discovery {
     this.#timings = options.timings ?? TIMINGS;
     this.#events = events;
     this.#kinds = kindsOf(options.nodeName);
-    this.#stores = recordOf<Stores>(LIST_NAMES, (list) => new Store<Named>(this.#kinds[list]));
+    this.#stores = recordOf<Stores>(RESOURCE_LISTS, (list) => new Store<Named>(this.#kinds[list]));
     this.#ticks = setInterval(
       () => {
         this.#tick();
@@ -151,7 +158,7 @@ export class KubernetesDiscovery implements Discovery {
     this.#snapshotMs = syncedMs;
     this.#freshMs = syncedMs;
     const lists = listsOf(resources);
-    for (const list of LIST_NAMES) this.#stores[list].seed(lists[list]);
+    for (const list of RESOURCE_LISTS) this.#stores[list].seed(lists[list]);
     log.info({ file, ageMs }, 'Snapshot');
     this.#resources = resources;
     this.#events.onResources(resources);
@@ -167,7 +174,7 @@ export class KubernetesDiscovery implements Discovery {
         this.#gather();
       },
     };
-    this.#reflectors = LIST_NAMES.map((list) => {
+    this.#reflectors = RESOURCE_LISTS.map((list) => {
       const kind: Kind<Named> = this.#kinds[list];
       return new Reflector({ ...shared, kind, store: this.#stores[list] });
     });
@@ -187,7 +194,7 @@ export class KubernetesDiscovery implements Discovery {
     if (!this.#isReady) return;
     this.#snapshotMs = undefined;
     const before = this.#resources;
-    const resources = resourcesOf(recordOf<Lists>(LIST_NAMES, (list) => this.#stores[list].resources));
+    const resources = resourcesOf(recordOf<Lists>(RESOURCE_LISTS, (list) => this.#stores[list].resources));
     if (before !== undefined && sameResources(resources, before)) return;
     this.#resources = resources;
     this.#events.onResources(resources);
@@ -229,7 +236,7 @@ export class KubernetesDiscovery implements Discovery {
   #tellProblems(): void {
     const problems = [
       ...this.#problemsOfAccess(),
-      ...LIST_NAMES.flatMap((list) => this.#stores[list].problems),
+      ...RESOURCE_LISTS.flatMap((list) => this.#stores[list].problems),
       ...this.#problemsOfSnapshot(),
     ];
     if (isDeepStrictEqual(problems, this.#problems)) return;

@@ -1,4 +1,4 @@
-import type { ListName, ResourceOf } from './resource-lists.ts';
+import type { ResourceList, ResourceOf } from './resource-lists.ts';
 
 /** The kinds that are read of manifests, and where their objects stand in the resources; all others are left alone. */
 export const MANIFEST_KINDS = {
@@ -8,7 +8,7 @@ export const MANIFEST_KINDS = {
   Subscription: { apiVersion: 'heddle.dev/v1alpha1', scope: 'namespace', list: 'subscriptions' },
   NatsPolicy: { apiVersion: 'heddle.dev/v1alpha1', scope: 'cluster', list: 'natsPolicies' },
 } as const satisfies Readonly<
-  Record<string, { readonly apiVersion: string; readonly scope: 'namespace' | 'cluster'; readonly list: ListName }>
+  Record<string, { readonly apiVersion: string; readonly scope: 'namespace' | 'cluster'; readonly list: ResourceList }>
 >;
 
 export type Kind = keyof typeof MANIFEST_KINDS;

@@ -6,7 +6,7 @@ import { recordOf } from '../../../lib/record-of.ts';
 import { objectName, type Resources } from '../../../model/resource.ts';
 import type { Reading, ReadObject } from '../manifest.ts';
 import { MANIFEST_KINDS } from '../manifest-kinds.ts';
-import { LIST_NAMES, type ListName, type Lists, resourcesOf } from '../resource-lists.ts';
+import { RESOURCE_LISTS, type ResourceList, type Lists, resourcesOf } from '../resource-lists.ts';
 
 type NamedObjects = readonly (readonly [name: string, one: ReadObject])[];
 
@@ -103,7 +103,7 @@ export class FileStates {
       states.map(({ held }) => held),
       problems,
     );
-    const lists = recordOf<Record<ListName, object[]>>(LIST_NAMES, () => []);
+    const lists = recordOf<Record<ResourceList, object[]>>(RESOURCE_LISTS, () => []);
     for (const { kind, object } of objects) lists[MANIFEST_KINDS[kind].list].push(object);
     return { resources: resourcesOf(lists as unknown as Lists), problems };
   }

@@ -1,6 +1,6 @@
 import { natsPolicyOf, subscriptionOf } from '../message-objects.ts';
 import { endpointSliceOf, namespaceOf, nodeOf, podOf, serviceOf, type Trimmed } from '../objects.ts';
-import type { ListName, ResourceOf } from '../resource-lists.ts';
+import type { ResourceList, ResourceOf } from '../resource-lists.ts';
 
 /** A kind of objects of the API server, and what it is to us. */
 export interface Kind<T> {
@@ -24,7 +24,7 @@ export interface Kind<T> {
 }
 
 /** The kinds that become resources. */
-export type Kinds = { readonly [L in ListName]: Kind<ResourceOf<L>> };
+export type Kinds = { readonly [L in ResourceList]: Kind<ResourceOf<L>> };
 
 /** @param nodeName the node that we run on, the only one whose pods are read. */
 export function kindsOf(nodeName: string): Kinds {

@@ -1,6 +1,6 @@
 import { recordOf } from '../../../lib/record-of.ts';
 import type { Resources } from '../../../model/resource.ts';
-import { LIST_NAMES, type ListName, type Lists, resourcesOf } from '../resource-lists.ts';
+import { RESOURCE_LISTS, type ResourceList, type Lists, resourcesOf } from '../resource-lists.ts';
 
 /**
  * The form of a snapshot file: a header line, a line for each object, and a last line with the SHA-256 of all before. To be
@@ -24,11 +24,11 @@ export interface Header {
   readonly counts: Counts;
 }
 
-export type Counts = { readonly [L in ListName]: number };
+export type Counts = { readonly [L in ResourceList]: number };
 
 export interface ObjectLine {
   /** Where it stands in the resources. */
-  readonly list: ListName;
+  readonly list: ResourceList;
   readonly object: object;
 }
 
@@ -38,19 +38,19 @@ export interface LastLine {
 
 /** Collects the objects of a file as they are read. */
 export class Collected {
-  readonly #objects = recordOf<Record<ListName, object[]>>(LIST_NAMES, () => []);
+  readonly #objects = recordOf<Record<ResourceList, object[]>>(RESOURCE_LISTS, () => []);
 
   /** @returns whether it is the line of an object */
   add(line: unknown): boolean {
     const { list, object } = (line ?? {}) as Partial<ObjectLine>;
-    const known = LIST_NAMES.find((one) => one === list);
+    const known = RESOURCE_LISTS.find((one) => one === list);
     if (known === undefined || typeof object !== 'object' || object === null) return false;
     this.#objects[known].push(object);
     return true;
   }
 
   isWhole(counts: Readonly<Record<string, unknown>>): boolean {
-    return LIST_NAMES.every((list) => this.#objects[list].length === counts[list]);
+    return RESOURCE_LISTS.every((list) => this.#objects[list].length === counts[list]);
   }
 
   /** Objects are taken as they are: the checksum says that a Heddle of this version wrote them. */

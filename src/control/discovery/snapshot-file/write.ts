@@ -4,7 +4,7 @@ import { formatSize } from '../../../lib/size.ts';
 import { Slices } from '../../../lib/slices.ts';
 import { recordOf } from '../../../lib/record-of.ts';
 import type { Resources } from '../../../model/resource.ts';
-import { LIST_NAMES, listsOf } from '../resource-lists.ts';
+import { RESOURCE_LISTS, listsOf } from '../resource-lists.ts';
 import { type Counts, FILE_BYTES_MAX, FORMAT, type Header, type LastLine, type ObjectLine, VERSION } from './format.ts';
 
 const CHUNK_CHARS = 64 * 1024;
@@ -65,9 +65,9 @@ async function writeLines(handle: FileHandle, source: string, state: State, sign
 
 function* linesOf(source: string, { resources, syncedMs }: State): Generator<Header | ObjectLine> {
   const lists = listsOf(resources);
-  const counts = recordOf<Counts>(LIST_NAMES, (list) => lists[list].length);
+  const counts = recordOf<Counts>(RESOURCE_LISTS, (list) => lists[list].length);
   yield { format: FORMAT, version: VERSION, source, syncedMs, counts };
-  for (const list of LIST_NAMES) {
+  for (const list of RESOURCE_LISTS) {
     for (const object of lists[list]) yield { list, object };
   }
 }
