@@ -130,9 +130,9 @@ export class Changes {
     if (change === undefined) return;
     this.#generations.published(change, performance.now());
     publish(change, () => this.#publication.whole());
-    const { routes } = configuration;
-    const services = routes.filter(({ enabled }) => enabled).length;
-    log.info({ generation: change.generation, services, known: routes.length }, 'Configuration');
+    const { frontends } = configuration;
+    const services = frontends.filter(({ enabled }) => enabled).length;
+    log.info({ generation: change.generation, services, known: frontends.length }, 'Configuration');
   }
 
   #viewNow(): View {

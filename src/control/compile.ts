@@ -2,7 +2,7 @@ import { unchanged, unchangedList } from '../lib/unchanged.ts';
 import { sameItems } from '../lib/same-items.ts';
 import type { Problem } from '../model/problem.ts';
 import type { EndpointSlice, Pod, Resources, Service } from '../model/resource.ts';
-import { type NatsPolicy, type Route, routeKey, type Workload } from '../model/snapshot.ts';
+import { type NatsPolicy, type Frontend, objectKey, type Workload } from '../model/snapshot.ts';
 import type { CompiledSubscription } from './compile/asks.ts';
 import type { CompiledBackend } from './compile/candidates.ts';
 import { type MessageRules, rulesOf } from './compile/message-rules.ts';
@@ -22,7 +22,7 @@ export type { CompileOptions } from './compile/service.ts';
 /** What resources compile to. Give it to the next `compile`: what did not change is not compiled again. */
 export interface Compilation {
   readonly options: CompileOptions;
-  readonly routes: readonly Route[];
+  readonly frontends: readonly Frontend[];
   /** By id. */
   readonly backends: readonly CompiledBackend[];
   readonly workloads: readonly Workload[];
@@ -70,7 +70,7 @@ export function compile(resources: Resources, previous: Compilation | undefined,
   const memoServices = new Map<string, MemoService>();
   const sorted = before?.input === services ? before.sorted : services.toSorted(byName);
   for (const service of sorted) {
-    const key = routeKey(service);
+    const key = objectKey(service);
     const enabled = enabledOf(service.annotations) ?? memoNamespaces.get(service.namespace)?.enabled ?? false;
     const input = { service, enabled, slices: slicesOf(service), rules };
     memoServices.set(key, compiledOnce(input, before?.services.get(key), options));
@@ -88,9 +88,9 @@ export function compile(resources: Resources, previous: Compilation | undefined,
   const problems = [...parts.map((part) => part.problems), subscriptions.problems];
   return {
     options,
-    routes: unchangedList(
-      compiled.map(({ route }) => route),
-      previous?.routes,
+    frontends: unchangedList(
+      compiled.map(({ frontend }) => frontend),
+      previous?.frontends,
     ),
     backends: unchangedList(backends, previous?.backends),
     workloads: previous?.memo.pods === pods ? previous.workloads : compileWorkloads(pods, previous?.workloads),
@@ -138,7 +138,7 @@ function compiledOnce(input: ServiceInput, before: MemoService | undefined, opti
   const backendsBefore = new Map(before?.backends.map((backend) => [backend.id, backend]));
   return {
     ...input,
-    route: unchanged(compiled.route, before?.route),
+    frontend: unchanged(compiled.frontend, before?.frontend),
     backends: compiled.backends.map((backend) => unchanged(backend, backendsBefore.get(backend.id))),
     subscription: unchanged(compiled.subscription, before?.subscription),
     problems: compiled.problems,

@@ -19,12 +19,12 @@ export class Generations {
     this.#workers = workers;
   }
 
-  published({ generation, routes, backends, workloads }: Change, nowMs: number): void {
+  published({ generation, frontends, backends, workloads }: Change, nowMs: number): void {
     const view = {
       generation,
       time: new Date().toISOString(),
-      routesChanged: routes.put.slice(0, NAMES_MAX).map(({ namespace, name }) => `${namespace}/${name}`),
-      routesGone: routes.gone.slice(0, NAMES_MAX),
+      routesChanged: frontends.put.slice(0, NAMES_MAX).map(({ namespace, name }) => `${namespace}/${name}`),
+      routesGone: frontends.gone.slice(0, NAMES_MAX),
       backendsChanged: backends.put.slice(0, NAMES_MAX).map(({ backend }) => backend.id),
       backendsGone: backends.gone.slice(0, NAMES_MAX),
       workloadsChanged: workloads.put.slice(0, NAMES_MAX).map(({ namespace, name }) => `${namespace}/${name}`),

@@ -74,14 +74,14 @@ export function localize(compilation: Compilation, view: View, previous: Localiz
 }
 
 function configurationOf(
-  { options: { clusterDomain }, routes, workloads, subscriptions, policies }: Compilation,
+  { options: { clusterDomain }, frontends, workloads, subscriptions, policies }: Compilation,
   chosen: ReadonlyMap<BackendId, Chosen>,
   before: Configuration | undefined,
 ): Configuration {
   const backends = [...chosen.values()].map(({ backend }) => backend);
   const now: Configuration = {
     clusterDomain,
-    routes,
+    frontends,
     backends: unchangedList(backends, before?.backends),
     workloads,
     subscriptions: placed(subscriptions, chosen, before?.subscriptions),

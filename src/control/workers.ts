@@ -372,7 +372,7 @@ export class Workers {
 
   #send(seat: Seat, change: Change): void {
     seat.sent = change.generation;
-    seat.planMs = PLAN_MS_PER_PART * (change.routes.put.length + change.backends.put.length);
+    seat.planMs = PLAN_MS_PER_PART * (change.frontends.put.length + change.backends.put.length);
     this.#tell(seat, { type: 'change', change });
   }
 

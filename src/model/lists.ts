@@ -1,4 +1,4 @@
-import { type Configuration, routeKey } from './snapshot.ts';
+import { type Configuration, objectKey } from './snapshot.ts';
 
 /** The lists of a configuration: what is published, and what a plan is made of. */
 export type ListName = Exclude<keyof Configuration, 'clusterDomain'>;
@@ -8,7 +8,7 @@ export type ItemOf<L extends ListName> = Configuration[L][number];
 
 /** What tells the items of a list apart, and stays the same from one generation to the next. */
 export const KEY_OF: { readonly [L in ListName]: (item: ItemOf<L>) => string } = {
-  routes: routeKey,
+  frontends: objectKey,
   backends: ({ id }) => id,
   workloads: ({ address }) => address,
   subscriptions: ({ id }) => id,

@@ -7,7 +7,7 @@ import type { Cidr } from './settings.ts';
 export interface Configuration {
   readonly clusterDomain: string;
   /** One for each Service, enabled or not: the reason for a 404 needs the others too. */
-  readonly routes: readonly Route[];
+  readonly frontends: readonly Frontend[];
   readonly backends: readonly Backend[];
   /** The pods of this node that can be told by their address. */
   readonly workloads: readonly Workload[];
@@ -26,17 +26,17 @@ export interface Snapshot extends Configuration {
 export type BackendId = string & { readonly brand: 'BackendId' };
 
 /** What a client may address: a Service of the cluster. */
-export interface Route {
+export interface Frontend {
   readonly namespace: string;
   readonly name: string;
   /** False: known, but its owner did not opt in; it answers 404 with that reason. */
   readonly enabled: boolean;
   readonly clusterIps: readonly string[];
   /** TCP ports only, in the order of the manifest. Empty when not enabled. */
-  readonly ports: readonly RoutePort[];
+  readonly ports: readonly FrontendPort[];
 }
 
-export interface RoutePort {
+export interface FrontendPort {
   readonly port: number;
   /** Empty for an unnamed port. */
   readonly name: string;
@@ -223,7 +223,7 @@ export function authoritiesOf(
 }
 
 /** `namespace/name` */
-export function routeKey({ namespace, name }: { readonly namespace: string; readonly name: string }): string {
+export function objectKey({ namespace, name }: { readonly namespace: string; readonly name: string }): string {
   return `${namespace}/${name}`;
 }
 
@@ -241,7 +241,7 @@ export interface Change {
   readonly from: number;
   readonly generation: number;
   readonly clusterDomain: string;
-  readonly routes: { readonly put: readonly Route[]; readonly gone: readonly string[] };
+  readonly frontends: { readonly put: readonly Frontend[]; readonly gone: readonly string[] };
   readonly backends: { readonly put: readonly PlacedBackend[]; readonly gone: readonly BackendId[] };
   /** `gone` are addresses. */
   readonly workloads: { readonly put: readonly Workload[]; readonly gone: readonly string[] };

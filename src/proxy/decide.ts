@@ -4,20 +4,20 @@ import {
   BRIDGE_AUTHORITY,
   BRIDGE_BACKEND,
   type NatsPolicy,
-  type Route,
-  type RoutePort,
+  type Frontend,
+  type FrontendPort,
   type Subscription,
   type Workload,
 } from '../model/snapshot.ts';
 import type { LiveBackend } from './balance.ts';
 import { looped } from './filter.ts';
 import { ASTERISK, FIELD, FORM, type Head, METHOD, PATH_AS_IT_IS, SLASH, type Source } from './http.ts';
-import type { RouteTable } from './route.ts';
+import type { FrontendTable } from './route.ts';
 
 /** A worker's live form of a snapshot: swapped as one reference. */
 export interface Plan {
   readonly generation: number;
-  readonly routes: RouteTable;
+  readonly frontends: FrontendTable;
   readonly backends: ReadonlyMap<BackendId, LiveBackend>;
   /** By address. */
   readonly workloads: ReadonlyMap<string, Workload>;
@@ -28,7 +28,7 @@ export interface Plan {
 }
 
 /** The part of a plan that says where a request goes. */
-export type Directory = Pick<Plan, 'routes' | 'workloads'>;
+export type Directory = Pick<Plan, 'frontends' | 'workloads'>;
 
 /** What the plan says about one head. Written anew for each: one object serves a thread. */
 export class Decision {
@@ -59,21 +59,21 @@ const LISTED_MAX = 10;
  * @param source of the request. In an authority, the port that it reached us on says nothing about the Service's port.
  */
 export function decide(head: Head, directory: Directory, source: Source, decision: Decision): Decision {
-  const { routes } = directory;
+  const { frontends } = directory;
   decision.failure = undefined;
   if (head.method === METHOD.trace) return fail(decision, 'method-not-allowed', 'TRACE is not carried');
   if (looped(head)) return fail(decision, 'loop', 'The Via fields name this mesh more than 16 times');
   takePath(head, decision);
   if (source.listener === 'bridge') return toBridge(head, decision);
-  const route = routes.byAuthority(head) ?? byBareName(head, directory, source);
-  if (route !== undefined) {
+  const frontend = frontends.byAuthority(head) ?? byBareName(head, directory, source);
+  if (frontend !== undefined) {
     decision.by = 'authority';
     const { port } = head.authority;
-    choosePort(decision, route, port > 0 ? String(port) : '', source.listenerPort);
+    choosePort(decision, frontend, port > 0 ? String(port) : '', source.listenerPort);
   } else if (head.form === FORM.authority)
     fail(decision, 'connect-forbidden', unknownAuthority(head, directory, source));
   else if (isBridge(head)) toBridge(head, decision);
-  else if (!bySomethingElse(head, routes, decision))
+  else if (!bySomethingElse(head, frontends, decision))
     fail(decision, 'no-route', unknownAuthority(head, directory, source));
   if (decision.failure !== undefined && head.form === FORM.authority) decision.failure = 'connect-forbidden';
   return decision;
@@ -88,10 +88,10 @@ function toBridge(head: Head, decision: Decision): Decision {
 }
 
 /** The Service of this name in the namespace of the workload that asks. Only requests that no other name explains come here. */
-function byBareName(head: Head, { routes, workloads }: Directory, { address }: Source): Route | undefined {
+function byBareName(head: Head, { frontends, workloads }: Directory, { address }: Source): Frontend | undefined {
   if (!isBare(head)) return undefined;
   const workload = workloads.get(address);
-  return workload === undefined ? undefined : routes.byName(workload.namespace, hostOf(head).toLowerCase());
+  return workload === undefined ? undefined : frontends.byName(workload.namespace, hostOf(head).toLowerCase());
 }
 
 function isBare({ authority: { hostStart, hostEnd, dotted, ipv6 } }: Head): boolean {
@@ -112,25 +112,25 @@ function takePath(head: Head, decision: Decision): void {
 }
 
 /** Path, then field. False: neither names a Service. */
-function bySomethingElse(head: Head, routes: RouteTable, decision: Decision): boolean {
+function bySomethingElse(head: Head, frontends: FrontendTable, decision: Decision): boolean {
   if (head.targetEnd - head.pathStart > SERVICE_PATH.length && startsWith(head, SERVICE_PATH))
-    return byPath(head, routes, decision);
+    return byPath(head, frontends, decision);
   if (head.find(FIELD.heddleService) < 0) return false;
   const value = head.values(FIELD.heddleService);
   const names = SERVICE_HEADER.exec(value);
   if (names === null)
     fail(decision, 'no-route', `x-heddle-service must be namespace/name or namespace/name:port, got ${value}`);
-  else byName(names, routes, 'header', decision);
+  else byName(names, frontends, 'header', decision);
   return true;
 }
 
-function byPath(head: Head, routes: RouteTable, decision: Decision): boolean {
+function byPath(head: Head, frontends: FrontendTable, decision: Decision): boolean {
   const names = SERVICE_PATH_NAMES.exec(head.text(head.pathStart, head.targetEnd));
   if (names === null) {
     fail(decision, 'no-route', 'A path under /_svc must go on with namespace/name or namespace/name:port');
     return true;
   }
-  byName(names, routes, 'path', decision);
+  byName(names, frontends, 'path', decision);
   decision.pathStart = head.pathStart + names[0].length;
   decision.pathPrefix =
     decision.pathStart === head.targetEnd || head.bytes[head.base + decision.pathStart] === QUESTION
@@ -141,19 +141,19 @@ function byPath(head: Head, routes: RouteTable, decision: Decision): boolean {
 
 function byName(
   [, namespace = '', name = '', port = '']: RegExpExecArray,
-  routes: RouteTable,
+  frontends: FrontendTable,
   by: 'path' | 'header',
   decision: Decision,
 ): void {
-  const route = routes.byName(namespace.toLowerCase(), name.toLowerCase());
+  const frontend = frontends.byName(namespace.toLowerCase(), name.toLowerCase());
   decision.by = by;
-  if (route === undefined) fail(decision, 'no-route', `There is no Service ${name} in namespace ${namespace}`);
-  else choosePort(decision, route, port, 0);
+  if (frontend === undefined) fail(decision, 'no-route', `There is no Service ${name} in namespace ${namespace}`);
+  else choosePort(decision, frontend, port, 0);
 }
 
 /** The port that was asked for; none, or the listener's own that the Service does not have, means 80, else the only one. */
-function choosePort(decision: Decision, route: Route, asked: string, listenerPort: number): void {
-  const { name, namespace, ports, enabled } = route;
+function choosePort(decision: Decision, frontend: Frontend, asked: string, listenerPort: number): void {
+  const { name, namespace, ports, enabled } = frontend;
   if (!enabled) {
     fail(
       decision,
@@ -162,16 +162,16 @@ function choosePort(decision: Decision, route: Route, asked: string, listenerPor
     );
     return;
   }
-  let port = asked === '' ? undefined : portOf(route, asked);
+  let port = asked === '' ? undefined : portOf(frontend, asked);
   if (port === undefined && (asked === '' || asked === String(listenerPort))) {
     port = ports.find((candidate) => candidate.port === 80) ?? (ports.length === 1 ? ports[0] : undefined);
   }
   if (port !== undefined) decision.backend = port.backend;
-  else fail(decision, 'no-port', noPort(route, asked));
+  else fail(decision, 'no-port', noPort(frontend, asked));
 }
 
 /** A number is one of the Service, else of its endpoints where clients see them (headless): a name may look like it too. */
-function portOf({ ports }: Route, asked: string): RoutePort | undefined {
+function portOf({ ports }: Frontend, asked: string): FrontendPort | undefined {
   const number = PORT_NUMBER.test(asked) ? Number(asked) : 0;
   return (
     ports.find(({ port }) => port === number) ??
@@ -180,14 +180,14 @@ function portOf({ ports }: Route, asked: string): RoutePort | undefined {
   );
 }
 
-function noPort({ name, namespace, ports }: Route, asked: string): string {
+function noPort({ name, namespace, ports }: Frontend, asked: string): string {
   const wanted = asked === '' ? 'no port 80 and several others, so name one' : `no port ${asked}`;
   const list = ports.length === 0 ? 'none' : listed(ports, ', ', portText);
   return `Service ${name} in namespace ${namespace} has ${wanted}; its ports are ${list}`;
 }
 
 /** `80`, `80 (http)`, `80 (http, at its endpoints 8080 or 8081)` */
-function portText({ port, name, targetPorts }: RoutePort): string {
+function portText({ port, name, targetPorts }: FrontendPort): string {
   const more = [name, targetPorts.length === 0 ? '' : `at its endpoints ${listed(targetPorts, ' or ', String)}`];
   const text = more.filter((part) => part !== '').join(', ');
   return text === '' ? `${port}` : `${port} (${text})`;

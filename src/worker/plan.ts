@@ -1,21 +1,21 @@
 import { recordOf } from '../lib/record-of.ts';
 import { type Delta, type ItemOf, KEY_OF, LIST_NAMES, type ListName } from '../model/lists.ts';
-import type { BackendId, Change, Route } from '../model/snapshot.ts';
+import type { BackendId, Change, Frontend } from '../model/snapshot.ts';
 import { LiveBackend } from '../proxy/balance.ts';
 import type { Plan } from '../proxy/decide.ts';
 import type { UpstreamContext } from '../proxy/upstream.ts';
-import { RouteTable } from '../proxy/route.ts';
+import { FrontendTable } from '../proxy/route.ts';
 
 /** The lists of which a plan is a map of their items, as they are. */
-type MapName = Exclude<ListName, 'routes' | 'backends'>;
+type MapName = Exclude<ListName, 'frontends' | 'backends'>;
 type Maps = { readonly [L in MapName]: ReadonlyMap<string, ItemOf<L>> };
-const MAP_NAMES = LIST_NAMES.filter((list) => list !== 'routes' && list !== 'backends');
+const MAP_NAMES = LIST_NAMES.filter((list) => list !== 'frontends' && list !== 'backends');
 
 /** The plan of a worker that has heard of nothing yet. */
 export function emptyPlan(clusterDomain: string): Plan {
   return {
     generation: 0,
-    routes: new RouteTable({ routes: [], clusterDomain }),
+    frontends: new FrontendTable({ frontends: [], clusterDomain }),
     backends: new Map(),
     ...recordOf<Maps>(MAP_NAMES, () => new Map()),
   };
@@ -27,20 +27,20 @@ export function emptyPlan(clusterDomain: string): Plan {
  */
 export class Planner {
   readonly #context: UpstreamContext;
-  #routes: ReadonlyMap<string, Route> = new Map();
+  #frontends: ReadonlyMap<string, Frontend> = new Map();
 
   constructor(context: UpstreamContext) {
     this.#context = context;
   }
 
   next(plan: Plan, change: Change): Plan {
-    const { from, generation, clusterDomain, routes, backends } = change;
+    const { from, generation, clusterDomain, frontends, backends } = change;
     if (from !== 0 && from !== plan.generation)
       throw new Error(`Expected a change from generation ${plan.generation}, got one from ${from}`);
     const whole = from === 0;
-    const known = applied(whole ? undefined : this.#routes, routes, KEY_OF.routes);
-    const same = known === this.#routes;
-    const table = same ? plan.routes : new RouteTable({ routes: [...known.values()], clusterDomain });
+    const known = applied(whole ? undefined : this.#frontends, frontends, KEY_OF.frontends);
+    const same = known === this.#frontends;
+    const table = same ? plan.frontends : new FrontendTable({ frontends: [...known.values()], clusterDomain });
     const maps = recordOf<Maps>(MAP_NAMES, (list) =>
       applied<ItemOf<typeof list>>(whole ? undefined : plan[list], change[list], KEY_OF[list]),
     );
@@ -56,10 +56,10 @@ export class Planner {
     });
 
     // From here on nothing can go wrong.
-    this.#routes = known;
+    this.#frontends = known;
     for (const update of updates) update();
     for (const [id, backend] of plan.backends) if (live.get(id) !== backend) backend.close();
-    return { generation, routes: table, backends: live, ...maps };
+    return { generation, frontends: table, backends: live, ...maps };
   }
 }
 

@@ -106,18 +106,18 @@ describe('what is published', () => {
       { address: '10.0.1.9', namespace: 'shop', name: 'web', serviceAccount: 'web', labels: {} },
     ]);
     assert.deepEqual(went?.workloads.gone, ['10.0.1.9']);
-    for (const { routes, backends } of published.slice(1)) {
-      assert.deepEqual([routes.put, routes.gone, backends.put, backends.gone], [[], [], [], []]);
+    for (const { frontends, backends } of published.slice(1)) {
+      assert.deepEqual([frontends.put, frontends.gone, backends.put, backends.gone], [[], [], [], []]);
     }
   });
 
-  test('a Namespace that opts in brings the routes of its Services', () => {
+  test('a Namespace that opts in brings the frontends of its Services', () => {
     const { changes, published } = start();
     const silent = { ...SHOP, services: [service('orders', { annotations: {} })] };
     changes.onResources({ ...silent, namespaces: [namespace('shop')] });
     changes.onResources({ ...silent, namespaces: [namespace('shop', 'true')] });
     assert.deepEqual(
-      published.map(({ routes }) => routes.put.map(({ enabled }) => enabled)),
+      published.map(({ frontends }) => frontends.put.map(({ enabled }) => enabled)),
       [[false], [true]],
     );
   });

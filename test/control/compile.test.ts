@@ -41,46 +41,46 @@ describe('what did not change', () => {
       endpointSlices: [slice('orders', '10.0.0.1', '10.0.0.3'), slice('users', '10.0.0.2')],
     };
     const after = compile(structuredClone(changed), before, FILES);
-    const same = (list: 'routes' | 'backends', index: number, indexBefore: number): boolean =>
+    const same = (list: 'frontends' | 'backends', index: number, indexBefore: number): boolean =>
       after[list][index] === before[list][indexBefore];
     assert.deepEqual(
       after.backends.map(({ id }) => id),
       ['shop/cart:80', 'shop/orders:80', 'shop/search:80', 'shop/users:80'],
     );
     assert.deepEqual([same('backends', 0, 0), same('backends', 1, 1), same('backends', 3, 2)], [true, false, true]);
-    assert.deepEqual([same('routes', 0, 0), same('routes', 1, 1), same('routes', 3, 2)], [true, true, true]);
+    assert.deepEqual([same('frontends', 0, 0), same('frontends', 1, 1), same('frontends', 3, 2)], [true, true, true]);
   });
 
   test('equal input in other objects gives the same lists', () => {
     const resources = { ...SHOP, pods: [pod('web', '10.0.1.1')], namespaces: [namespace('shop')] };
     const before = compile(resources, undefined, FILES);
     const after = compile(structuredClone(resources), before, FILES);
-    assert.equal(after.routes, before.routes);
+    assert.equal(after.frontends, before.frontends);
     assert.equal(after.backends, before.backends);
     assert.equal(after.workloads, before.workloads);
     assert.equal(after.problems, before.problems);
   });
 
-  test('routes keep their list when only endpoints change', () => {
+  test('frontends keep their list when only endpoints change', () => {
     const before = compile(SHOP, undefined, FILES);
     const endpointSlices = [slice('orders', '10.0.0.7'), ...SHOP.endpointSlices.slice(1)];
     const after = compile({ ...SHOP, endpointSlices }, before, FILES);
-    assert.equal(after.routes, before.routes);
+    assert.equal(after.frontends, before.frontends);
     assert.notEqual(after.backends, before.backends);
   });
 
   test('another cluster domain leaves the lists as they are', () => {
     const before = compile(SHOP, undefined, FILES);
     const after = compile(SHOP, before, { ...FILES, clusterDomain: 'example.org' });
-    assert.equal(after.routes, before.routes);
+    assert.equal(after.frontends, before.frontends);
     assert.equal(after.backends, before.backends);
   });
 
-  test('a change of the pods leaves routes and backends as they are', () => {
+  test('a change of the pods leaves frontends and backends as they are', () => {
     const resources = { ...SHOP, pods: [pod('a', '10.0.1.1'), pod('b', '10.0.1.2')] };
     const before = compile(resources, undefined, FILES);
     const after = compile({ ...resources, pods: [resources.pods[0]!, pod('c', '10.0.1.3')] }, before, FILES);
-    assert.equal(after.routes, before.routes);
+    assert.equal(after.frontends, before.frontends);
     assert.equal(after.backends, before.backends);
     assert.deepEqual(
       after.workloads.map(({ name }) => name),
@@ -113,7 +113,7 @@ describe('what did not change', () => {
     };
     const before = compile(at(1), undefined, FILES);
     const after = compile(at(9), before, FILES);
-    assert.equal(after.routes, before.routes);
+    assert.equal(after.frontends, before.frontends);
     assert.equal(after.backends, before.backends);
     assert.deepEqual(
       after.problems.map(({ origin }) => origin?.line),
@@ -124,7 +124,7 @@ describe('what did not change', () => {
   test('what went and came back is as new', () => {
     const before = compile(SHOP, undefined, FILES);
     const without = compile({ ...SHOP, services: [] }, before, FILES);
-    assert.deepEqual(without.routes, []);
+    assert.deepEqual(without.frontends, []);
     assert.deepEqual(compile(SHOP, without, FILES), before);
   });
 });
@@ -156,7 +156,7 @@ describe('what is compiled again', () => {
     const on = compile({ ...resources, namespaces: [namespace('shop', 'true'), namespace('other')] }, off, FILES);
     assert.deepEqual([...compiled], ['follows', 'follows-too']);
     assert.deepEqual(
-      on.routes.filter(({ enabled }) => enabled).map(({ name }) => name),
+      on.frontends.filter(({ enabled }) => enabled).map(({ name }) => name),
       ['follows', 'follows-too', 'in'],
     );
     compiled.clear();
@@ -192,8 +192,8 @@ describe('whether a Service is in the mesh', () => {
       const all = namespaces.map((enabled) => namespace('shop', enabled));
       const byName = new Map([namespace('other', 'true'), ...all].map((each) => [each.name, each]));
       assert.equal(isEnabled(one, byName), is);
-      const { routes } = compile({ ...only(one), namespaces: all }, undefined, FILES);
-      assert.equal(routes[0]?.enabled, is);
+      const { frontends } = compile({ ...only(one), namespaces: all }, undefined, FILES);
+      assert.equal(frontends[0]?.enabled, is);
     });
   }
 });
@@ -259,7 +259,7 @@ test('input is not changed', () => {
 });
 
 test('namespaces sort before names, and a Service never takes the slices of another namespace', () => {
-  const { routes, backends } = compile(
+  const { frontends, backends } = compile(
     {
       ...NO_RESOURCES,
       services: [
@@ -273,7 +273,7 @@ test('namespaces sort before names, and a Service never takes the slices of anot
     FILES,
   );
   assert.deepEqual(
-    routes.map((route) => `${route.namespace}/${route.name}`),
+    frontends.map((frontend) => `${frontend.namespace}/${frontend.name}`),
     ['a/b', 'a-b/a', 'b/a'],
   );
   assert.deepEqual(
@@ -302,10 +302,10 @@ test('a number in heddle.dev/ports is a port number first, and a name only where
     { name: 'web', port: 80 },
     { name: '81', port: 9000 },
   ].map(({ name, port }) => ({ name, port, protocol: 'TCP' as const, targetPort: 8080, appProtocol: '' }));
-  const { routes, problems } = compile(only(service('a', { annotations, ports })), undefined, FILES);
+  const { frontends, problems } = compile(only(service('a', { annotations, ports })), undefined, FILES);
   assert.deepEqual(problems, []);
   assert.deepEqual(
-    routes[0]?.ports.map(({ port }) => port),
+    frontends[0]?.ports.map(({ port }) => port),
     [80, 9000],
   );
 });
@@ -316,12 +316,12 @@ test('a list of more than 1000 entries is one problem', () => {
     'heddle.dev/endpoints': ','.repeat(200_000),
     'heddle.dev/ports': 'x,'.repeat(100_000),
   };
-  const { routes, problems } = compile(only(service('a', { annotations })), undefined, FILES);
+  const { frontends, problems } = compile(only(service('a', { annotations })), undefined, FILES);
   assert.deepEqual(
     problems.map(({ expected }) => expected),
     ['at most 1000 entries', 'at most 1000 entries'],
   );
-  assert.equal(routes[0]?.ports.length, 1);
+  assert.equal(frontends[0]?.ports.length, 1);
 });
 
 test('no annotation makes compile throw', () => {

@@ -8,7 +8,7 @@ function change(generation: number): Change {
     from: generation - 1,
     generation,
     clusterDomain: 'cluster.local',
-    routes: { put: [], gone: [`shop/service-${generation}`] },
+    frontends: { put: [], gone: [`shop/service-${generation}`] },
     backends: { put: [], gone: [] },
     workloads: { put: [], gone: [] },
     subscriptions: { put: [], gone: [] },

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { Publication } from '../../src/control/publication.ts';
 import { Rows } from '../../src/control/rows.ts';
 import { KEY_OF, LIST_NAMES } from '../../src/model/lists.ts';
-import type { Backend, BackendId, Configuration, Route, Workload } from '../../src/model/snapshot.ts';
+import type { Backend, BackendId, Configuration, Frontend, Workload } from '../../src/model/snapshot.ts';
 import { allocateMeters, EndpointMeter, MeterReader, ServiceMeter } from '../../src/telemetry.ts';
 
 const ORDERS = backend('orders', ['10.0.0.1', '10.0.0.2']);
@@ -15,7 +15,7 @@ function backend(name: string, addresses: readonly string[]): Backend {
   return { id, namespace: 'shop', name, port: 80, affinity: 'none', endpoints, subject: undefined };
 }
 
-function route({ namespace, name, id }: Backend): Route {
+function frontend({ namespace, name, id }: Backend): Frontend {
   return {
     namespace,
     name,
@@ -29,10 +29,10 @@ function workload(address: string): Workload {
   return { address, namespace: 'shop', name: 'cart', serviceAccount: 'default', labels: {} };
 }
 
-const ROUTES = [route(ORDERS), route(USERS)];
+const FRONTENDS = [frontend(ORDERS), frontend(USERS)];
 const EMPTY: Configuration = {
   clusterDomain: 'cluster.local',
-  routes: [],
+  frontends: [],
   backends: [],
   workloads: [],
   subscriptions: [],
@@ -40,7 +40,7 @@ const EMPTY: Configuration = {
 };
 
 function configuration(...backends: Backend[]): Configuration {
-  return { ...EMPTY, routes: ROUTES, backends };
+  return { ...EMPTY, frontends: FRONTENDS, backends };
 }
 
 function start(): { publication: Publication; memory: ReturnType<typeof allocateMeters> } {
@@ -53,7 +53,7 @@ describe('what is published', () => {
     const { publication } = start();
     const change = publication.next(configuration(ORDERS, USERS));
     assert.deepEqual([change?.from, change?.generation], [0, 1]);
-    assert.equal(change?.routes.put.length, 2);
+    assert.equal(change?.frontends.put.length, 2);
     assert.deepEqual(
       change?.backends.put.map(({ backend: { id } }) => id),
       [ORDERS.id, USERS.id],
@@ -80,7 +80,7 @@ describe('what is published', () => {
       change?.backends.put.map(({ backend: { id } }) => id),
       [ORDERS.id],
     );
-    assert.deepEqual([change?.routes.put, change?.routes.gone, change?.backends.gone], [[], [], []]);
+    assert.deepEqual([change?.frontends.put, change?.frontends.gone, change?.backends.gone], [[], [], []]);
     assert.deepEqual([change?.from, change?.generation], [1, 2]);
   });
 
@@ -97,7 +97,7 @@ describe('what is published', () => {
     const moved = { ...till!, name: 'other' };
     const change = publication.next({ ...configuration(ORDERS), workloads: [cart!, moved] });
     assert.deepEqual(change?.workloads, { put: [moved], gone: ['10.1.0.3'] });
-    assert.deepEqual([change?.routes.put, change?.backends.put], [[], []]);
+    assert.deepEqual([change?.frontends.put, change?.backends.put], [[], []]);
     assert.deepEqual(publication.whole().workloads, { put: [cart, moved], gone: [] });
     assert.equal(publication.next({ ...configuration(ORDERS), workloads: [cart!, moved] }), undefined);
   });
@@ -132,8 +132,8 @@ describe('what is published', () => {
     const { publication } = start();
     publication.next(configuration(ORDERS, USERS));
     publication.next(configuration(backend('orders', ['10.0.0.9'])));
-    const { from, generation, backends, routes } = publication.whole();
-    assert.deepEqual([from, generation, routes.put.length], [0, 2, 2]);
+    const { from, generation, backends, frontends } = publication.whole();
+    assert.deepEqual([from, generation, frontends.put.length], [0, 2, 2]);
     assert.deepEqual(
       backends.put.map((placed) => placed.backend.endpoints[0]?.address),
       ['10.0.0.9'],

@@ -2,21 +2,21 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MessageChannel } from 'node:worker_threads';
 import { Workers } from '../../src/control/workers.ts';
-import type { Change, Route } from '../../src/model/snapshot.ts';
+import type { Change, Frontend } from '../../src/model/snapshot.ts';
 import { allocateMeters } from '../../src/telemetry.ts';
 import { eventually } from '../harness/client.ts';
 import { settingsOf } from '../harness/settings.ts';
 
-const ROUTE: Route = { namespace: 'shop', name: 'orders', enabled: true, clusterIps: [], ports: [] };
+const FRONTEND: Frontend = { namespace: 'shop', name: 'orders', enabled: true, clusterIps: [], ports: [] };
 /** Nothing that compile makes is like this: it stands for a defect. */
-const POISON = { ...ROUTE, name: 'poison', clusterIps: null } as unknown as Route;
+const POISON = { ...FRONTEND, name: 'poison', clusterIps: null } as unknown as Frontend;
 
-function change(from: number, generation: number, ...put: Route[]): Change {
+function change(from: number, generation: number, ...put: Frontend[]): Change {
   return {
     from,
     generation,
     clusterDomain: 'cluster.local',
-    routes: { put, gone: [] },
+    frontends: { put, gone: [] },
     backends: { put: [], gone: [] },
     workloads: { put: [], gone: [] },
     subscriptions: { put: [], gone: [] },
@@ -47,15 +47,15 @@ test('a worker that cannot apply a generation keeps its plan, says so, and gets 
   const until = async (line: string): Promise<void> =>
     eventually(() => told.includes(line), { what: line, waitMs: 20_000 });
 
-  workers.publish(change(0, 1, ROUTE), () => change(0, 1, ROUTE));
+  workers.publish(change(0, 1, FRONTEND), () => change(0, 1, FRONTEND));
   await until('applied 1');
-  workers.publish(change(1, 2, POISON), () => change(0, 2, ROUTE, POISON));
+  workers.publish(change(1, 2, POISON), () => change(0, 2, FRONTEND, POISON));
   await until('kept 2 true');
   assert.equal(workers.applied, 1);
   let wholes = 0;
   workers.publish(change(2, 3), () => {
     wholes++;
-    return change(0, 3, ROUTE);
+    return change(0, 3, FRONTEND);
   });
   await until('applied 3');
   assert.equal(wholes, 1);

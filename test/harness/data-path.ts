@@ -1,7 +1,7 @@
 import { MessageChannel } from 'node:worker_threads';
 import { Publication } from '../../src/control/publication.ts';
 import { Workers } from '../../src/control/workers.ts';
-import type { Backend, BackendId, Configuration, Endpoint, Route, Workload } from '../../src/model/snapshot.ts';
+import type { Backend, BackendId, Configuration, Endpoint, Frontend, Workload } from '../../src/model/snapshot.ts';
 import { allocateMeters, MeterReader, WORKER } from '../../src/telemetry.ts';
 import { eventually } from './client.ts';
 import { settingsOf } from './settings.ts';
@@ -106,7 +106,7 @@ export class DataPath {
 export function configurationOf(services: readonly ServedSpec[], workloads: readonly Workload[] = []): Configuration {
   return {
     clusterDomain: 'cluster.local',
-    routes: services.map(routeOf),
+    frontends: services.map(frontendOf),
     backends: services.map(backendOf),
     workloads,
     subscriptions: [],
@@ -114,7 +114,7 @@ export function configurationOf(services: readonly ServedSpec[], workloads: read
   };
 }
 
-function routeOf({ name, namespace = 'test', enabled = true, port = 80, targetPorts = [] }: ServedSpec): Route {
+function frontendOf({ name, namespace = 'test', enabled = true, port = 80, targetPorts = [] }: ServedSpec): Frontend {
   const backend = `${namespace}/${name}:${port}` as BackendId;
   return { namespace, name, enabled, clusterIps: [], ports: [{ port, name: '', backend, targetPorts }] };
 }

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { BackendId, Route, RoutePort } from '../../src/model/snapshot.ts';
+import type { BackendId, Frontend, FrontendPort } from '../../src/model/snapshot.ts';
 import { decide, Decision } from '../../src/proxy/decide.ts';
 import { feedHead, type Head, HeadPool, startRequest, type Source } from '../../src/proxy/http.ts';
-import { RouteTable } from '../../src/proxy/route.ts';
+import { FrontendTable } from '../../src/proxy/route.ts';
 
 const LIMITS = { head: 65_536, headers: 100, url: 16_384 };
 const SOURCE: Source = {
@@ -25,8 +25,8 @@ function headOf(host: string, target: string): Head {
 }
 
 /** What is said about a request to the Service `orders` with these ports. */
-function decided(ports: readonly Partial<RoutePort>[], host: string, target = '/'): Decision {
-  const route: Route = {
+function decided(ports: readonly Partial<FrontendPort>[], host: string, target = '/'): Decision {
+  const frontend: Frontend = {
     namespace: 'shop',
     name: 'orders',
     enabled: true,
@@ -35,8 +35,8 @@ function decided(ports: readonly Partial<RoutePort>[], host: string, target = '/
       return { port, name, targetPorts, backend: `shop/orders:${port}` as BackendId };
     }),
   };
-  const routes = new RouteTable({ routes: [route], clusterDomain: 'cluster.local' });
-  return decide(headOf(host, target), { routes, workloads: new Map() }, SOURCE, new Decision());
+  const frontends = new FrontendTable({ frontends: [frontend], clusterDomain: 'cluster.local' });
+  return decide(headOf(host, target), { frontends, workloads: new Map() }, SOURCE, new Decision());
 }
 
 describe('the port that was asked for', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { BackendId, Change, NatsPolicy, PlacedBackend, Route, Workload } from '../../src/model/snapshot.ts';
+import type { BackendId, Change, NatsPolicy, PlacedBackend, Frontend, Workload } from '../../src/model/snapshot.ts';
 import { MeterReader } from '../../src/telemetry.ts';
 import { emptyPlan, Planner } from '../../src/worker/plan.ts';
 import { upstreamContext } from '../proxy/upstream-context.ts';
@@ -23,7 +23,7 @@ function placed(...addresses: string[]): PlacedBackend {
   };
 }
 
-const ROUTE: Route = {
+const FRONTEND: Frontend = {
   namespace: 'shop',
   name: 'orders',
   enabled: true,
@@ -34,17 +34,17 @@ const ROUTE: Route = {
 function change(
   from: number,
   {
-    routes = [],
+    frontends = [],
     backends = [],
     workloads = [],
     policies = [],
-  }: { routes?: Route[]; backends?: PlacedBackend[]; workloads?: Workload[]; policies?: NatsPolicy[] },
+  }: { frontends?: Frontend[]; backends?: PlacedBackend[]; workloads?: Workload[]; policies?: NatsPolicy[] },
 ): Change {
   return {
     from,
     generation: from + 1,
     clusterDomain: 'cluster.local',
-    routes: { put: routes, gone: [] },
+    frontends: { put: frontends, gone: [] },
     backends: { put: backends, gone: [] },
     workloads: { put: workloads, gone: [] },
     subscriptions: { put: [], gone: [] },
@@ -73,31 +73,31 @@ function workload(address: string, name: string): Workload {
   return { address, namespace: 'shop', name, serviceAccount: 'default', labels: {} };
 }
 
-test('a change of endpoints keeps the table of routes and the endpoints that stay', () => {
+test('a change of endpoints keeps the table of frontends and the endpoints that stay', () => {
   const planner = new Planner(upstreamContext());
   const first = planner.next(
     emptyPlan('cluster.local'),
-    change(0, { routes: [ROUTE], backends: [placed('10.0.0.1')] }),
+    change(0, { frontends: [FRONTEND], backends: [placed('10.0.0.1')] }),
   );
   const endpoint = first.backends.get(ID)?.endpoints.get('10.0.0.1:80');
   const second = planner.next(first, change(1, { backends: [placed('10.0.0.1', '10.0.0.2')] }));
-  assert.equal(second.routes, first.routes);
+  assert.equal(second.frontends, first.frontends);
   assert.equal(second.backends.get(ID)?.endpoints.get('10.0.0.1:80'), endpoint);
   assert.equal(second.backends.get(ID)?.endpoints.size, 2);
 });
 
-test('a route that is gone is not found any more, and its backend neither', () => {
+test('a frontend that is gone is not found any more, and its backend neither', () => {
   const planner = new Planner(upstreamContext());
   const first = planner.next(
     emptyPlan('cluster.local'),
-    change(0, { routes: [ROUTE], backends: [placed('10.0.0.1')] }),
+    change(0, { frontends: [FRONTEND], backends: [placed('10.0.0.1')] }),
   );
   const second = planner.next(first, {
     ...change(1, {}),
-    routes: { put: [], gone: ['shop/orders'] },
+    frontends: { put: [], gone: ['shop/orders'] },
     backends: { put: [], gone: [ID] },
   });
-  assert.equal(second.routes.byName('shop', 'orders'), undefined);
+  assert.equal(second.frontends.byName('shop', 'orders'), undefined);
   assert.equal(second.backends.size, 0);
 });
 
@@ -129,25 +129,25 @@ test('a change that cannot be obeyed leaves the plan as it is', () => {
   const planner = new Planner(upstreamContext());
   const first = planner.next(
     emptyPlan('cluster.local'),
-    change(0, { routes: [ROUTE], backends: [placed('10.0.0.1')] }),
+    change(0, { frontends: [FRONTEND], backends: [placed('10.0.0.1')] }),
   );
-  const broken = { ...ROUTE, clusterIps: null } as unknown as Route;
-  assert.throws(() => planner.next(first, change(1, { routes: [broken], backends: [placed('10.0.0.2')] })));
+  const broken = { ...FRONTEND, clusterIps: null } as unknown as Frontend;
+  assert.throws(() => planner.next(first, change(1, { frontends: [broken], backends: [placed('10.0.0.2')] })));
   assert.deepEqual([...(first.backends.get(ID)?.endpoints.keys() ?? [])], ['10.0.0.1:80']);
   const next = planner.next(first, change(1, { backends: [placed('10.0.0.3')] }));
-  assert.ok(next.routes.byName('shop', 'orders') !== undefined);
+  assert.ok(next.frontends.byName('shop', 'orders') !== undefined);
 });
 
 test('a whole generation replaces everything, and what stays keeps its state', () => {
   const planner = new Planner(upstreamContext());
   const first = planner.next(
     emptyPlan('cluster.local'),
-    change(0, { routes: [ROUTE], backends: [placed('10.0.0.1')] }),
+    change(0, { frontends: [FRONTEND], backends: [placed('10.0.0.1')] }),
   );
   const endpoint = first.backends.get(ID)?.endpoints.get('10.0.0.1:80');
   const whole = planner.next(first, { ...change(0, { backends: [placed('10.0.0.1')] }), generation: 9 });
   assert.equal(whole.generation, 9);
-  assert.equal(whole.routes.byName('shop', 'orders'), undefined);
+  assert.equal(whole.frontends.byName('shop', 'orders'), undefined);
   assert.equal(whole.backends.get(ID)?.endpoints.get('10.0.0.1:80'), endpoint);
 });
 
@@ -183,13 +183,13 @@ test('an endpoint that changes its tier keeps its state, and the new tiers count
 test('a change of workloads keeps everything else, and a change without any keeps the workloads', () => {
   const planner = new Planner(upstreamContext());
   const [cart, till] = [workload('10.1.0.1', 'cart'), workload('10.1.0.2', 'till')];
-  const first = planner.next(emptyPlan('cluster.local'), change(0, { routes: [ROUTE], workloads: [cart, till] }));
+  const first = planner.next(emptyPlan('cluster.local'), change(0, { frontends: [FRONTEND], workloads: [cart, till] }));
   const other = workload('10.1.0.1', 'cart-2');
   const second = planner.next(first, {
     ...change(1, {}),
     workloads: { put: [other], gone: [till.address] },
   });
-  assert.equal(second.routes, first.routes);
+  assert.equal(second.frontends, first.frontends);
   assert.deepEqual([...second.workloads.values()], [other]);
   assert.deepEqual([...first.workloads.values()], [cart, till]);
   const third = planner.next(second, change(2, { backends: [placed('10.0.0.1')] }));

@@ -30,7 +30,7 @@ export async function checkManifests(paths: readonly string[], output: 'table' |
       EXIT_UNREAD,
     );
   const {
-    routes,
+    frontends,
     backends,
     problems: disobeyed,
   } = compile(resources, undefined, {
@@ -43,8 +43,8 @@ export async function checkManifests(paths: readonly string[], output: 'table' |
   const problems = [...unreadable, ...disobeyed].toSorted(byPlace);
   const summary = {
     files,
-    servicesKnown: routes.length,
-    servicesEnabled: routes.filter(({ enabled }) => enabled).length,
+    servicesKnown: frontends.length,
+    servicesEnabled: frontends.filter(({ enabled }) => enabled).length,
     // How many of them a node uses depends on the node.
     endpoints: backends.flatMap(({ candidates }) => candidates).filter(({ grade }) => grade !== 'unfit').length,
   };

@@ -14,7 +14,7 @@ import type {
   WorkerStatus,
 } from '../../model/admin.ts';
 import { problemView } from '../../model/problem.ts';
-import { authoritiesOf, type Backend, endpointKey, type Route, routeKey } from '../../model/snapshot.ts';
+import { authoritiesOf, type Backend, endpointKey, type Frontend, objectKey } from '../../model/snapshot.ts';
 import { BOUNDS_MS, ROW_FIRST, WORKER } from '../../telemetry.ts';
 import type { Lazily } from './content.ts';
 import {
@@ -57,10 +57,10 @@ export function servicesView(source: AdminSource, selection: Selection): Lazily<
 }
 
 function* eachService(source: AdminSource, selection: Selection): Generator<ServiceView> {
-  const backends = Map.groupBy(source.snapshot?.backends ?? [], routeKey);
+  const backends = Map.groupBy(source.snapshot?.backends ?? [], objectKey);
   const problems = Map.groupBy(source.problems, ({ object }) => object);
   for (const route of routesInOrder(source, selection)) {
-    const own = backends.get(routeKey(route)) ?? [];
+    const own = backends.get(objectKey(route)) ?? [];
     const endpointsUsed = own.reduce((sum, { endpoints }) => sum + endpoints.length, 0);
     yield {
       namespace: route.namespace,
@@ -69,7 +69,7 @@ function* eachService(source: AdminSource, selection: Selection): Generator<Serv
       ports: route.ports.map(({ port, name }) => ({ port, name })),
       endpointsUsed,
       endpointsKnown: own.reduce((sum, { id }) => sum + source.unused(id).length, endpointsUsed),
-      problems: problems.get(`Service ${routeKey(route)}`)?.length ?? 0,
+      problems: problems.get(`Service ${objectKey(route)}`)?.length ?? 0,
     };
   }
 }
@@ -184,14 +184,14 @@ function generationOf({ snapshot }: AdminSource): number {
   return snapshot?.generation ?? 0;
 }
 
-function routesInOrder({ snapshot }: AdminSource, selection: Selection): readonly Route[] {
-  return (snapshot?.routes ?? [])
+function routesInOrder({ snapshot }: AdminSource, selection: Selection): readonly Frontend[] {
+  return (snapshot?.frontends ?? [])
     .filter((route) => isSelected(route, selection))
     .toSorted((a, b) => compare(a.namespace, b.namespace) || compare(a.name, b.name));
 }
 
 function isSelected(one: Named, { service, namespace }: Selection): boolean {
   return (
-    (service === undefined || service === routeKey(one)) && (namespace === undefined || namespace === one.namespace)
+    (service === undefined || service === objectKey(one)) && (namespace === undefined || namespace === one.namespace)
   );
 }

@@ -5,7 +5,13 @@ import { covers, nameRefusal, overlaps, patternRefusal, reservedRefusal, subject
 import { parseTemplate, PATH_TEMPLATE } from '../../lib/template.ts';
 import type { Mismatch } from '../../model/problem.ts';
 import { objectName, SUBSCRIPTION_DEFAULTS, type SubscriptionResource } from '../../model/resource.ts';
-import { authoritiesOf, OWN_PREFIX, type Route, type RoutePort, type Subscription } from '../../model/snapshot.ts';
+import {
+  authoritiesOf,
+  OWN_PREFIX,
+  type Frontend,
+  type FrontendPort,
+  type Subscription,
+} from '../../model/snapshot.ts';
 import type { CompiledBackend } from './candidates.ts';
 import { type MessageRules, mismatchOf, NO_BROKER, refusedUse } from './message-rules.ts';
 
@@ -34,7 +40,7 @@ export type CompiledSubscription = Omit<Subscription, 'endpoints'>;
 
 /** The Service that it is for. */
 export interface Target {
-  readonly route: Route;
+  readonly frontend: Frontend;
   readonly backends: readonly CompiledBackend[];
 }
 
@@ -78,7 +84,7 @@ export function compileAsk(
     stream: stream === '' ? undefined : stream,
     durable: durableOf(ask),
     from,
-    authority: `${authoritiesOf(target.route, clusterDomain)[0]}:${port.port}`,
+    authority: `${authoritiesOf(target.frontend, clusterDomain)[0]}:${port.port}`,
     backend: port.backend,
     path,
     content,
@@ -102,9 +108,9 @@ class AskReading {
   }
 
   /** Which the messages go to. */
-  port(target: Target | undefined): RoutePort | undefined {
+  port(target: Target | undefined): FrontendPort | undefined {
     const { namespace, service } = this.#ask;
-    if (target?.route.enabled !== true) {
+    if (target?.frontend.enabled !== true) {
       const expected = `a Service of the namespace ${namespace} that is in the mesh`;
       this.refuse(
         'service',
@@ -113,7 +119,7 @@ class AskReading {
       );
       return undefined;
     }
-    const { ports } = target.route;
+    const { ports } = target.frontend;
     const port = portOf(ports, service.port);
     if (port === undefined) {
       const known = ports.map(({ port: number, name }) => (name === '' ? `${number}` : `${name} (${number})`));
@@ -235,7 +241,7 @@ class AskReading {
 }
 
 /** @param wish name or number; empty: the usual one, else the only one. */
-function portOf(ports: readonly RoutePort[], wish: string): RoutePort | undefined {
+function portOf(ports: readonly FrontendPort[], wish: string): FrontendPort | undefined {
   if (wish === '')
     return ports.find(({ port }) => port === PORT_DEFAULT) ?? (ports.length === 1 ? ports[0] : undefined);
   // A name may look like the number of another port: what is a number means that one first.

@@ -1,7 +1,7 @@
 import { shown } from '../../lib/shown.ts';
 import { problemOf, type Mismatch, type Problem } from '../../model/problem.ts';
 import { objectName, type EndpointSlice, type Service, type ServicePort } from '../../model/resource.ts';
-import { type BackendId, type Route, routeKey } from '../../model/snapshot.ts';
+import { type BackendId, type Frontend, objectKey } from '../../model/snapshot.ts';
 import { checkOutside, MISMATCHES_MAX, readWishes, type Wishes } from './annotations.ts';
 import { compileAsk, type CompiledSubscription } from './asks.ts';
 import { type Candidate, candidatesOfPort, type CompiledBackend, fixedCandidates, judgeSlices } from './candidates.ts';
@@ -20,7 +20,7 @@ export interface CompileOptions {
 
 /** What one Service compiles to. */
 export interface CompiledService {
-  readonly route: Route;
+  readonly frontend: Frontend;
   readonly backends: readonly CompiledBackend[];
   /** By its annotations. */
   readonly subscription: CompiledSubscription | undefined;
@@ -58,9 +58,9 @@ export function compileService(
 ): CompiledService {
   const { namespace, name, clusterIps } = service;
   if (!enabled) {
-    const route = { namespace, name, enabled, clusterIps, ports: [] };
+    const frontend = { namespace, name, enabled, clusterIps, ports: [] };
     const problems = problemsOf(service, checkOutside(service));
-    return { route, backends: [], subscription: undefined, problems };
+    return { frontend, backends: [], subscription: undefined, problems };
   }
   const { wishes, mismatches } = readWishes(service, options.from);
   const { ports, mismatches: ofPorts } = meshPorts(service, wishes);
@@ -71,7 +71,7 @@ export function compileService(
   // all of its endpoints.
   const isFixed = wishes.endpoints !== undefined;
   const backends = ports.map(({ port }, index): CompiledBackend => ({
-    id: `${routeKey(service)}:${port}` as BackendId,
+    id: `${objectKey(service)}:${port}` as BackendId,
     namespace,
     name,
     port,
@@ -87,12 +87,12 @@ export function compileService(
     const targetPorts = service.headless ? targetPortsOf(port, candidates) : [];
     return { port: port.port, name: port.name, backend: id, targetPorts };
   });
-  const route = { namespace, name, enabled, clusterIps, ports: routePorts };
+  const frontend = { namespace, name, enabled, clusterIps, ports: routePorts };
   const asked =
-    wishes.ask && compileAsk(wishes.ask, { route, backends }, { rules, clusterDomain: options.clusterDomain });
+    wishes.ask && compileAsk(wishes.ask, { frontend, backends }, { rules, clusterDomain: options.clusterDomain });
   const ofMessages = [...ofSubject, ...(asked?.mismatches ?? [])];
   return {
-    route,
+    frontend,
     backends,
     subscription: asked?.subscription,
     problems: [

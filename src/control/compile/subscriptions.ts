@@ -1,7 +1,7 @@
 import { unchanged, unchangedList } from '../../lib/unchanged.ts';
 import { type Problem, problemOf } from '../../model/problem.ts';
 import { objectName, type SubscriptionResource } from '../../model/resource.ts';
-import { routeKey } from '../../model/snapshot.ts';
+import { objectKey } from '../../model/snapshot.ts';
 import { MISMATCHES_MAX } from './annotations.ts';
 import { type Ask, type AskPart, compileAsk, type CompiledSubscription, type Target } from './asks.ts';
 import type { MessageRules } from './message-rules.ts';
@@ -52,9 +52,9 @@ export function compileSubscriptions(
   const { services, rules } = context;
   const compiled = new Map<string, CompiledObject>();
   for (const resource of resources) {
-    const key = routeKey(resource);
+    const key = objectKey(resource);
     // Only of its own namespace: nobody is sent what he did not ask for.
-    const target = services.get(routeKey({ namespace: resource.namespace, name: resource.service.name }));
+    const target = services.get(objectKey({ namespace: resource.namespace, name: resource.service.name }));
     const known = before?.get(key);
     const isSame = known?.resource === resource && known.target === target && known.rules === rules;
     compiled.set(key, isSame ? known : compileObject(resource, target, context, known));

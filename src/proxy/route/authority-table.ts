@@ -1,4 +1,4 @@
-import type { Route } from '../../model/snapshot.ts';
+import type { Frontend } from '../../model/snapshot.ts';
 import { hashStep, type Head, sameIgnoringCase } from '../http.ts';
 
 const NAMES_FIRST = 32;
@@ -17,7 +17,7 @@ export class AuthorityTable {
   /** Where each name starts in `#bytes`; the next one starts where it ends. */
   #starts: Int32Array;
   #bytes: Buffer;
-  readonly #routes: Route[] = [];
+  readonly #frontends: Frontend[] = [];
 
   /** @param names how many will come, about. */
   constructor(names: number) {
@@ -29,8 +29,8 @@ export class AuthorityTable {
   }
 
   /** The first one to claim a name keeps it. */
-  add(name: string, route: Route): void {
-    const number = this.#routes.length;
+  add(name: string, frontend: Frontend): void {
+    const number = this.#frontends.length;
     const start = this.#starts[number]!;
     this.#reserve(number + 1, start + name.length);
     const end = start + this.#bytes.write(name.toLowerCase(), start, 'latin1');
@@ -41,12 +41,12 @@ export class AuthorityTable {
     this.#places[place] = number + 1;
     this.#hashes[number] = hash;
     this.#starts[number + 1] = end;
-    this.#routes.push(route);
+    this.#frontends.push(frontend);
   }
 
-  find({ authority, bytes, base }: Head): Route | undefined {
+  find({ authority, bytes, base }: Head): Frontend | undefined {
     const place = this.#place(authority.hash, bytes, base + authority.hostStart, base + authority.hostEnd);
-    return this.#routes[this.#places[place]! - 1];
+    return this.#frontends[this.#places[place]! - 1];
   }
 
   /** Where this name stands, or would. */
@@ -76,7 +76,7 @@ export class AuthorityTable {
     this.#starts = starts;
     const places = new Int32Array(2 * this.#places.length);
     const mask = places.length - 1;
-    for (let number = 0; number < this.#routes.length; number++) {
+    for (let number = 0; number < this.#frontends.length; number++) {
       let place = hashes[number]! & mask;
       while (places[place] !== 0) place = (place + 1) & mask;
       places[place] = number + 1;

@@ -60,7 +60,7 @@ const observer: ExchangeObserver = {
 const path = dataPath();
 const publication = new Publication(new MeterReader(path.upstream.meters));
 const planner = new Planner(path.upstream);
-const services = new Map<string, Pick<Configuration, 'routes' | 'backends' | 'subscriptions'>>();
+const services = new Map<string, Pick<Configuration, 'frontends' | 'backends' | 'subscriptions'>>();
 let count = 0;
 
 function dataPath(): { readonly upstream: UpstreamContext; readonly serve: ServeContext & { plan: Plan } } {
@@ -103,7 +103,7 @@ function publish(): void {
   const all = [...services.values()];
   const change = publication.next({
     clusterDomain: SETTINGS.clusterDomain,
-    routes: all.flatMap(({ routes }) => routes),
+    frontends: all.flatMap(({ frontends }) => frontends),
     backends: all.flatMap(({ backends }) => backends),
     subscriptions: all.flatMap(({ subscriptions }) => subscriptions),
     workloads: [],
@@ -174,7 +174,7 @@ export class DeliveryNode {
     });
     const ports = [{ port: 80, name: '', backend, targetPorts: [] }];
     services.set(name, {
-      routes: [{ namespace: 'shop', name, enabled: true, clusterIps: [], ports }],
+      frontends: [{ namespace: 'shop', name, enabled: true, clusterIps: [], ports }],
       backends: [{ id: backend, namespace: 'shop', name, port: 80, affinity: 'none', endpoints, subject: undefined }],
       subscriptions: [],
     });

@@ -10,7 +10,7 @@ import type {
   WorkerStatus,
 } from '../../../src/model/admin.ts';
 import type { Problem } from '../../../src/model/problem.ts';
-import { type Backend, type BackendId, type Route, type Snapshot } from '../../../src/model/snapshot.ts';
+import { type Backend, type BackendId, type Frontend, type Snapshot } from '../../../src/model/snapshot.ts';
 import {
   allocateMeters,
   EndpointMeter,
@@ -143,7 +143,7 @@ export function snapshotOf(services: readonly ServiceSpec[]): Snapshot {
       const all = endpoints.map((address, index) => ({ address, port: 80, tier: index === 0 ? 0 : 1 }));
       return { id, namespace, name, port: 80, affinity: 'none', endpoints: all, subject: undefined };
     });
-  const routes: Route[] = services.map(({ name, namespace = 'shop', enabled = true }) => {
+  const frontends: Frontend[] = services.map(({ name, namespace = 'shop', enabled = true }) => {
     const backend = `${namespace}/${name}:80` as BackendId;
     const ports = enabled ? [{ port: 80, name: 'http', backend, targetPorts: [] }] : [];
     return { namespace, name, enabled, clusterIps: ['10.96.0.1'], ports };
@@ -151,7 +151,7 @@ export function snapshotOf(services: readonly ServiceSpec[]): Snapshot {
   return {
     generation: 7,
     clusterDomain: 'cluster.local',
-    routes,
+    frontends,
     backends,
     workloads: [],
     subscriptions: [],
