@@ -1,8 +1,10 @@
 import type { FailureCode } from './failure.ts';
 import type { CallCount, DeliveryReport, LinkReport } from './message.ts';
 import type { ProblemView } from './problem.ts';
+import type { StatusView } from './route-status.ts';
 
-export type { ProblemView };
+export type { ExplainAnswer } from './explanation.ts';
+export type { ProblemView, StatusView };
 
 /**
  * What the admin API answers, for those who make it (control/admin) and those who read it (the client commands). Plain JSON.
@@ -71,12 +73,41 @@ export interface RouteView {
   readonly enabled: boolean;
   /** Authorities that reach it. */
   readonly authorities: readonly string[];
-  readonly ports: readonly { readonly port: number; readonly name: string; readonly backend: string }[];
+  readonly ports: readonly RoutePortView[];
+}
+
+export interface RoutePortView {
+  readonly port: number;
+  readonly name: string;
+  readonly backend: string;
+  /** Those for clients of one namespace first; empty: everything goes to the backend. */
+  readonly rules: readonly RuleView[];
+  /** Where requests of the others go that fit no rule. */
+  readonly unmatched: 'forward' | 'refuse';
+}
+
+/** A rule of a port, in the order of its object. */
+export interface RuleView {
+  /** Namespace of the clients that it is for; empty: all others. */
+  readonly consumers: string;
+  /** `HTTPRoute shop/orders` */
+  readonly object: string;
+  /** `spec.rules[0]` */
+  readonly field: string;
+  readonly name: string;
+  /** Any of which leads to it. */
+  readonly matches: number;
+  /** Status of the redirect that it is; 0: it is none. */
+  readonly redirect: number;
+  readonly mirrors: number;
+  readonly targets: readonly { readonly name: string; readonly weight: number }[];
 }
 
 /** `GET /problems` */
 export interface ProblemsAnswer {
   readonly problems: readonly ProblemView[];
+  /** Of Gateway API routes with a Service as parent: by object. */
+  readonly statuses: readonly StatusView[];
 }
 
 /** `GET /discovery`: where resources come from, and how fresh they are. */
@@ -274,6 +305,8 @@ export interface TapRecord {
   readonly path: string;
   /** `namespace/name:port`; empty where none was found. */
   readonly backend: string;
+  /** What decided about it: `HTTPRoute shop/orders rules[1]`; empty: no rule. */
+  readonly rule: string;
   readonly endpoint: string;
   /** 0: no reply was given. */
   readonly status: number;

@@ -65,6 +65,13 @@ export const FAILURES = {
     advice: 'The Service exists but has not opted in: annotate it, or its Namespace, with heddle.dev/enabled=true',
   },
   'no-port': { source: 'mesh', status: 404, grpc: 5, retry: false, advice: 'The Service has no such port' },
+  'no-rule': {
+    source: 'mesh',
+    status: 404,
+    grpc: 12,
+    retry: false,
+    advice: 'The Service has routes, and none of their rules matches the request',
+  },
   'method-not-allowed': {
     source: 'downstream',
     status: 405,
@@ -136,6 +143,21 @@ export const FAILURES = {
     advice: 'Nothing moved on an event stream, an upgraded connection or a tunnel for --timeout-stream-idle',
   },
   'internal': { source: 'mesh', status: 500, grpc: 13, retry: false, advice: 'A defect in Heddle; please report it' },
+  'no-target': {
+    source: 'mesh',
+    status: 500,
+    grpc: 14,
+    retry: false,
+    advice:
+      'The rule that matches leads to no backend: what it names does not exist or may not be used, or all weights are 0',
+  },
+  'not-yet': {
+    source: 'mesh',
+    status: 501,
+    grpc: 12,
+    retry: false,
+    advice: 'The Service has a GRPCRoute, and gRPC comes with HTTP/2, which this version does not carry yet',
+  },
   'unsupported-coding': {
     source: 'downstream',
     status: 501,
@@ -156,6 +178,14 @@ export const FAILURES = {
     grpc: 14,
     retry: true,
     advice: 'The endpoint closed the connection before its answer was complete',
+  },
+  'fault-injected': {
+    source: 'mesh',
+    status: 503,
+    grpc: 14,
+    retry: false,
+    advice:
+      'The owner of the Service asked for this fault (heddle.dev/fault), or the client did; the status is the one asked for',
   },
   'no-endpoint': {
     source: 'mesh',

@@ -10,6 +10,7 @@ export type ItemOf<L extends ListName> = Configuration[L][number];
 export const KEY_OF: { readonly [L in ListName]: (item: ItemOf<L>) => string } = {
   frontends: objectKey,
   backends: ({ id }) => id,
+  routings: ({ id }) => id,
   workloads: ({ address }) => address,
   subscriptions: ({ id }) => id,
   policies: ({ name }) => name,

@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net';
 import type { MessagePort } from 'node:worker_threads';
 import type { TapFilter } from './admin.ts';
+import type { ExplainQuestion, Explanation } from './explanation.ts';
 import type { Problem } from './problem.ts';
 import type { Settings } from './settings.ts';
-import type { Change } from './snapshot.ts';
 
 /** What a worker is born with. */
 export interface WorkerSeed {
@@ -121,7 +121,8 @@ export interface Tap {
 
 /** Main thread to worker. */
 export type ToWorker =
-  | { readonly type: 'change'; readonly change: Change }
+  /** A `Change` (model/snapshot.ts), serialised (node:v8): once for all workers, and read by each in a turn of its own. */
+  | { readonly type: 'change'; readonly bytes: Uint8Array }
   /** One accepted connection, transferred, and the port that it came in on. */
   | { readonly type: 'connection'; readonly socket: Socket; readonly port: number; readonly listener: ListenerName }
   /** Accept on a listener of its own (`--accept reuseport`). */
@@ -139,7 +140,9 @@ export type ToWorker =
   /** What the link to the broker needs, and again whenever it has changed. */
   | { readonly type: 'secrets'; readonly secrets: BridgeSecrets }
   /** Send a span of this trace on the way that all spans take. */
-  | { readonly type: 'probe-trace'; readonly traceId: string };
+  | { readonly type: 'probe-trace'; readonly traceId: string }
+  /** Say what the plan does with such a request; answered by `explained` with the same id. */
+  | { readonly type: 'explain'; readonly id: number; readonly question: ExplainQuestion };
 
 /** Worker to main thread. */
 export type FromWorker =
@@ -151,5 +154,6 @@ export type FromWorker =
   | { readonly type: 'bridge'; readonly report: BridgeReport }
   | { readonly type: 'refused'; readonly message: string; readonly listener: ListenerName }
   | { readonly type: 'finished' }
+  | { readonly type: 'explained'; readonly id: number; readonly explanation: Explanation }
   /** A defect that one connection met and that was kept to it. */
   | { readonly type: 'defect'; readonly stack: string };

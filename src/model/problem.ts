@@ -47,9 +47,14 @@ export interface Origin {
 
 /** The problem of an object that was read at `origin`; its line is that of the field, where that is known. */
 export function problemOf(object: string, { field, expected, got }: Mismatch, origin?: Origin): Problem {
-  if (origin === undefined) return { object, field, expected, got };
+  return { object, field, expected, got, ...placeOf(field, origin) };
+}
+
+/** Where a field was read, as far as that is known. */
+export function placeOf(field: string, origin: Origin | undefined): { readonly origin?: Origin } {
+  if (origin === undefined) return {};
   const { file, line, fieldLines } = origin;
-  return { object, field, expected, got, origin: { file, line: fieldLines?.[field] ?? line } };
+  return { origin: { file, line: fieldLines?.[field] ?? line } };
 }
 
 /** One line: `shop.yaml:12: Service shop/orders: spec.ports[0].port: expected …, got …`. */

@@ -1,4 +1,10 @@
 import type { Origin } from './problem.ts';
+import type {
+  HttpRouteGroupResource,
+  ReferenceGrantResource,
+  RouteResource,
+  TrafficSplitResource,
+} from './route-resource.ts';
 
 /** What the keys of our annotations begin with. */
 export const ANNOTATION_PREFIX = 'heddle.dev/';
@@ -17,6 +23,11 @@ export interface Resources {
   readonly node: ClusterNode | undefined;
   readonly subscriptions: readonly SubscriptionResource[];
   readonly natsPolicies: readonly NatsPolicyResource[];
+  readonly httpRoutes: readonly RouteResource[];
+  readonly grpcRoutes: readonly RouteResource[];
+  readonly referenceGrants: readonly ReferenceGrantResource[];
+  readonly trafficSplits: readonly TrafficSplitResource[];
+  readonly httpRouteGroups: readonly HttpRouteGroupResource[];
 }
 
 export const NO_RESOURCES: Resources = {
@@ -27,6 +38,11 @@ export const NO_RESOURCES: Resources = {
   node: undefined,
   subscriptions: [],
   natsPolicies: [],
+  httpRoutes: [],
+  grpcRoutes: [],
+  referenceGrants: [],
+  trafficSplits: [],
+  httpRouteGroups: [],
 };
 
 /** What every object of a namespace has; a kind tells those of the same name apart. */
@@ -38,7 +54,19 @@ export interface Resource {
 
 /** How problems call an object: `Service shop/orders`, `Namespace shop`. */
 export function objectName(
-  kind: 'Service' | 'EndpointSlice' | 'Namespace' | 'Pod' | 'Node' | 'Subscription' | 'NatsPolicy',
+  kind:
+    | 'Service'
+    | 'EndpointSlice'
+    | 'Namespace'
+    | 'Pod'
+    | 'Node'
+    | 'Subscription'
+    | 'NatsPolicy'
+    | 'HTTPRoute'
+    | 'GRPCRoute'
+    | 'ReferenceGrant'
+    | 'TrafficSplit'
+    | 'HTTPRouteGroup',
   { namespace, name }: { readonly namespace?: string; readonly name: string },
 ): string {
   return namespace === undefined ? `${kind} ${name}` : `${kind} ${namespace}/${name}`;

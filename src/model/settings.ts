@@ -69,6 +69,7 @@ export type DiscoverySettings =
 export const ACCESS_LOG_FIELDS = [
   'time',
   'service',
+  'rule',
   'endpoint',
   'method',
   'path',
@@ -136,6 +137,8 @@ export interface Limits {
   readonly buffer: number;
   /** Request body kept for a second attempt. */
   readonly retryBody: number;
+  /** Copies of requests that are under way to mirrors, per worker. */
+  readonly mirrors: number;
   /** Of one worker; beyond it the worker ends and another one starts. */
   readonly workerHeap: number;
 }

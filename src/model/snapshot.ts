@@ -1,3 +1,4 @@
+import type { Routing, SessionPolicy } from './routing.ts';
 import type { Cidr } from './settings.ts';
 
 /**
@@ -9,6 +10,8 @@ export interface Configuration {
   /** One for each Service, enabled or not: the reason for a 404 needs the others too. */
   readonly frontends: readonly Frontend[];
   readonly backends: readonly Backend[];
+  /** Of the ports about whose requests there is more to say than their backend. */
+  readonly routings: readonly Routing[];
   /** The pods of this node that can be told by their address. */
   readonly workloads: readonly Workload[];
   readonly subscriptions: readonly Subscription[];
@@ -22,7 +25,10 @@ export interface Snapshot extends Configuration {
   readonly generation: number;
 }
 
-/** `namespace/name:port`, stable across generations; a worker's state (pools, latency) is keyed by it. */
+/**
+ * `namespace/name:port` of a Service, `namespace/subject?request` of a Subject that a route names: stable across generations; a
+ * worker's state (pools, latency) is keyed by it.
+ */
 export type BackendId = string & { readonly brand: 'BackendId' };
 
 /** What a client may address: a Service of the cluster. */
@@ -54,7 +60,7 @@ export interface Backend {
   readonly namespace: string;
   /** Of the Service. */
   readonly name: string;
-  /** Of the Service, not of its endpoints. */
+  /** Of the Service, not of its endpoints; 0: it is a subject, and no Service. */
   readonly port: number;
   /** `source`: exchanges of one client address go to one endpoint, as long as it may get traffic. */
   readonly affinity: 'none' | 'source';
@@ -62,6 +68,8 @@ export interface Backend {
   readonly endpoints: readonly Endpoint[];
   /** A subject serves it in place of endpoints, of which it then has none. Undefined: endpoints do. */
   readonly subject: SubjectTarget | undefined;
+  /** Of requests whose rule has no other one. */
+  readonly session: SessionPolicy | undefined;
 }
 
 /** The subject that serves a backend: an exchange becomes a message. */
@@ -210,6 +218,7 @@ export const BRIDGE_BACKEND: Backend = {
   affinity: 'none',
   endpoints: [],
   subject: undefined,
+  session: undefined,
 };
 
 /** The names by which clients address a Service, besides its ClusterIPs. */
@@ -220,6 +229,11 @@ export function authoritiesOf(
   const service = `${name}.${namespace}`;
   const names = [service, `${service}.svc`, `${service}.svc.${clusterDomain}`];
   return service === BRIDGE_AUTHORITY ? names.slice(1) : names;
+}
+
+/** The backend of a port of a Service. @param service `namespace/name` */
+export function backendIdOf(service: string, port: number): BackendId {
+  return `${service}:${port}` as BackendId;
 }
 
 /** `namespace/name` */
@@ -243,6 +257,8 @@ export interface Change {
   readonly clusterDomain: string;
   readonly frontends: { readonly put: readonly Frontend[]; readonly gone: readonly string[] };
   readonly backends: { readonly put: readonly PlacedBackend[]; readonly gone: readonly BackendId[] };
+  /** `gone` are ids. */
+  readonly routings: { readonly put: readonly Routing[]; readonly gone: readonly string[] };
   /** `gone` are addresses. */
   readonly workloads: { readonly put: readonly Workload[]; readonly gone: readonly string[] };
   /** `gone` are ids. */
