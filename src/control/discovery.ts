@@ -4,6 +4,7 @@ import type { Resources } from '../model/resource.ts';
 import { FilesDiscovery } from './discovery/files.ts';
 import { KubernetesDiscovery, type KubernetesOptions } from './discovery/kubernetes.ts';
 
+export { API_KINDS } from './discovery/api-kinds.ts';
 export { type ApiAnswer, type ClusterApi, openCluster, type RequestOptions } from './discovery/kubernetes.ts';
 export { readManifestsOnce, type Source } from './discovery/files.ts';
 

@@ -100,7 +100,7 @@ for (const [kind, trim, good, bad] of [
   describe(`the definition of ${kind}`, () => {
     test('is that of the path that discovery follows', () => {
       const { group, names, versions } = definitionOf(kind).spec;
-      const paths = Object.values(kindsOf('n1')).map(({ path }) => path);
+      const paths = Object.values(kindsOf('n1')).flatMap((one): readonly string[] => one.paths);
       assert.ok(paths.includes(`/apis/${group}/${versions[0].name}/${names.plural}`));
     });
 

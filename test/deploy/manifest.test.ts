@@ -111,8 +111,13 @@ describe('deploy/heddle.yaml', () => {
       '/pods: get list watch',
       '/services: get list watch',
       'discovery.k8s.io/endpointslices: get list watch',
+      'gateway.networking.k8s.io/grpcroutes: get list watch',
+      'gateway.networking.k8s.io/httproutes: get list watch',
+      'gateway.networking.k8s.io/referencegrants: get list watch',
       'heddle.dev/natspolicies: get list watch',
       'heddle.dev/subscriptions: get list watch',
+      'specs.smi-spec.io/httproutegroups: get list watch',
+      'split.smi-spec.io/trafficsplits: get list watch',
     ]);
   });
 

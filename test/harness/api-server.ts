@@ -288,7 +288,10 @@ export class ApiServer {
   #answerOne(path: string, response: Response): void {
     const parts = path.split('/');
     const object = this.#collections.get(parts.slice(0, -1).join('/'))?.get(parts.at(-1)!);
-    if (path === '/version') reply(response, { major: '1', minor: '35' });
+    const isGroup =
+      path.startsWith('/apis/') && [...this.#collections.keys()].some((one) => one.startsWith(`${path}/`));
+    if (isGroup) reply(response, { kind: 'APIGroup', name: parts.at(-1) });
+    else if (path === '/version') reply(response, { major: '1', minor: '35' });
     else if (object === undefined) refuse(response, 404, 'the server could not find the requested resource');
     else reply(response, object);
   }

@@ -10,6 +10,11 @@ const RULES: Readonly<Record<string, string>> = {
   Node: 'get nodes',
   Subscription: 'get, list and watch subscriptions of heddle.dev',
   NatsPolicy: 'get, list and watch natspolicies of heddle.dev',
+  HTTPRoute: 'get, list and watch httproutes of gateway.networking.k8s.io',
+  GRPCRoute: 'get, list and watch grpcroutes of gateway.networking.k8s.io',
+  ReferenceGrant: 'get, list and watch referencegrants of gateway.networking.k8s.io',
+  TrafficSplit: 'get, list and watch trafficsplits of split.smi-spec.io',
+  HTTPRouteGroup: 'get, list and watch httproutegroups of specs.smi-spec.io',
 };
 const AWAY =
   'What is in force stays in force meanwhile; is the API server up, and can this node reach it? The log of the node says more';

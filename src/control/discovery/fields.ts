@@ -1,7 +1,19 @@
+import { memberPath } from '../../lib/field-path.ts';
 import { nearest } from '../../lib/nearest.ts';
 import { shown } from '../../lib/shown.ts';
 import type { Mismatch } from '../../model/problem.ts';
-import { memberPath } from '../../lib/field-path.ts';
+import { MISMATCHES_MAX, type Trimmed } from './objects.ts';
+
+/** An object of which nothing is believed but that it has a name. */
+export interface UncheckedObject {
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string | null;
+    readonly creationTimestamp?: unknown;
+    readonly generation?: unknown;
+  };
+  readonly spec?: unknown;
+}
 
 const TEXT_MAX = 1024;
 
@@ -13,11 +25,16 @@ export class Fields {
   readonly #path: string;
   readonly #members: ReadonlyMap<string, unknown>;
   readonly #mismatches: Mismatch[];
+  readonly #told: Mismatch[];
 
-  /** @param mismatches to which is added what is wrong. */
-  constructor(value: unknown, path: string, mismatches: Mismatch[]) {
+  /**
+   * @param mismatches to which is added what is wrong.
+   * @param told to which is added what is only unknown.
+   */
+  constructor(value: unknown, path: string, mismatches: Mismatch[], told = mismatches) {
     this.#path = path;
     this.#mismatches = mismatches;
+    this.#told = told;
     this.#members = new Map(isObject(value) ? Object.entries(value).filter(([, member]) => member !== null) : []);
     if (value !== undefined && value !== null && !isObject(value)) this.#add(path, 'an object', value);
   }
@@ -31,28 +48,42 @@ export class Fields {
     return this.#members.get(name);
   }
 
-  /** Every field is one of these; those of `later` are told as such. */
+  /** Every field is one of these; those of `later` are told as such. Another one is wrong. */
   only(now: readonly string[], later: readonly string[] = []): void {
-    for (const [name, value] of this.#members) {
-      if (now.includes(name)) continue;
-      const near = nearest(name, [...now, ...later]);
-      if (later.includes(name))
-        this.mismatch(name, `a field that this version obeys (${name} is known, but not yet obeyed)`, value);
-      else this.mismatch(name, `a known field${near === undefined ? '' : ` (the nearest is ${near})`}`, name);
-    }
+    this.#addOthers(this.#mismatches, now, later);
+  }
+
+  /** The same where the rest means what it means without a field that is not known: it is told. */
+  known(now: readonly string[], later: readonly string[] = []): void {
+    this.#addOthers(this.#told, now, later);
   }
 
   /** An object; without fields where it is absent. */
   fields(name: string): Fields {
-    return new Fields(this.raw(name), this.#field(name), this.#mismatches);
+    return new Fields(this.raw(name), this.#field(name), this.#mismatches, this.#told);
   }
 
-  text(name: string, expected: string): string {
+  /** What `read` makes of an object that need not be there. */
+  optional<T>(name: string, read: (fields: Fields) => T): T | undefined {
+    return this.has(name) ? read(this.fields(name)) : undefined;
+  }
+
+  optionalText(name: string, expected: string, max = TEXT_MAX): string | undefined {
     const value = this.raw(name);
-    if (value === undefined) return '';
-    if (isText(value)) return value;
+    if (value === undefined || isText(value, max)) return value;
     this.mismatch(name, expected, value);
-    return '';
+    return undefined;
+  }
+
+  text(name: string, expected: string, max = TEXT_MAX): string {
+    return this.optionalText(name, expected, max) ?? '';
+  }
+
+  /** A text that must be there, and not empty. */
+  requiredText(name: string, expected: string, max = TEXT_MAX): string {
+    const value = this.raw(name) ?? '';
+    if (value === '') this.mismatch(name, expected, this.raw(name));
+    return this.text(name, expected, max);
   }
 
   choice<T extends string>(name: string, choices: readonly T[], fallback: T): T {
@@ -62,20 +93,26 @@ export class Fields {
     return chosen ?? fallback;
   }
 
-  integer(name: string, [least, most]: readonly [number, number], fallback: number): number {
-    const value = this.raw(name) ?? fallback;
-    if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most) return value;
-    this.mismatch(name, `a whole number from ${least} to ${most}`, value);
-    return fallback;
+  flag(name: string): boolean {
+    const value = this.raw(name) ?? false;
+    if (typeof value !== 'boolean') this.mismatch(name, 'true or false', value);
+    return value === true;
+  }
+
+  integer<T extends number | undefined>(name: string, range: readonly [number, number], absent: T): number | T {
+    const value = this.raw(name);
+    if (value === undefined || isInteger(value, range)) return value ?? absent;
+    this.mismatch(name, integerWords(range), value);
+    return absent;
+  }
+
+  integers(name: string, max: number, range: readonly [number, number]): readonly number[] {
+    return this.#entries(name, max, integerWords(range), (value) => isInteger(value, range));
   }
 
   /** @param each what is expected of an entry. */
-  texts(name: string, max: number, each: string): readonly string[] {
-    return this.#list(name, max).flatMap((value, index) => {
-      if (isText(value)) return [value];
-      this.#add(`${this.#field(name)}[${index}]`, each, value);
-      return [];
-    });
+  texts(name: string, max: number, each: string, eachMax = TEXT_MAX): readonly string[] {
+    return this.#entries(name, max, each, (value) => isText(value, eachMax));
   }
 
   /** Each entry of a list of objects. */
@@ -83,26 +120,31 @@ export class Fields {
     const field = this.#field(name);
     return this.#list(name, max).map((value, index) => {
       if (value === null || value === undefined) this.#add(`${field}[${index}]`, 'an object', undefined);
-      return new Fields(value, `${field}[${index}]`, this.#mismatches);
+      return new Fields(value, `${field}[${index}]`, this.#mismatches, this.#told);
     });
   }
 
-  /** Names with a text each. */
-  texted(name: string, max: number, each: string): Readonly<Record<string, string>> {
+  /** The same, of which there must be one. */
+  eachOfSome(name: string, max: number): readonly Fields[] {
     const value = this.raw(name);
-    if (value === undefined) return {};
-    const entries = isObject(value) ? Object.entries(value) : undefined;
-    if (entries === undefined || entries.length > max) {
-      this.mismatch(name, `an object of at most ${max} fields`, entries === undefined ? value : entries.length);
-      return {};
+    if (value === undefined || (Array.isArray(value) && value.length === 0)) {
+      const got = value === undefined ? 'nothing' : 'an empty one';
+      this.#mismatches.push({ field: this.#field(name), expected: `a list of 1 to ${max}`, got });
     }
-    return Object.fromEntries(
-      entries.filter((entry): entry is [string, string] => {
-        const [key, text] = entry;
-        const isGood = isText(text) && key.length <= TEXT_MAX;
-        if (!isGood) this.#add(memberPath(this.#field(name), key), each, text);
-        return isGood;
-      }),
+    return this.each(name, max);
+  }
+
+  /** Names with a text each. One without a text is not absent: what it narrows would be wider without it. */
+  texted(name: string, max: number, each: string, textMax = TEXT_MAX): Readonly<Record<string, string>> {
+    const value = this.raw(name);
+    return value === undefined ? {} : this.#texted(value, this.#field(name), { max, each, textMax });
+  }
+
+  /** A list of the same. */
+  eachTexted(name: string, max: number, each: string, textMax = TEXT_MAX): readonly Readonly<Record<string, string>>[] {
+    const field = this.#field(name);
+    return this.#list(name, max).map((value, index) =>
+      this.#texted(value, `${field}[${index}]`, { max, each, textMax }),
     );
   }
 
@@ -113,6 +155,53 @@ export class Fields {
 
   mismatch(name: string, expected: string, got: unknown): void {
     this.#add(this.#field(name), expected, got);
+  }
+
+  #addOthers(others: Mismatch[], now: readonly string[], later: readonly string[]): void {
+    let count = 0;
+    for (const [name, value] of this.#members) {
+      if (now.includes(name)) continue;
+      // No more are ever told, and looking for the nearest name takes its time.
+      if (++count > MISMATCHES_MAX) return;
+      const field = this.#field(name);
+      if (later.includes(name)) {
+        const expected = `a field that this version obeys (${name} is known, but not yet obeyed)`;
+        others.push({ field, expected, got: shown(value) });
+        continue;
+      }
+      const near = nearest(name, [...now, ...later]);
+      const expected = `a known field${near === undefined ? '' : ` (the nearest is ${near})`}`;
+      others.push({ field, expected, got: shown(name) });
+    }
+  }
+
+  #entries<T>(name: string, max: number, each: string, isGood: (value: unknown) => value is T): readonly T[] {
+    return this.#list(name, max).flatMap((value, index) => {
+      if (isGood(value)) return [value];
+      this.#add(`${this.#field(name)}[${index}]`, each, value);
+      return [];
+    });
+  }
+
+  #texted(
+    value: unknown,
+    field: string,
+    { max, each, textMax }: { readonly max: number; readonly each: string; readonly textMax: number },
+  ): Readonly<Record<string, string>> {
+    const entries = isObject(value) ? Object.entries(value) : undefined;
+    if (entries === undefined || entries.length > max) {
+      const got = entries === undefined ? value : entries.length;
+      this.#add(field, `an object of at most ${max} fields`, got);
+      return {};
+    }
+    return Object.fromEntries(
+      entries.filter((entry): entry is [string, string] => {
+        const [key, text] = entry;
+        const isGood = isText(text, textMax) && key.length <= TEXT_MAX;
+        if (!isGood) this.#add(memberPath(field, key), each, text);
+        return isGood;
+      }),
+    );
   }
 
   #list(name: string, max: number): readonly unknown[] {
@@ -134,10 +223,31 @@ export class Fields {
   }
 }
 
+/**
+ * What was read of an object, unless a mismatch costs it.
+ * @param told mismatches that cost nothing.
+ */
+export function trimmed<T>(resource: T, mismatches: readonly Mismatch[], told: readonly Mismatch[]): Trimmed<T> {
+  // What has another shape may break other rules of its field too: it is one mismatch.
+  const byField = new Map<string, Mismatch>();
+  for (const mismatch of [...mismatches, ...told])
+    if (!byField.has(mismatch.field)) byField.set(mismatch.field, mismatch);
+  const first = [...byField.values()].slice(0, MISMATCHES_MAX);
+  return { resource: mismatches.length > 0 ? undefined : resource, mismatches: first };
+}
+
 function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function isText(value: unknown): value is string {
-  return typeof value === 'string' && value.length <= TEXT_MAX;
+function isText(value: unknown, max: number): value is string {
+  return typeof value === 'string' && value.length <= max;
+}
+
+function isInteger(value: unknown, [least, most]: readonly [number, number]): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most;
+}
+
+function integerWords([least, most]: readonly [number, number]): string {
+  return `a whole number from ${least} to ${most}`;
 }

@@ -268,7 +268,7 @@ export class KubernetesDiscovery implements Discovery {
         const expected = `a rule that allows ${verbs} of ${kind.resource}`;
         problems.push(problemOf(`ClusterRole ${CLUSTER_ROLE}`, { field: 'rules', expected, got: text }));
       } else if (type === 'absent')
-        problems.push(problemOf(this.#server, { field: kind.path, expected: absentExpected(kind), got: text }));
+        problems.push(problemOf(this.#server, { field: kind.paths[0], expected: absentExpected(kind), got: text }));
       else failing.set(text, [...(failing.get(text) ?? []), kind.kind]);
     }
     for (const [got, kinds] of failing)

@@ -2,9 +2,9 @@ import { isScalar, isSeq, type Node } from 'yaml';
 import { shown } from '../../lib/shown.ts';
 import { problemOf, type Mismatch, type Origin, type Problem } from '../../model/problem.ts';
 import { ANNOTATION_PREFIX, FOREIGN_PREFIXES, objectName } from '../../model/resource.ts';
+import { API_KINDS, apiVersionsOf, type ObjectOf } from './api-kinds.ts';
 import { DocumentReader, lineOf, Unreadable, type Entry, type Located } from './located.ts';
-import { type Kind, MANIFEST_KINDS, type ObjectOf } from './manifest-kinds.ts';
-import { TRIM } from './trim.ts';
+import { type Kind, TRIM } from './trim.ts';
 import { parseYaml } from './yaml.ts';
 
 /** An object of any kind that is read. */
@@ -24,26 +24,38 @@ export interface Reading {
   readonly whole: boolean;
 }
 
+const KINDS = Object.keys(TRIM) as readonly Kind[];
 /** API versions of the kinds that are read, and of lists of them. */
-const API_VERSIONS: ReadonlyMap<string, string> = new Map([
-  ['List', 'v1'],
-  ...Object.entries(MANIFEST_KINDS).flatMap(([kind, { apiVersion }]): [string, string][] => [
-    [kind, apiVersion],
-    [`${kind}List`, apiVersion],
+const API_VERSIONS: ReadonlyMap<string, readonly string[]> = new Map([
+  ['List', ['v1']],
+  ...KINDS.flatMap((kind): [string, readonly string[]][] => [
+    [kind, apiVersionsOf(kind)],
+    [`${kind}List`, apiVersionsOf(kind)],
   ]),
 ]);
 /** API groups of these versions, which are `GROUP/VERSION`, or a version alone in the group without a name. */
-const GROUPS: ReadonlySet<string> = new Set([...API_VERSIONS.values()].map(groupOf));
+const GROUPS: ReadonlySet<string> = new Set([...API_VERSIONS.values()].flat().map(groupOf));
+
+/** `httproute` is one that is read, with the wrong capitals: an API server would not know it. */
+const KINDS_BY_LETTERS: ReadonlyMap<string, Kind> = new Map(KINDS.map((kind) => [kind.toLowerCase(), kind]));
 
 /** Lists within lists are flattened to this depth; an alias could make a list that contains itself. */
 const LISTS_MAX = 5;
 const PROBLEMS_MAX = 1000;
 
 /** Fields that compile may complain about, beside annotations; their lines are kept. */
-const KEPT_LINES =
-  /^(?:spec\.(?:type|externalName|trafficDistribution|ports\[\d+\]\.appProtocol)|endpoints\[\d+\]\.addresses\[\d+\])$/;
-/** Of kinds of our own: all. */
-const OWN_KINDS: ReadonlySet<Kind> = new Set(['Subscription', 'NatsPolicy']);
+const ALL_OF_SPEC = /^spec/;
+const KEPT_LINES: { readonly [K in Kind]?: RegExp } = {
+  Service: /^spec\.(?:type|externalName|trafficDistribution|ports\[\d+\]\.appProtocol)$/,
+  EndpointSlice: /^endpoints\[\d+\]\.addresses\[\d+\]$/,
+  Subscription: ALL_OF_SPEC,
+  NatsPolicy: ALL_OF_SPEC,
+  HTTPRoute: ALL_OF_SPEC,
+  GRPCRoute: ALL_OF_SPEC,
+  ReferenceGrant: ALL_OF_SPEC,
+  TrafficSplit: ALL_OF_SPEC,
+  HTTPRouteGroup: /^(?:spec|matches)/,
+};
 const ANNOTATION_PATHS = [ANNOTATION_PREFIX, ...FOREIGN_PREFIXES].map((prefix) => `metadata.annotations["${prefix}`);
 
 /** Reads Kubernetes manifests: a text of any number of documents. */
@@ -138,14 +150,26 @@ class ReadingOfFile {
       return;
     }
     const expected = API_VERSIONS.get(kind);
-    if (expected === undefined) return;
+    if (expected === undefined) {
+      const meant = KINDS_BY_LETTERS.get(kind.toLowerCase());
+      const apiVersion = scalar(reader, members.get('apiVersion'));
+      if (meant !== undefined && apiVersionsOf(meant).some((version) => version === apiVersion))
+        this.lose(members.get('kind')?.line ?? reader.line(node), { field: 'kind', expected: meant, got: shown(kind) });
+      return;
+    }
     // The items of an API server's answer do not say what they are: their list does.
-    const apiVersion = scalar(reader, members.get('apiVersion')) ?? (place.kind === undefined ? undefined : expected);
-    if (apiVersion !== expected) {
+    const apiVersion =
+      scalar(reader, members.get('apiVersion')) ?? (place.kind === undefined ? undefined : expected[0]);
+    if (!expected.some((version) => version === apiVersion)) {
       // A Service of another API group (Knative has one) is another kind.
       if (typeof apiVersion === 'string' && !GROUPS.has(groupOf(apiVersion))) return;
       const line = members.get('apiVersion')?.line ?? reader.line(node);
-      this.lose(line, { object: kind, field: 'apiVersion', expected, got: shown(apiVersion) });
+      this.lose(line, {
+        object: kind,
+        field: 'apiVersion',
+        expected: expected.join(' or '),
+        got: shown(apiVersion),
+      });
     } else if (isKind(kind)) this.#take(kind, reader.read(node));
     else
       this.#addItems(reader, members.get('items'), {
@@ -192,8 +216,7 @@ class ReadingOfFile {
   #origin(kind: Kind, { lines }: Located): Origin {
     const kept = [...lines].filter(
       ([field]) =>
-        (OWN_KINDS.has(kind) && field.startsWith('spec')) ||
-        KEPT_LINES.test(field) ||
+        KEPT_LINES[kind]?.test(field) === true ||
         (field.endsWith('"]') && ANNOTATION_PATHS.some((path) => field.startsWith(path))),
     );
     return { file: this.#file, line: lines.get('') ?? 1, fieldLines: Object.fromEntries(kept) };
@@ -201,7 +224,7 @@ class ReadingOfFile {
 }
 
 function isKind(kind: string): kind is Kind {
-  return Object.hasOwn(MANIFEST_KINDS, kind);
+  return Object.hasOwn(TRIM, kind);
 }
 
 function groupOf(apiVersion: string): string {
@@ -213,7 +236,7 @@ function nameOf(kind: Kind, { value }: Located): string {
   const { name, namespace } = (value as { metadata?: { name?: unknown; namespace?: unknown } | null }).metadata ?? {};
   return objectName(kind, {
     name: plainName(name),
-    ...(MANIFEST_KINDS[kind].scope === 'namespace' && { namespace: plainName(namespace ?? 'default') }),
+    ...(API_KINDS[kind].scope === 'namespace' && { namespace: plainName(namespace ?? 'default') }),
   });
 }
 

@@ -5,14 +5,8 @@ import {
   SUBSCRIPTION_LIMITS as LIMITS,
   type SubscriptionResource,
 } from '../../model/resource.ts';
-import { Fields } from './fields.ts';
-import { MISMATCHES_MAX, type Trimmed } from './objects.ts';
-
-/** A heddle.dev/v1alpha1 object; of its spec nothing is believed. */
-interface OwnObject {
-  readonly metadata: { readonly name: string; readonly namespace?: string | null };
-  readonly spec?: unknown;
-}
+import { Fields, trimmed, type UncheckedObject } from './fields.ts';
+import type { Trimmed } from './objects.ts';
 
 const FILTERS_MAX = 32;
 const ATTRIBUTES_MAX = 32;
@@ -28,7 +22,7 @@ const DURATION = 'a duration such as 5s or 250ms';
  * Of a Subscription, what Heddle reads. A mismatch costs all of it, so that a message never goes where nobody meant it to; one
  * that names what is not yet obeyed does so only where the rest would mean something else without it.
  */
-export function subscriptionOf({ metadata, spec: value }: OwnObject): Trimmed<SubscriptionResource> {
+export function subscriptionOf({ metadata, spec: value }: UncheckedObject): Trimmed<SubscriptionResource> {
   const mismatches: Mismatch[] = [];
   const told: Mismatch[] = [];
   const spec = new Fields(value, 'spec', mismatches);
@@ -107,7 +101,7 @@ function filterOf(filter: Fields): SubscriptionResource['filters'][number] {
  * Of a NatsPolicy, what Heddle reads. A mismatch costs all that it allows: a rule that is not understood may be the one that denies.
  * What it denies, as far as it is understood, holds all the same: other policies may allow it.
  */
-export function natsPolicyOf({ metadata: { name }, spec: value }: OwnObject): Trimmed<NatsPolicyResource> {
+export function natsPolicyOf({ metadata: { name }, spec: value }: UncheckedObject): Trimmed<NatsPolicyResource> {
   const mismatches: Mismatch[] = [];
   const spec = new Fields(value, 'spec', mismatches);
   const limits = ['maxPayload', 'rate', 'headers'];
@@ -166,13 +160,4 @@ function sourceOf(from: Fields): NatsPolicyResource['from'][number] {
 function rulesOf(rules: Fields): NatsPolicyResource['publish'] {
   rules.only(['allow', 'deny']);
   return { allow: rules.texts('allow', RULES_MAX, PATTERN), deny: rules.texts('deny', RULES_MAX, PATTERN) };
-}
-
-/** @param told mismatches that cost nothing. */
-function trimmed<T>(resource: T, mismatches: readonly Mismatch[], told: readonly Mismatch[]): Trimmed<T> {
-  // What has another shape may break other rules of its field too: it is one mismatch.
-  const each = [...mismatches, ...told].filter(
-    ({ field }, index, all) => all.findIndex((other) => other.field === field) === index,
-  );
-  return { resource: mismatches.length > 0 ? undefined : resource, mismatches: each.slice(0, MISMATCHES_MAX) };
 }

@@ -170,16 +170,14 @@ export const namespaceSchema = Type.Object(
   { description: 'a Namespace' },
 );
 
-// Of kinds of our own only what an API server checks for all; the rest is checked wherever they come from.
-export const subscriptionSchema = Type.Object(
-  {
-    metadata: Type.Object(
-      { name: objectName, namespace: Type.Optional(namespace) },
-      { description: 'metadata with a name' },
-    ),
-  },
-  { description: 'a Subscription' },
-);
+/** Of kinds that definitions bring, only what an API server checks for all; the rest is checked wherever they come from. */
+export function named(description: string): TSchema {
+  const metadata = Type.Object(
+    { name: objectName, namespace: Type.Optional(namespace) },
+    { description: 'metadata with a name' },
+  );
+  return Type.Object({ metadata }, { description });
+}
 
 export const natsPolicySchema = Type.Object(
   { metadata: Type.Object({ name: objectName }, { description: 'metadata with a name' }) },

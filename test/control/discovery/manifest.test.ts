@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import { compile } from '../../../src/control/compile.ts';
 import { FileStates } from '../../../src/control/discovery/files/file-states.ts';
 import { readManifests } from '../../../src/control/discovery/manifest.ts';
@@ -203,4 +203,93 @@ endpoints: null
   assert.deepEqual(readManifests({ file: 'x.yaml', text }).problems.map(problemText), [
     'x.yaml:3: EndpointSlice shop/a: metadata.labels["kubernetes.io/service-name"]: expected a Service name (RFC 1035 label: at most 63 of a-z, 0-9 and -, a letter first), got nothing',
   ]);
+});
+
+describe('a kind with several versions', () => {
+  const manifest = (apiVersion: string, kind: string, rest: string): string =>
+    `apiVersion: ${apiVersion}\nkind: ${kind}\nmetadata: { name: a, namespace: shop }\n${rest}\n`;
+  const GRANT = 'spec: { from: [{ group: g, kind: HTTPRoute, namespace: web }], to: [{ group: "", kind: Service }] }';
+  const MATCHES = 'matches: [{ name: m }]';
+
+  for (const [apiVersion = '', kind = '', rest = ''] of [
+    ['gateway.networking.k8s.io/v1', 'HTTPRoute', 'spec: {}'],
+    ['gateway.networking.k8s.io/v1beta1', 'HTTPRoute', 'spec: {}'],
+    ['gateway.networking.k8s.io/v1', 'GRPCRoute', 'spec: {}'],
+    ['gateway.networking.k8s.io/v1', 'ReferenceGrant', GRANT],
+    ['gateway.networking.k8s.io/v1beta1', 'ReferenceGrant', GRANT],
+    ...['v1alpha1', 'v1alpha2', 'v1alpha3', 'v1alpha4'].flatMap((version, index): readonly string[][] => [
+      [`split.smi-spec.io/${version}`, 'TrafficSplit', 'spec: { service: a, backends: [] }'],
+      [`specs.smi-spec.io/${version}`, 'HTTPRouteGroup', index < 2 ? MATCHES : `spec: { ${MATCHES} }`],
+    ]),
+  ]) {
+    test(`is read as ${kind} of ${apiVersion}`, () => {
+      const { objects, problems, whole } = readManifests({ file: 'x.yaml', text: manifest(apiVersion, kind, rest) });
+      assert.deepEqual([objects.map((one) => one.kind), problems, whole], [[kind], [], true]);
+    });
+  }
+
+  test('is a problem in another one, which names those that are read', () => {
+    const text = manifest('gateway.networking.k8s.io/v1alpha2', 'HTTPRoute', 'spec: {}');
+    const { objects, problems, whole } = readManifests({ file: 'x.yaml', text });
+    assert.deepEqual([objects, whole], [[], false]);
+    assert.deepEqual(problems.map(problemText), [
+      'x.yaml:1: HTTPRoute: apiVersion: expected gateway.networking.k8s.io/v1 or gateway.networking.k8s.io/v1beta1, got "gateway.networking.k8s.io/v1alpha2"',
+    ]);
+  });
+
+  test('with other capitals is a problem that says how it is written', () => {
+    const text = manifest('gateway.networking.k8s.io/v1', 'HttpRoute', 'spec: {}');
+    const { objects, problems, whole } = readManifests({ file: 'x.yaml', text });
+    assert.deepEqual([objects, whole], [[], false]);
+    assert.deepEqual(problems.map(problemText), ['x.yaml:2: kind: expected HTTPRoute, got "HttpRoute"']);
+  });
+
+  test('of another API group is another kind', () => {
+    const text = manifest('policy.linkerd.io/v1beta3', 'HTTPRoute', 'spec: {}');
+    assert.deepEqual(readManifests({ file: 'x.yaml', text }), { objects: [], problems: [], whole: true });
+  });
+
+  test('is read in a list that says what its items are', () => {
+    const item = { metadata: { name: 'a' }, spec: { service: 'a' } };
+    const text = JSON.stringify({ apiVersion: 'split.smi-spec.io/v1alpha2', kind: 'TrafficSplitList', items: [item] });
+    assert.equal(readManifests({ file: 'x.json', text }).objects[0]?.kind, 'TrafficSplit');
+  });
+});
+
+test('problems of routes name the line of their field, and routes keep these lines', () => {
+  const text = `apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: orders, namespace: shop }
+spec:
+  rules:
+    - matches:
+        - path: { value: /a }
+      backendRefs:
+        - name: a
+          wait: 7
+---
+apiVersion: specs.smi-spec.io/v1alpha1
+kind: HTTPRouteGroup
+metadata: { name: cart, namespace: shop }
+matches:
+  - name: m
+    pathRegex: '('
+---
+apiVersion: split.smi-spec.io/v1alpha4
+kind: TrafficSplit
+metadata: { name: orders, namespace: shop }
+spec:
+  service: orders
+  backends:
+    - service: a
+      weight: heavy
+`;
+  const { objects, problems } = readManifests({ file: 'x.yaml', text });
+  assert.deepEqual(problems.map(problemText), [
+    'x.yaml:10: HTTPRoute shop/orders: spec.rules[0].backendRefs[0].wait: expected a known field, got "wait"',
+    'x.yaml:26: TrafficSplit shop/orders: spec.backends[0].weight: expected a number such as 90, or a quantity such as 900m, got "heavy"',
+  ]);
+  const lines = objects.map(({ object }) => object.origin?.fieldLines);
+  assert.equal(lines[0]?.['spec.rules[0].matches[0].path'], 7);
+  assert.equal(lines[1]?.['matches[0].pathRegex'], 17);
 });

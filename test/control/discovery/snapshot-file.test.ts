@@ -21,100 +21,13 @@ import { describe, type Mock, test, type TestContext } from 'node:test';
 import { SnapshotFile } from '../../../src/control/discovery/snapshot-file.ts';
 import { NO_RESOURCES, type Resources } from '../../../src/model/resource.ts';
 import { eventually } from '../../harness/client.ts';
+import { RESOURCES } from './every-field.ts';
 
 const SOURCE = 'https://10.96.0.1:443';
 const NOW_MS = Date.parse('2026-11-21T12:00:00Z');
 const HOUR_MS = 3_600_000;
 /** A user who owns nothing. */
 const NOBODY = 65_534;
-
-/** One object of each kind with every field: where this does not compile any more, the version of the format must rise. */
-const RESOURCES: Required<Resources> = {
-  services: [
-    {
-      namespace: 'shop',
-      name: 'orders',
-      annotations: { 'heddle.dev/enabled': 'true' },
-      type: 'ClusterIP',
-      externalName: '',
-      headless: false,
-      clusterIps: ['10.96.0.7'],
-      family: 'IPv4',
-      publishNotReadyAddresses: false,
-      internalTrafficPolicy: 'Cluster',
-      sessionAffinity: 'None',
-      trafficDistribution: 'PreferClose',
-      ports: [{ name: 'http', port: 80, protocol: 'TCP', targetPort: 'web', appProtocol: '' }],
-    },
-  ],
-  endpointSlices: [
-    {
-      namespace: 'shop',
-      name: 'orders-1',
-      service: 'orders',
-      addressType: 'IPv4',
-      ports: [{ name: 'http', port: 8080, protocol: 'TCP' }],
-      endpoints: [
-        {
-          address: '10.1.0.7',
-          ready: true,
-          serving: true,
-          terminating: false,
-          nodeName: 'node-1',
-          zone: 'a',
-          forNodes: [],
-          forZones: ['a'],
-        },
-      ],
-    },
-  ],
-  namespaces: [{ name: 'shop', annotations: {} }],
-  pods: [
-    {
-      namespace: 'shop',
-      name: 'web-1',
-      serviceAccount: 'web',
-      labels: { app: 'wéb\n' },
-      addresses: ['10.1.0.9'],
-      hostNetwork: false,
-      ended: false,
-    },
-  ],
-  node: { name: 'node-1', zone: 'a', addresses: ['192.168.0.1'] },
-  subscriptions: [
-    {
-      namespace: 'shop',
-      name: 'orders-to-billing',
-      subjects: ['orders.>'],
-      stream: 'ORDERS',
-      mode: 'jetstream',
-      from: 'all',
-      service: { name: 'billing', port: 'http' },
-      path: '/events/{subject[1]}',
-      content: 'structured',
-      filters: [{ exact: { type: 'order.created' }, prefix: {} }],
-      concurrency: 8,
-      timeout: '10s',
-      retry: { maxAttempts: 0, base: '1s', cap: '5m' },
-      deadLetter: 'dlq.orders',
-    },
-  ],
-  natsPolicies: [
-    {
-      name: 'shop',
-      from: [{ namespaces: ['shop'], podLabels: { app: 'web' }, addresses: ['10.0.0.0/8'], serviceAccounts: [] }],
-      publish: { allow: ['orders.>'], deny: ['orders.admin.>'] },
-      request: { allow: [], deny: [] },
-      subscribe: { allow: ['orders.*'], deny: [] },
-      streams: ['ORDERS'],
-      consumers: ['ORDERS/mine'],
-      kv: { carts: 'rw' },
-      maxPayload: '256KiB',
-      rate: '500/s',
-      headers: ['Nats-TTL'],
-    },
-  ],
-};
 
 /** Slices of ten endpoints. */
 const MANY: Resources = {
@@ -201,8 +114,13 @@ describe('a snapshot file', () => {
       node: 1,
       subscriptions: 1,
       natsPolicies: 1,
+      httpRoutes: 1,
+      grpcRoutes: 1,
+      referenceGrants: 1,
+      trafficSplits: 1,
+      httpRouteGroups: 1,
     };
-    const header = { format: 'heddle-snapshot', version: 3, source: SOURCE, syncedMs: NOW_MS, counts };
+    const header = { format: 'heddle-snapshot', version: 4, source: SOURCE, syncedMs: NOW_MS, counts };
     assert.deepEqual(JSON.parse(lines[0]!), header);
     assert.deepEqual(
       lines.slice(1, -1).map((line) => (JSON.parse(line) as { list: string }).list),
@@ -237,8 +155,8 @@ describe('load refuses', () => {
 
   test('another version', async (context) => {
     const file = await written(context);
-    withHeader(file, { version: 1 });
-    assert.equal(await refusal(file), 'Expected format version 3, got 1');
+    withHeader(file, { version: 3 });
+    assert.equal(await refusal(file), 'Expected format version 4, got 3');
   });
 
   test('the state of another cluster', async (context) => {

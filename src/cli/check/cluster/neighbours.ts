@@ -1,3 +1,4 @@
+import { API_KINDS } from '../../../control/discovery.ts';
 import { ANNOTATION_PREFIX, FOREIGN_PREFIXES } from '../../../model/resource.ts';
 import { annotationsOf, type ClusterReading, counted, listAt, type Looked, textAt } from './reading.ts';
 
@@ -9,8 +10,8 @@ const ROUTES = [
   { group: 'gateway.networking.k8s.io', name: 'Gateway API' },
   { group: 'split.smi-spec.io', name: 'SMI TrafficSplit' },
   { group: 'specs.smi-spec.io', name: 'SMI traffic specs' },
-  { group: 'access.smi-spec.io', name: 'SMI access control' },
 ] as const;
+const ACCESS = 'access.smi-spec.io';
 
 /** What is there already that Heddle has to do with. Throws Unread. */
 export async function lookAtNeighbours(reading: ClusterReading): Promise<readonly Looked[]> {
@@ -58,9 +59,36 @@ function traefikMesh({ foreign, shadows }: ServiceCounts): readonly Looked[] {
 }
 
 async function routes(reading: ClusterReading): Promise<readonly Looked[]> {
-  const groups = new Set(listAt(await reading.get('/apis'), 'groups').map((group) => textAt(group, 'name')));
-  const names = ROUTES.filter(({ group }) => groups.has(group)).map(({ name }) => name);
-  if (names.length === 0) return [];
-  const advice = 'This version reads none of their objects: that comes with routes. Nothing is changed in them';
-  return [{ verdict: 'ok', text: `installed: ${names.join(', ')}`, advice }];
+  const versions = new Map(
+    listAt(await reading.get('/apis'), 'groups').map((group) => [
+      textAt(group, 'name'),
+      listAt(group, 'versions').map((version) => textAt(version, 'version')),
+    ]),
+  );
+  const installed = ROUTES.filter(({ group }) => versions.has(group));
+  const isRead = ({ group }: (typeof ROUTES)[number]): boolean =>
+    versionsRead(group).some((version) => versions.get(group)?.includes(version));
+  const names = installed.filter(isRead).map(({ name }) => name);
+  const looked: Looked[] = installed
+    .filter((route) => !isRead(route))
+    .map(({ group, name }) => ({
+      verdict: 'warning',
+      text: `installed in no version that Heddle reads: ${name} (${versions.get(group)?.join(', ')})`,
+      advice: `Heddle reads ${versionsRead(group).join(', ')} of ${group}: install definitions that have one of them`,
+    }));
+  if (names.length > 0) {
+    const advice = `Their routes and splits are obeyed where they are about Services with ${ANNOTATION_PREFIX}enabled. Nothing is changed in them`;
+    looked.unshift({ verdict: 'ok', text: `installed: ${names.join(', ')}`, advice });
+  }
+  if (versions.has(ACCESS)) {
+    const advice = 'This version reads none of its objects, and nothing is forbidden by them';
+    looked.push({ verdict: 'ok', text: 'installed: SMI access control', advice });
+  }
+  return looked;
+}
+
+/** Of the kinds of a group. */
+function versionsRead(group: string): readonly string[] {
+  const kinds = Object.values(API_KINDS).filter((kind) => kind.group === group);
+  return [...new Set(kinds.flatMap((kind): readonly string[] => kind.versions))];
 }

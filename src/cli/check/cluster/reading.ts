@@ -1,6 +1,6 @@
 import type { ClusterApi } from '../../../control/discovery.ts';
 import { shown } from '../../../lib/shown.ts';
-import type { Verdict } from '../mark.ts';
+import type { Verdict } from '../../mark.ts';
 
 /** One thing that was looked at, before it has a section. */
 export interface Looked {

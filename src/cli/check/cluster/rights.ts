@@ -1,3 +1,4 @@
+import { API_KINDS } from '../../../control/discovery.ts';
 import { type ClusterReading, type Looked, type Right } from './reading.ts';
 
 const NAMESPACE = 'heddle';
@@ -15,17 +16,10 @@ const MADE: readonly Right[] = [
 ];
 
 /** Those that its ClusterRole gives to Heddle. */
-const GIVEN: readonly Right[] = [
-  ...['get', 'list', 'watch'].flatMap((verb) => [
-    { verb, group: '', resource: 'services' },
-    { verb, group: '', resource: 'namespaces' },
-    { verb, group: '', resource: 'pods' },
-    { verb, group: 'discovery.k8s.io', resource: 'endpointslices' },
-    { verb, group: 'heddle.dev', resource: 'subscriptions' },
-    { verb, group: 'heddle.dev', resource: 'natspolicies' },
-  ]),
-  { verb: 'get', group: '', resource: 'nodes' },
-];
+const GIVEN: readonly Right[] = Object.values(API_KINDS).flatMap(({ group, plural }) =>
+  // Of nodes its own, for the zone.
+  (plural === 'nodes' ? ['get'] : ['get', 'list', 'watch']).map((verb) => ({ verb, group, resource: plural })),
+);
 
 /** May the user create all that the manifest holds? Throws Unread. */
 export async function lookAtRights(reading: ClusterReading): Promise<readonly Looked[]> {
@@ -34,12 +28,12 @@ export async function lookAtRights(reading: ClusterReading): Promise<readonly Lo
   if (made.length > 0) {
     const advice =
       'Ask for these rights, or ask a cluster administrator to apply deploy/heddle.yaml; kubectl auth can-i VERB RESOURCE tells each';
-    looked.push({ verdict: 'wrong', text: `you may not ${made.map(words).join(', ')}`, advice });
+    looked.push({ verdict: 'wrong', text: `you may not ${words(made)}`, advice });
   }
   if (given.length > 0) {
     const advice =
       'Nobody can give away more rights than they have (privilege escalation prevention of Kubernetes): ask a cluster administrator to apply deploy/heddle.yaml';
-    looked.push({ verdict: 'wrong', text: `you may not let Heddle ${given.map(words).join(', ')}`, advice });
+    looked.push({ verdict: 'wrong', text: `you may not let Heddle ${words(given)}`, advice });
   }
   return looked.length > 0 ? looked : [{ verdict: 'ok', text: 'you may create all that deploy/heddle.yaml holds' }];
 }
@@ -57,7 +51,15 @@ async function lacking(reading: ClusterReading, rights: readonly Right[]): Promi
   return rights.filter((_, index) => !allowed[index]);
 }
 
+/** Those with the same verbs together: `get, list, watch pods, services; get nodes`. */
+function words(rights: readonly Right[]): string {
+  const ofResources = Map.groupBy(rights, resourceWords);
+  const ofVerbs = Map.groupBy(ofResources, ([, same]) => same.map(({ verb }) => verb).join(', '));
+  const parts = [...ofVerbs].map(([verbs, same]) => `${verbs} ${same.map(([resource]) => resource).join(', ')}`);
+  return parts.join('; ');
+}
+
 /** As `kubectl auth can-i` takes it. */
-function words({ verb, group, resource, namespace }: Right): string {
-  return `${verb} ${resource}${group === '' ? '' : `.${group}`}${namespace === undefined ? '' : ` -n ${namespace}`}`;
+function resourceWords({ group, resource, namespace }: Right): string {
+  return `${resource}${group === '' ? '' : `.${group}`}${namespace === undefined ? '' : ` -n ${namespace}`}`;
 }

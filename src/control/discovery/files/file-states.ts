@@ -4,14 +4,14 @@ import { isDeepStrictEqual } from 'node:util';
 import { problemOf, type Origin, type Problem } from '../../../model/problem.ts';
 import { recordOf } from '../../../lib/record-of.ts';
 import { objectName, type Resources } from '../../../model/resource.ts';
+import { API_KINDS } from '../api-kinds.ts';
 import type { Reading, ReadObject } from '../manifest.ts';
-import { MANIFEST_KINDS } from '../manifest-kinds.ts';
 import { RESOURCE_LISTS, type ResourceList, type Lists, resourcesOf } from '../resource-lists.ts';
 
 type NamedObjects = readonly (readonly [name: string, one: ReadObject])[];
 
-/** Objects that are compared before other work is done. */
-const PORTION_MAX = 1000;
+/** For so long objects are compared before other work is done. */
+const COMPARING_MS = 10;
 
 /** The objects of a file. */
 interface Held {
@@ -104,7 +104,7 @@ export class FileStates {
       problems,
     );
     const lists = recordOf<Record<ResourceList, object[]>>(RESOURCE_LISTS, () => []);
-    for (const { kind, object } of objects) lists[MANIFEST_KINDS[kind].list].push(object);
+    for (const { kind, object } of objects) lists[API_KINDS[kind].list].push(object);
     return { resources: resourcesOf(lists as unknown as Lists), problems };
   }
 
@@ -132,8 +132,12 @@ function lacks(objects: readonly ReadObject[], { read, kept }: Held): boolean {
 async function heldAfter(before: Held, objects: readonly ReadObject[], whole: boolean): Promise<Held> {
   const known = new Map([...before.kept, ...before.read]);
   const read: (readonly [string, ReadObject])[] = [];
-  for (const [index, one] of objects.entries()) {
-    if (index % PORTION_MAX === PORTION_MAX - 1) await setImmediate();
+  let startMs = performance.now();
+  for (const one of objects) {
+    if (performance.now() - startMs > COMPARING_MS) {
+      await setImmediate();
+      startMs = performance.now();
+    }
     const name = nameOf(one);
     const old = known.get(name);
     const stays = old !== undefined && (one.instead === true || isDeepStrictEqual(old, one));

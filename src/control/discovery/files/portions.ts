@@ -1,7 +1,9 @@
 import type { FileReading } from './file-reading.ts';
 
-/** Objects of one message: to take in tens of thousands at once would hold up the main thread for long. */
-const PORTION_MAX = 1000;
+/** Of one message, as JSON: to take in all of a large file at once would hold up the main thread for long. */
+const PORTION_CHARACTERS = 256 * 1024;
+/** Each object or problem counts as if it had so many more: a small one is not free. */
+const ITEM_CHARACTERS = 256;
 
 /** A part of what a file holds. */
 export interface Portion extends FileReading {
@@ -10,16 +12,30 @@ export interface Portion extends FileReading {
 
 /** Cuts what a file holds into one portion or more. */
 export function* portionsOf({ objects, problems, ...rest }: FileReading): Generator<Portion, undefined> {
-  const count = Math.max(1, Math.ceil(Math.max(objects.length, problems.length) / PORTION_MAX));
+  const [ofObjects, ofProblems] = [slices(objects), slices(problems)];
+  const count = Math.max(1, ofObjects.length, ofProblems.length);
   for (let portion = 0; portion < count; portion++) {
-    const cut = <T>(all: readonly T[]): readonly T[] => all.slice(portion * PORTION_MAX, (portion + 1) * PORTION_MAX);
     yield {
-      objects: cut(objects),
-      problems: cut(problems),
+      objects: ofObjects[portion] ?? [],
+      problems: ofProblems[portion] ?? [],
       ...rest,
       last: portion === count - 1,
     };
   }
+}
+
+function slices<T>(all: readonly T[]): readonly (readonly T[])[] {
+  const found: T[][] = [];
+  let left = 0;
+  for (const one of all) {
+    if (left <= 0) {
+      found.push([]);
+      left = PORTION_CHARACTERS;
+    }
+    found.at(-1)!.push(one);
+    left -= JSON.stringify(one).length + ITEM_CHARACTERS;
+  }
+  return found;
 }
 
 /** What the portions of a file are together. */

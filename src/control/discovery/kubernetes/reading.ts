@@ -8,6 +8,7 @@ export type WatchEvent =
   | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK'; readonly object: ApiObject }
   | { readonly type: 'ERROR'; readonly object?: { readonly code?: number; readonly message?: string } };
 
+const PAGE = 500;
 /** Servers may send events of other types one day. */
 const KNOWN_TYPES: ReadonlySet<string> = new Set(['ADDED', 'MODIFIED', 'DELETED', 'BOOKMARK']);
 
@@ -65,6 +66,34 @@ export async function* readList(
   const { resourceVersion, continue: next } = metadata ?? {};
   if (typeof resourceVersion !== 'string') throw new MalformedJson('Expected a list with a version, got one without');
   return { version: resourceVersion, next: typeof next === 'string' ? next : '' };
+}
+
+/** Reads the page that the query says; resolves with what stood around its items. */
+export type ReadPage = (query: Readonly<Record<string, string>>) => Promise<Envelope>;
+
+/**
+ * A whole collection, page by page. Resolves with its version.
+ * @param restart is called when it begins anew: what was read is of a version that is gone.
+ */
+export async function readPages(readPage: ReadPage, restart: () => void): Promise<string> {
+  let next = '';
+  let paged = true;
+  for (;;) {
+    const query = { ...(paged && { limit: String(PAGE) }), ...(next !== '' && { continue: next }) };
+    try {
+      const envelope = await readPage(query);
+      if (envelope.next !== '' && envelope.next === next)
+        throw new MalformedJson('Expected where the next page begins, got the begin of this one');
+      next = envelope.next;
+      if (next === '') return envelope.version;
+    } catch (error) {
+      // The version of the first page is gone: all of it at once, for which it cannot be too old.
+      if (next === '' || !(error instanceof Refusal) || error.status !== 410) throw error;
+      restart();
+      next = '';
+      paged = false;
+    }
+  }
 }
 
 async function open(api: ClusterApi, path: string, signal: AbortSignal): Promise<AsyncIterable<Buffer>> {

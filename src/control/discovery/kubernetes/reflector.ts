@@ -4,11 +4,13 @@ import type { KindView } from '../../../model/admin.ts';
 import { type ApiClient, Refusal } from './api.ts';
 import { MalformedJson } from './json-cutter.ts';
 import type { Kind } from './kinds.ts';
-import { readList, readWatch } from './reading.ts';
+import { ListCredit } from './list-credit.ts';
+import { readList, type ReadPage, readPages, readWatch } from './reading.ts';
 import { isOlder, newest } from './resource-version.ts';
+import { ServedPath } from './served-path.ts';
 import type { ApiObject, Reading, Store } from './store.ts';
 import { jitter, type Timings } from './timings.ts';
-import { type Patience, Watchdog } from './watchdog.ts';
+import { guarded, type Patience, type Watchdog } from './watchdog.ts';
 
 export interface ReflectorOptions<T extends { readonly name: string }> {
   readonly kind: Kind<T>;
@@ -32,7 +34,6 @@ export interface Trouble {
   readonly text: string;
 }
 
-const PAGE = 500;
 /** Far more than a cluster has; a list without end would take all memory. */
 const OBJECTS_MAX = 1_000_000;
 /** After so many failures from one version, the kind is read as a whole. */
@@ -66,9 +67,8 @@ export class Reflector<T extends { readonly name: string }> {
   #failures = 0;
   /** A watch is open that has told nothing yet: that it was agreed to does not show that it works. */
   #isUnproven = false;
-  /** Lists that may be made now, and when that was counted. */
-  #credit: number;
-  #creditMs = performance.now();
+  readonly #credit: ListCredit;
+  readonly #served: ServedPath;
   /** Since when it cannot be followed; undefined: it is. */
   #lostMs: number | undefined = performance.now();
   #heardMs: number | undefined = undefined;
@@ -79,10 +79,11 @@ export class Reflector<T extends { readonly name: string }> {
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
-    const { retryFirstMs, retryMaxMs, absentMs, listsAtOnce } = options.timings;
+    const { retryFirstMs, retryMaxMs, absentMs } = options.timings;
     this.#backoff = new Backoff(retryFirstMs, retryMaxMs);
     this.#refusedBackoff = new Backoff(retryFirstMs, absentMs);
-    this.#credit = listsAtOnce;
+    this.#credit = new ListCredit(options.timings);
+    this.#served = new ServedPath(options.kind);
     void this.#run();
   }
 
@@ -164,16 +165,17 @@ export class Reflector<T extends { readonly name: string }> {
 
   /** One try. Resolves with how long to wait before the next one. */
   async #follow(): Promise<number> {
-    const { kind, timings, dice } = this.#options;
+    const { api, kind, timings, dice } = this.#options;
+    const { signal } = this.#round;
     this.#isUnproven = false;
     if (kind.how === 'poll') {
       await this.#poll();
       return jitter(timings.pollMs, dice);
     }
     if (this.#version !== undefined) return this.#watch(undefined);
-    const waitMs = this.#untilNextList();
+    if (this.#standing === 'absent') await this.#served.checkGroup(api, { signal, timeoutMs: timings.answerMs });
+    const waitMs = this.#credit.take();
     if (waitMs > 0) return waitMs;
-    this.#credit--;
     return this.#whole === 'pages' ? this.#list() : this.#watchList();
   }
 
@@ -186,8 +188,7 @@ export class Reflector<T extends { readonly name: string }> {
       const refused = error instanceof Refusal && (error.status === 400 || error.status === 422);
       if (!refused && !(error instanceof WithoutEnd)) throw error;
       this.#whole = 'pages';
-      // It was no list, so the next one need not wait.
-      this.#credit++;
+      this.#credit.giveBack();
       return 0;
     }
   }
@@ -195,46 +196,33 @@ export class Reflector<T extends { readonly name: string }> {
   async #list(): Promise<number> {
     const { api, store, timings } = this.#options;
     const reading: Reading<T> = new Map();
-    let next = '';
-    let paged = true;
     let count = 0;
-    for (;;) {
-      const query = { ...(paged && { limit: String(PAGE) }), ...(next !== '' && { continue: next }) };
-      try {
-        const envelope = await this.#guarded({ silentMs: timings.answerMs }, async (dog) => {
-          const items = readList(api, this.#path(query), {
-            signal: dog.signal,
-            heard: () => {
-              this.#heard(dog);
-            },
-          });
-          try {
-            for (;;) {
-              const item = await items.next();
-              dog.signal.throwIfAborted();
-              if (item.done === true) return item.value;
-              this.#checkCount(++count);
-              store.read(item.value, reading);
-            }
-          } finally {
-            await items.return({ version: '', next: '' });
+    const readPage: ReadPage = async (query) => {
+      // Pages without items may have no end either.
+      this.#checkCount(++count);
+      return guarded(this.#round.signal, { silentMs: timings.answerMs }, async (dog) => {
+        const heard = (): void => {
+          this.#heard(dog);
+        };
+        const items = readList(api, this.#path(query), { signal: dog.signal, heard });
+        try {
+          for (;;) {
+            const item = await items.next();
+            dog.signal.throwIfAborted();
+            if (item.done === true) return item.value;
+            this.#checkCount(++count);
+            store.read(item.value, reading);
           }
-        });
-        // Pages without items may have no end either.
-        this.#checkCount(++count);
-        if (envelope.next !== '' && envelope.next === next)
-          throw new MalformedJson('Expected where the next page begins, got the begin of this one');
-        next = envelope.next;
-        if (next === '') return this.#commit(reading, envelope.version);
-      } catch (error) {
-        // The version of the first page is gone: all of it at once, for which it cannot be too old.
-        if (next === '' || !(error instanceof Refusal) || error.status !== 410) throw error;
-        reading.clear();
-        next = '';
-        paged = false;
-        count = 0;
-      }
-    }
+        } finally {
+          await items.return({ version: '', next: '' });
+        }
+      });
+    };
+    const version = await readPages(readPage, () => {
+      reading.clear();
+      count = 0;
+    });
+    return this.#commit(reading, version);
   }
 
   /** @param reading a collection to be read first, or undefined to go on from the version that there is. */
@@ -258,7 +246,7 @@ export class Reflector<T extends { readonly name: string }> {
     let initial = reading;
     let from = this.#version;
     let proof: NodeJS.Timeout | undefined;
-    const waitMs = await this.#guarded({ silentMs: answerMs }, async (dog) => {
+    const waitMs = await guarded(this.#round.signal, { silentMs: answerMs }, async (dog) => {
       const onOpen = (): void => {
         this.#counts.watches++;
         this.#isUnproven = initial === undefined;
@@ -297,9 +285,9 @@ export class Reflector<T extends { readonly name: string }> {
   }
 
   async #poll(): Promise<void> {
-    const { api, kind, store, timings } = this.#options;
+    const { api, store, timings } = this.#options;
     const { signal } = this.#round;
-    const answer = await api.request(kind.path, { signal, timeoutMs: timings.answerMs });
+    const answer = await api.request(this.#served.path, { signal, timeoutMs: timings.answerMs });
     if (answer.status !== 200) throw new Refusal(answer);
     this.#heardMs = performance.now();
     const reading: Reading<T> = new Map();
@@ -369,6 +357,7 @@ export class Reflector<T extends { readonly name: string }> {
     this.#standing = 'read';
     this.#isTried = true;
     this.#isUnproven = false;
+    this.#served.known();
     this.#lostMs = undefined;
     this.#error = undefined;
     if (first) this.#options.onChange();
@@ -384,6 +373,7 @@ export class Reflector<T extends { readonly name: string }> {
   #failed(error: Error): number {
     const { timings, dice, onChange } = this.#options;
     if (error === REREAD) return dice() * timings.relistMs;
+    if (error instanceof Refusal && error.status === 404 && this.#served.next()) return this.#otherVersion();
     const nowMs = performance.now();
     this.#counts.errors++;
     this.#lost(reasonOf(error));
@@ -408,6 +398,15 @@ export class Reflector<T extends { readonly name: string }> {
         this.#countFailure();
     }
     return Math.max(error.retryAfterMs ?? 0, jitter(this.#backoff.next(nowMs), dice));
+  }
+
+  /** The server may serve the kind under another version. Returns how long to wait before that is tried. */
+  #otherVersion(): number {
+    if (this.#version === undefined) this.#credit.giveBack();
+    this.#version = undefined;
+    // Under another version an object may have another shape, but it has the same resourceVersion.
+    this.#options.store.distrust();
+    return 0;
   }
 
   /** What a failure says of the kind: only an answer does. What an optional one is without stays so until it is there. */
@@ -447,31 +446,10 @@ export class Reflector<T extends { readonly name: string }> {
     return jitter(timings.absentMs, dice);
   }
 
-  /** How long to wait before the next list, so that in the long run there is one in `listEveryMs`. */
-  #untilNextList(): number {
-    const { listEveryMs, listsAtOnce } = this.#options.timings;
-    const nowMs = performance.now();
-    this.#credit = Math.min(listsAtOnce, this.#credit + (nowMs - this.#creditMs) / listEveryMs);
-    this.#creditMs = nowMs;
-    return this.#credit >= 1 ? 0 : (1 - this.#credit) * listEveryMs;
-  }
-
   #path(query: Readonly<Record<string, string>>): string {
-    const { path, fieldSelector } = this.#options.kind;
+    const { fieldSelector } = this.#options.kind;
     const all = { ...query, ...(fieldSelector !== undefined && { fieldSelector }) };
-    return `${path}?${new URLSearchParams(all).toString()}`;
-  }
-
-  /** Runs a request that must show signs of life. */
-  async #guarded<R>(patience: Patience, work: (dog: Watchdog) => Promise<R>): Promise<R> {
-    const dog = new Watchdog(this.#round.signal, patience);
-    try {
-      return await work(dog);
-    } catch (error) {
-      throw dog.signal.aborted ? dog.signal.reason : error;
-    } finally {
-      dog.close();
-    }
+    return `${this.#served.path}?${new URLSearchParams(all).toString()}`;
   }
 
   #pause(waitMs: number): Promise<void> {

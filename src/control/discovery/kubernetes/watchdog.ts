@@ -63,3 +63,19 @@ export class Watchdog {
       this.#abort.abort(error ?? new Error(`Nothing was heard of the API server for ${Math.ceil(silentMs / 1000)} s`));
   }
 }
+
+/** Runs a request that must show signs of life. */
+export async function guarded<R>(
+  outer: AbortSignal,
+  patience: Patience,
+  work: (dog: Watchdog) => Promise<R>,
+): Promise<R> {
+  const dog = new Watchdog(outer, patience);
+  try {
+    return await work(dog);
+  } catch (error) {
+    throw dog.signal.aborted ? dog.signal.reason : error;
+  } finally {
+    dog.close();
+  }
+}

@@ -7,7 +7,7 @@ import { RESOURCE_LISTS, type ResourceList, type Lists, resourcesOf } from '../r
  * raised when `model/resource.ts` changes: a file of another version is not read.
  */
 export const FORMAT = 'heddle-snapshot';
-export const VERSION = 3;
+export const VERSION = 4;
 
 /** An object of the API server has 1.5 MiB at most (etcd). */
 export const LINE_BYTES_MAX = 16 * 1024 ** 2;

@@ -9,18 +9,13 @@ function reading(count: number): Parameters<typeof portionsOf>[0] {
   return { ...readManifests({ file: 'a.yaml', text }), torn: true };
 }
 
-test('portions of a thousand objects at most are together what was cut', () => {
+test('portions of a bounded size are together what was cut', () => {
   const all = reading(2001);
   const [first, ...others] = portionsOf(all);
   assert.ok(first);
-  assert.deepEqual(
-    [first, ...others].map(({ objects, last }) => [objects.length, last]),
-    [
-      [1000, false],
-      [1000, false],
-      [1, true],
-    ],
-  );
+  assert.ok(others.length > 1);
+  assert.deepEqual([first, ...others].map(({ last }) => last).slice(-2), [false, true]);
+  for (const { objects } of [first, ...others]) assert.ok(JSON.stringify(objects).length < 300_000);
   assert.deepEqual(together([first, ...others]), all);
 });
 

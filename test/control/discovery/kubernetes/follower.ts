@@ -183,7 +183,8 @@ export async function things(
   const kind: Kind<Thing> = {
     kind: 'Thing',
     resource: 'things.example.test',
-    path: THINGS,
+    groupPath: '/apis/example.test',
+    paths: [THINGS],
     how: 'watch',
     need: 'optional',
     trim: ({ metadata: { name } }: { metadata: Thing }) => ({ resource: { name }, mismatches: [] }),
