@@ -1,9 +1,12 @@
 import { networkInterfaces } from 'node:os';
 import { parseIp } from '../lib/ip.ts';
+import { nextTurn } from '../lib/next-turn.ts';
 import { unchanged } from '../lib/unchanged.ts';
 import type { GenerationView } from '../model/admin.ts';
 import { type Problem, problemText } from '../model/problem.ts';
 import type { ClusterNode, Resources } from '../model/resource.ts';
+import type { RouteResource } from '../model/route-resource.ts';
+import type { RouteStatus } from '../model/routing.ts';
 import type { BackendId, Change, Snapshot } from '../model/snapshot.ts';
 import type { Log, MeterReader } from '../telemetry.ts';
 import { type Compilation, compile, type CompileOptions } from './compile.ts';
@@ -25,6 +28,9 @@ export interface ChangesOptions extends CompileOptions {
 
 /** The system is asked for the addresses of this machine at most so often: changes come many times a second. */
 const ADDRESSES_AGE_MS = 10_000;
+
+/** New routes that are compiled in one turn of the event loop: thousands at once would hold up all else. */
+const ROUTES_OF_TURN = 100;
 
 /** Problems of one change that are logged, and as many that it solved. */
 const LOGGED_MAX = 100;
@@ -49,6 +55,10 @@ export class Changes {
   #node: ClusterNode | undefined = undefined;
   #view: View | undefined = undefined;
   #compilation: Compilation | undefined = undefined;
+  /** More of it, of which nothing is in force: what comes next builds upon it. */
+  #prepared: Compilation | undefined = undefined;
+  /** That were compiled before what is prepared now. */
+  #routes: ReadonlySet<RouteResource> = new Set();
   #localization: Localization | undefined = undefined;
 
   constructor(options: ChangesOptions) {
@@ -57,9 +67,32 @@ export class Changes {
     this.#generations = new Generations(options.workers);
   }
 
+  /**
+   * Compiles routes, if many are new, a part in each turn of the event loop, so that `onResources` has less to do: nothing else
+   * comes of it. Undefined: they are few.
+   */
+  prepare(resources: Resources): Promise<void> | undefined {
+    const isNew = (route: RouteResource): boolean => !this.#routes.has(route);
+    const count = resources.httpRoutes.filter(isNew).length + resources.grpcRoutes.filter(isNew).length;
+    return count > ROUTES_OF_TURN ? this.#prepare(resources, count) : undefined;
+  }
+
+  async #prepare(resources: Resources, count: number): Promise<void> {
+    for (let part = ROUTES_OF_TURN; part < count; part += ROUTES_OF_TURN) {
+      let left = part;
+      const isIn = (route: RouteResource): boolean => this.#routes.has(route) || left-- > 0;
+      const [httpRoutes, grpcRoutes] = [resources.httpRoutes.filter(isIn), resources.grpcRoutes.filter(isIn)];
+      const some = { ...resources, httpRoutes, grpcRoutes };
+      this.#prepared = compile(some, this.#prepared ?? this.#compilation, this.#options);
+      await new Promise<void>(nextTurn);
+    }
+  }
+
   onResources(resources: Resources): void {
     this.#node = resources.node;
-    this.#compilation = compile(resources, this.#compilation, this.#options);
+    this.#compilation = compile(resources, this.#prepared ?? this.#compilation, this.#options);
+    this.#prepared = undefined;
+    this.#routes = new Set([...resources.httpRoutes, ...resources.grpcRoutes]);
     this.#setProblems('compile', this.#compilation.problems);
     this.#publish();
   }
@@ -100,6 +133,11 @@ export class Changes {
   get problems(): readonly Problem[] {
     const { discovery, compile: compiled, localize: localized, bridge } = this.#problems;
     return [...discovery, ...compiled, ...localized, ...bridge];
+  }
+
+  /** Of Gateway API routes, as they were compiled last. */
+  get statuses(): readonly RouteStatus[] {
+    return this.#compilation?.statuses ?? [];
   }
 
   /** Endpoints of a backend that are known and get nothing, with the reason. */

@@ -7,6 +7,8 @@ const REST_MS_MAX = 250;
 const LOOK_MS = 5;
 
 export interface LatestOptions<T> {
+  /** What may be done for an item before it is taken, a little at a time. Undefined: nothing. */
+  readonly prepare?: (item: T) => Promise<void> | undefined;
   readonly take: (item: T) => void;
   /** What was taken last has arrived everywhere. */
   readonly isDone: () => boolean;
@@ -41,6 +43,10 @@ export class Latest<T> {
   async #takeAll(): Promise<void> {
     this.#isTaking = true;
     while (this.#waiting !== undefined && !this.#isStopped) {
+      const preparing = this.#options.prepare?.(this.#waiting.item);
+      if (preparing !== undefined) await preparing;
+      if (this.#isStopped) break;
+      // A newer one may have come: most of it was prepared.
       const { item } = this.#waiting;
       this.#waiting = undefined;
       const startMs = performance.now();

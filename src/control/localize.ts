@@ -74,7 +74,7 @@ export function localize(compilation: Compilation, view: View, previous: Localiz
 }
 
 function configurationOf(
-  { options: { clusterDomain }, frontends, workloads, subscriptions, policies }: Compilation,
+  { options: { clusterDomain }, frontends, routings, workloads, subscriptions, policies }: Compilation,
   chosen: ReadonlyMap<BackendId, Chosen>,
   before: Configuration | undefined,
 ): Configuration {
@@ -83,6 +83,7 @@ function configurationOf(
     clusterDomain,
     frontends,
     backends: unchangedList(backends, before?.backends),
+    routings,
     workloads,
     subscriptions: placed(subscriptions, chosen, before?.subscriptions),
     policies,
@@ -110,7 +111,7 @@ function choose(
   { view, from }: { readonly view: View; readonly from: CompileOptions['from'] },
   before: Backend | undefined,
 ): Chosen {
-  const { id, namespace, name, port, affinity, subject } = compiled;
+  const { id, namespace, name, port, affinity, subject, session } = compiled;
   const able: Candidate[] = [];
   const unused: Unused[] = [];
   const problems: Problem[] = [];
@@ -137,7 +138,7 @@ function choose(
   }
   // Those of one node are all equally near.
   const locality = compiled.internalTrafficPolicy === 'Local' ? 'any' : compiled.locality;
-  const backend = { id, namespace, name, port, affinity, endpoints: inTiers(used, locality, view), subject };
+  const backend = { id, namespace, name, port, affinity, endpoints: inTiers(used, locality, view), subject, session };
   // Files are of one node. Where nobody knows where any of them stands, every node may deliver.
   const isHere = from === 'files' || used.every(({ nodeName }) => nodeName === '');
   const local = isHere ? used : used.filter((candidate) => standsOn(candidate, view));

@@ -32,9 +32,13 @@ for (const file of globSync('*.in.yaml', { cwd: import.meta.dirname }).toSorted(
       ports: new Set([4140]),
     };
     const { configuration, problems, chosen } = localize(compiled, view, undefined);
+    const { statuses } = compiled;
+    const { routings, ...rest } = configuration;
     const unused = [...chosen].filter(([, one]) => one.unused.length > 0).map(([id, one]) => [id, one.unused] as const);
     const actual = {
-      configuration,
+      // Most cases have none of either.
+      configuration: { ...rest, ...(routings.length > 0 && { routings }) },
+      ...(statuses.length > 0 && { statuses }),
       unused: Object.fromEntries(unused),
       problems: [...read.problems, ...compiled.problems, ...problems],
     };

@@ -7,6 +7,7 @@ import { type ClusterNode, NO_RESOURCES, type Resources } from '../../src/model/
 import type { BackendId, Change } from '../../src/model/snapshot.ts';
 import { allocateMeters, type Log, MeterReader } from '../../src/telemetry.ts';
 import { endpoint, namespace, pod, service, slice } from '../compile/objects.ts';
+import { path, route, rule } from './gateway-api/routes.ts';
 
 const ORDERS = 'shop/orders:80' as BackendId;
 const NODE: ClusterNode = { name: 'n1', zone: 'b', addresses: ['172.20.0.1'] };
@@ -184,5 +185,35 @@ describe('a flood of problems', () => {
     changes.onProblems(flood(10));
     changes.onProblems(flood(10));
     assert.equal(lines.length, 10);
+  });
+});
+
+describe('many new routes', () => {
+  const httpRoutes = Array.from({ length: 450 }, (_, index) =>
+    route({ name: `r-${index}`, rules: [rule({ matches: [path('Exact', `/${index}`)] })] }),
+  );
+  const resources: Resources = { ...SHOP, httpRoutes };
+
+  test('are compiled before, in other turns, and nothing is published of that', async () => {
+    const { changes, published, lines } = start();
+    changes.onResources(SHOP);
+    const told = lines.length;
+    await changes.prepare(resources);
+    assert.deepEqual([published.length, lines.length, changes.statuses.length], [1, told, 0]);
+    changes.onResources(resources);
+    const { changes: other } = start();
+    other.onResources(resources);
+    assert.equal(changes.statuses.length, 450);
+    assert.deepEqual(changes.snapshot?.routings, other.snapshot?.routings);
+    assert.deepEqual(changes.statuses, other.statuses);
+    assert.deepEqual(changes.problems, other.problems);
+  });
+
+  test('are prepared once: what is known, or little, is compiled at once', async () => {
+    const { changes } = start();
+    await changes.prepare(resources);
+    changes.onResources(resources);
+    assert.equal(changes.prepare(resources), undefined);
+    assert.equal(changes.prepare({ ...resources, httpRoutes: [route(), ...httpRoutes.slice(1)] }), undefined);
   });
 });

@@ -46,6 +46,21 @@ describe('the latest of what is offered', () => {
     assert.ok(takenMs[1]! - takenMs[0]! >= 99);
   });
 
+  test('is taken once what may be prepared is prepared, and is the newest of then', async () => {
+    const taken: number[] = [];
+    const prepared: number[] = [];
+    const latest = new Latest<number>({
+      prepare: (item) => (item === 1 ? sleep(20).then(() => void prepared.push(item)) : undefined),
+      take: (item) => taken.push(item),
+      isDone: () => true,
+    });
+    latest.offer(1);
+    latest.offer(2);
+    assert.deepEqual(taken, []);
+    await eventually(() => taken.length > 0);
+    assert.deepEqual([prepared, taken], [[1], [2]]);
+  });
+
   test('is not taken any more when it was stopped', async () => {
     const taken: number[] = [];
     const latest = new Latest<number>({ take: (item) => taken.push(item), isDone: () => false });

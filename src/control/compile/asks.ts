@@ -3,6 +3,7 @@ import { parseDuration } from '../../lib/duration.ts';
 import { shown } from '../../lib/shown.ts';
 import { covers, nameRefusal, overlaps, patternRefusal, reservedRefusal, subjectRefusal } from '../../lib/subject.ts';
 import { parseTemplate, PATH_TEMPLATE } from '../../lib/template.ts';
+import { portOf, USUAL_PORT, usualPortOf } from '../../model/ports.ts';
 import type { Mismatch } from '../../model/problem.ts';
 import { objectName, SUBSCRIPTION_DEFAULTS, type SubscriptionResource } from '../../model/resource.ts';
 import {
@@ -10,9 +11,9 @@ import {
   OWN_PREFIX,
   type Frontend,
   type FrontendPort,
+  type SubjectTarget,
   type Subscription,
 } from '../../model/snapshot.ts';
-import type { CompiledBackend } from './candidates.ts';
 import { type MessageRules, mismatchOf, NO_BROKER, refusedUse } from './message-rules.ts';
 
 /** What asks for messages, as it is written: by annotations of a Service, or as an object. */
@@ -41,10 +42,10 @@ export type CompiledSubscription = Omit<Subscription, 'endpoints'>;
 /** The Service that it is for. */
 export interface Target {
   readonly frontend: Frontend;
-  readonly backends: readonly CompiledBackend[];
+  /** That serves it in place of endpoints. */
+  readonly subject: SubjectTarget | undefined;
 }
 
-const PORT_DEFAULT = 80;
 const TIMEOUT_MS_MAX = 3_600_000;
 const WAIT_MS_MAX = 86_400_000;
 const BASE_MS = parseDuration(SUBSCRIPTION_DEFAULTS.retry.base)!;
@@ -120,13 +121,13 @@ class AskReading {
       return undefined;
     }
     const { ports } = target.frontend;
-    const port = portOf(ports, service.port);
+    const port = service.port === '' ? usualPortOf(ports) : portOf(ports, service.port);
     if (port === undefined) {
       const known = ports.map(({ port: number, name }) => (name === '' ? `${number}` : `${name} (${number})`));
       const expected = `a port of the Service that is in the mesh (${known.slice(0, 10).join(', ') || 'it has none'})`;
-      const ofNone = `none named, of ${ports.length} and without ${PORT_DEFAULT}`;
+      const ofNone = `none named, of ${ports.length} and without ${USUAL_PORT}`;
       this.refuse('port', expected, service.port === '' ? ofNone : shown(service.port));
-    } else if (target.backends.find(({ id }) => id === port.backend)?.subject !== undefined)
+    } else if (target.subject !== undefined)
       this.refuse('service', 'a Service with endpoints', `${shown(service.name)}, which a subject serves`);
     return port;
   }
@@ -238,14 +239,6 @@ class AskReading {
     this.isRefused = true;
     this.mismatches.push(mismatch);
   }
-}
-
-/** @param wish name or number; empty: the usual one, else the only one. */
-function portOf(ports: readonly FrontendPort[], wish: string): FrontendPort | undefined {
-  if (wish === '')
-    return ports.find(({ port }) => port === PORT_DEFAULT) ?? (ports.length === 1 ? ports[0] : undefined);
-  // A name may look like the number of another port: what is a number means that one first.
-  return ports.find(({ port }) => String(port) === wish) ?? ports.find(({ name }) => name === wish);
 }
 
 /**

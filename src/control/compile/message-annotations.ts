@@ -1,12 +1,14 @@
 import { shown } from '../../lib/shown.ts';
 import { parseTemplate, SUBJECT_TEMPLATE } from '../../lib/template.ts';
+import type { Mismatch } from '../../model/problem.ts';
 import {
   ANNOTATION_PREFIX,
   SUBSCRIPTION_DEFAULTS as DEFAULTS,
   SUBSCRIPTION_LIMITS as LIMITS,
 } from '../../model/resource.ts';
 import type { SubjectTarget } from '../../model/snapshot.ts';
-import type { AnnotationReading, Key } from './annotations.ts';
+import type { Key } from './annotation-keys.ts';
+import type { AnnotationReading } from './annotation-reading.ts';
 import type { Ask, AskPart } from './asks.ts';
 import { mismatchOf } from './message-rules.ts';
 
@@ -40,17 +42,20 @@ export function readSubject(reading: AnnotationReading): SubjectTarget | undefin
   const found = reading.find('backend');
   if (found === undefined) return undefined;
   const { key, value } = found;
-  const [, template, query = 'request'] = /^nats:([^?]+)(?:\?(.*))?$/s.exec(value) ?? [];
-  const target = TARGETS.get(query);
-  if (template === undefined || target === undefined) {
-    const expected = 'nats:SUBJECT?request, nats:SUBJECT?publish or nats:SUBJECT?publish&ack=stream';
-    reading.mismatch(key, { expected, got: shown(value) });
-    return undefined;
-  }
-  const parsed = parseTemplate(template, SUBJECT_TEMPLATE);
-  if (typeof parsed !== 'string') return { template, ...target };
-  reading.mismatch(key, mismatchOf('', parsed));
+  const read = value.startsWith('nats:') ? parseSubjectTarget(value.slice('nats:'.length)) : undefined;
+  if (read !== undefined && 'template' in read) return read;
+  const expected = 'nats:SUBJECT?request, nats:SUBJECT?publish or nats:SUBJECT?publish&ack=stream';
+  reading.mismatch(key, read ?? { expected, got: shown(value) });
   return undefined;
+}
+
+/** What `SUBJECT?request` and the like name; undefined: it has not that form. */
+export function parseSubjectTarget(text: string): SubjectTarget | Omit<Mismatch, 'field'> | undefined {
+  const [, template, query = 'request'] = /^([^?]+)(?:\?(.*))?$/s.exec(text) ?? [];
+  const target = TARGETS.get(query);
+  if (template === undefined || target === undefined) return undefined;
+  const parsed = parseTemplate(template, SUBJECT_TEMPLATE);
+  return typeof parsed === 'string' ? mismatchOf('', parsed) : { template, ...target };
 }
 
 /** What the annotations of a Service ask for. */

@@ -1,8 +1,8 @@
 import { nearest } from '../../lib/nearest.ts';
 import { shown } from '../../lib/shown.ts';
-import { problemOf, type Mismatch, type Problem } from '../../model/problem.ts';
-import { ANNOTATION_PREFIX, type Namespace, type Service } from '../../model/resource.ts';
-import { MISMATCHES_MAX } from './annotations.ts';
+import type { Mismatch, Problem } from '../../model/problem.ts';
+import { ANNOTATION_PREFIX, type Namespace, objectName, type Service } from '../../model/resource.ts';
+import { annotationField, MISMATCHES_MAX, problemsOf } from './mismatches.ts';
 
 /** What the owner of a Namespace wishes for all its Services. */
 export interface NamespaceWishes {
@@ -50,15 +50,17 @@ export function readNamespaces(
 
 function readNamespace(namespace: Namespace): NamespaceWishes {
   const { name, annotations, origin } = namespace;
-  const problems: Problem[] = [];
+  const mismatches: Mismatch[] = [];
   for (const [key, value] of Object.entries(annotations)) {
-    if (problems.length >= MISMATCHES_MAX) break;
+    if (mismatches.length >= MISMATCHES_MAX) break;
     const mismatch = mismatchOf(key, value);
-    if (mismatch === undefined) continue;
-    const field = `metadata.annotations[${JSON.stringify(key)}]`;
-    problems.push(problemOf(`Namespace ${name}`, { field, ...mismatch }, origin));
+    if (mismatch !== undefined) mismatches.push({ field: annotationField(key), ...mismatch });
   }
-  return { namespace, enabled: enabledOf(annotations) === true, problems };
+  return {
+    namespace,
+    enabled: enabledOf(annotations) === true,
+    problems: problemsOf(objectName('Namespace', { name }), mismatches, origin),
+  };
 }
 
 function mismatchOf(key: string, value: string): Omit<Mismatch, 'field'> | undefined {

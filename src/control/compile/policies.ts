@@ -4,7 +4,7 @@ import { shown } from '../../lib/shown.ts';
 import { parseSize } from '../../lib/size.ts';
 import { nameRefusal, patternRefusal } from '../../lib/subject.ts';
 import { unchanged, unchangedList } from '../../lib/unchanged.ts';
-import { problemOf, type Mismatch, type Problem } from '../../model/problem.ts';
+import type { Mismatch, Problem } from '../../model/problem.ts';
 import { type NatsPolicyResource, objectName } from '../../model/resource.ts';
 import {
   type KvRule,
@@ -14,8 +14,8 @@ import {
   type PolicySource,
   type SubjectRules,
 } from '../../model/snapshot.ts';
-import { MISMATCHES_MAX } from './annotations.ts';
 import { mismatchOf } from './message-rules.ts';
+import { problemsOf } from './mismatches.ts';
 
 /** What one NatsPolicy compiles to. */
 export interface CompiledPolicy {
@@ -55,8 +55,7 @@ export function policyList(
 function compilePolicy(resource: NatsPolicyResource, before: CompiledPolicy | undefined): CompiledPolicy {
   const reading = new PolicyReading(resource);
   const policy = unchanged(reading.policy(), before?.policy);
-  const name = objectName('NatsPolicy', resource);
-  const problems = reading.mismatches.slice(0, MISMATCHES_MAX).map((one) => problemOf(name, one, resource.origin));
+  const problems = problemsOf(objectName('NatsPolicy', resource), reading.mismatches, resource.origin);
   return { resource, policy, problems };
 }
 

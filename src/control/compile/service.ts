@@ -1,11 +1,13 @@
 import { shown } from '../../lib/shown.ts';
-import { problemOf, type Mismatch, type Problem } from '../../model/problem.ts';
+import type { Mismatch, Problem } from '../../model/problem.ts';
 import { objectName, type EndpointSlice, type Service, type ServicePort } from '../../model/resource.ts';
-import { type BackendId, type Frontend, objectKey } from '../../model/snapshot.ts';
-import { checkOutside, MISMATCHES_MAX, readWishes, type Wishes } from './annotations.ts';
+import { backendIdOf, type Frontend, type SubjectTarget } from '../../model/snapshot.ts';
+import { type BackendWishes, checkAnnotations, readBackendWishes } from './annotations.ts';
 import { compileAsk, type CompiledSubscription } from './asks.ts';
 import { type Candidate, candidatesOfPort, type CompiledBackend, fixedCandidates, judgeSlices } from './candidates.ts';
 import type { MessageRules } from './message-rules.ts';
+import { problemsOf } from './mismatches.ts';
+import type { ServiceReading } from './service-reading.ts';
 import { judgeSubject } from './subjects.ts';
 
 export interface CompileOptions {
@@ -21,6 +23,8 @@ export interface CompileOptions {
 /** What one Service compiles to. */
 export interface CompiledService {
   readonly frontend: Frontend;
+  /** That serves it in place of endpoints. */
+  readonly subject: SubjectTarget | undefined;
   readonly backends: readonly CompiledBackend[];
   /** By its annotations. */
   readonly subscription: CompiledSubscription | undefined;
@@ -29,16 +33,13 @@ export interface CompiledService {
 
 /** All that a Service is compiled from. */
 export interface ServiceInput {
-  readonly service: Service;
-  /** By its own word or by that of its Namespace. */
-  readonly enabled: boolean;
+  readonly reading: ServiceReading;
+  /** Ports that rules in force name, sorted. */
+  readonly named: readonly number[];
   /** Its slices, in order. */
   readonly slices: readonly EndpointSlice[];
   readonly rules: MessageRules;
 }
-
-/** Application protocols (KEP-2433) that are plain HTTP/1.1 on the wire; a port without one is taken for it too. */
-const SPOKEN: ReadonlySet<string> = new Set(['', 'http', 'http/1.1', 'kubernetes.io/ws']);
 
 /** Of one Service over all its ports: each may have every address of its slices, so that small objects would make many. */
 const CANDIDATES_MAX = 10_000;
@@ -52,18 +53,61 @@ const LOCALITY_OF: ReadonlyMap<string, CompiledBackend['locality']> = new Map([
 ]);
 
 /** Compiles one Service. Pure. */
-export function compileService(
-  { service, enabled, slices, rules }: ServiceInput,
-  options: CompileOptions,
-): CompiledService {
+export function compileService(input: ServiceInput, options: CompileOptions): CompiledService {
+  const { service, frontend: reading } = input.reading;
   const { namespace, name, clusterIps } = service;
-  if (!enabled) {
-    const frontend = { namespace, name, enabled, clusterIps, ports: [] };
-    const problems = problemsOf(service, checkOutside(service));
-    return { frontend, backends: [], subscription: undefined, problems };
+  const ports = servedPorts(input);
+  const standing = reading !== undefined ? 'enabled' : ports.length > 0 ? 'named' : 'outside';
+  const known = checkAnnotations(service, standing);
+  if (standing === 'outside') {
+    const problems = problemsOf(objectName('Service', service), known, service.origin);
+    const frontend = { namespace, name, enabled: false, clusterIps, ports: [] };
+    return { frontend, subject: undefined, backends: [], subscription: undefined, problems };
   }
-  const { wishes, mismatches } = readWishes(service, options.from);
-  const { ports, mismatches: ofPorts } = meshPorts(service, wishes);
+  const served = compileBackends(input, ports, options);
+  const frontend = frontendOf(input.reading, ports, served.backends);
+  const { subject, backends } = served;
+  const ask = reading?.wishes.ask;
+  const { rules } = input;
+  const asked = ask && compileAsk(ask, { frontend, subject }, { rules, clusterDomain: options.clusterDomain });
+  const mismatches = [...known, ...(reading?.mismatches ?? []), ...served.mismatches, ...(asked?.mismatches ?? [])];
+  const problems = [...problemsOf(objectName('Service', service), mismatches, service.origin), ...served.problems];
+  return { frontend, subject, backends, subscription: asked?.subscription, problems };
+}
+
+/** Those that have a backend, in the order of the manifest: they are in the mesh, or rules name them. */
+function servedPorts({ reading: { service, frontend }, named }: ServiceInput): readonly ServicePort[] {
+  if (named.length === 0) return frontend?.ports ?? [];
+  return service.ports.filter(
+    (port) => frontend?.ports.includes(port) === true || (port.protocol === 'TCP' && named.includes(port.port)),
+  );
+}
+
+/** @param served ports that have a backend, in the order of `backends`. */
+function frontendOf(
+  { service, frontend }: ServiceReading,
+  served: readonly ServicePort[],
+  backends: readonly CompiledBackend[],
+): Frontend {
+  const { namespace, name, clusterIps } = service;
+  const ports = served.flatMap((port, index) => {
+    if (frontend?.ports.includes(port) !== true) return [];
+    const { id, candidates } = backends[index]!;
+    const targetPorts = service.headless ? targetPortsOf(port, candidates) : [];
+    return [{ port: port.port, name: port.name, backend: id, targetPorts }];
+  });
+  return { namespace, name, enabled: frontend !== undefined, clusterIps, ports };
+}
+
+/** What serves the ports of a Service, in their order. */
+function compileBackends(
+  { reading, slices, rules }: ServiceInput,
+  ports: readonly ServicePort[],
+  options: CompileOptions,
+): Pick<CompiledService, 'subject' | 'backends' | 'problems'> & { readonly mismatches: readonly Mismatch[] } {
+  const { service, key } = reading;
+  const { namespace, name } = service;
+  const { wishes, mismatches } = readBackendWishes(service, options.from);
   const { subject, mismatches: ofSubject } = judgeSubject(service, { wishes, slices, rules });
   const found = candidatesByPort(service, { ports, slices, wishes, options });
   const { locality, mismatches: ofLocality } = localityOf(service, wishes);
@@ -71,41 +115,24 @@ export function compileService(
   // all of its endpoints.
   const isFixed = wishes.endpoints !== undefined;
   const backends = ports.map(({ port }, index): CompiledBackend => ({
-    id: `${objectKey(service)}:${port}` as BackendId,
+    id: backendIdOf(key, port),
     namespace,
     name,
     port,
     affinity: service.sessionAffinity === 'ClientIP' ? 'source' : 'none',
     subject,
+    session: wishes.session,
     locality,
     internalTrafficPolicy: isFixed || service.headless ? 'Cluster' : service.internalTrafficPolicy,
     family: isFixed ? 'any' : service.family,
     candidates: found.candidates[index]!,
   }));
-  const routePorts = ports.map((port, index) => {
-    const { id, candidates } = backends[index]!;
-    const targetPorts = service.headless ? targetPortsOf(port, candidates) : [];
-    return { port: port.port, name: port.name, backend: id, targetPorts };
-  });
-  const frontend = { namespace, name, enabled, clusterIps, ports: routePorts };
-  const asked =
-    wishes.ask && compileAsk(wishes.ask, { frontend, backends }, { rules, clusterDomain: options.clusterDomain });
-  const ofMessages = [...ofSubject, ...(asked?.mismatches ?? [])];
   return {
-    frontend,
+    subject,
     backends,
-    subscription: asked?.subscription,
-    problems: [
-      ...problemsOf(service, [...mismatches, ...ofPorts, ...ofMessages, ...ofLocality, ...found.mismatches]),
-      ...found.problems,
-    ],
+    mismatches: [...mismatches, ...ofSubject, ...ofLocality, ...found.mismatches],
+    problems: found.problems,
   };
-}
-
-function problemsOf(service: Service, mismatches: readonly Mismatch[]): readonly Problem[] {
-  return mismatches
-    .slice(0, MISMATCHES_MAX)
-    .map((mismatch) => problemOf(objectName('Service', service), mismatch, service.origin));
 }
 
 interface Found {
@@ -128,7 +155,7 @@ function candidatesByPort(
   }: {
     ports: readonly ServicePort[];
     slices: readonly EndpointSlice[];
-    wishes: Wishes;
+    wishes: BackendWishes;
     options: CompileOptions;
   },
 ): Found {
@@ -159,32 +186,9 @@ function candidatesByPort(
   };
 }
 
-/** The ports that are in the mesh: the TCP ports that are wished and understood, in the order of the manifest. */
-function meshPorts(
-  { ports }: Service,
-  wishes: Wishes,
-): { readonly ports: readonly ServicePort[]; readonly mismatches: readonly Mismatch[] } {
-  const mismatches: Mismatch[] = [];
-  const understood = ports.filter((port, index) => {
-    if (port.protocol !== 'TCP') return false;
-    if (wishes.ports?.has(port.port) === false) return false;
-    // The Service's owner knows better than a field that others read too.
-    if (wishes.trafficType === 'http' || SPOKEN.has(port.appProtocol.toLowerCase())) return true;
-    mismatches.push({
-      field: `spec.ports[${index}].appProtocol`,
-      expected:
-        'http, http/1.1, kubernetes.io/ws or none (others are not yet obeyed, and what is not HTTP/1.1 would be broken, ' +
-        'so this port is left out of the mesh; heddle.dev/traffic-type: http says that it is HTTP/1.1 all the same)',
-      got: shown(port.appProtocol),
-    });
-    return false;
-  });
-  return { ports: understood, mismatches };
-}
-
 function localityOf(
   { trafficDistribution }: Service,
-  wishes: Wishes,
+  wishes: BackendWishes,
 ): { readonly locality: CompiledBackend['locality']; readonly mismatches: readonly Mismatch[] } {
   if (wishes.locality !== undefined) return { locality: wishes.locality, mismatches: [] };
   const locality = LOCALITY_OF.get(trafficDistribution);

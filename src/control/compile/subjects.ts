@@ -3,11 +3,12 @@ import { parseTemplate, SUBJECT_TEMPLATE } from '../../lib/template.ts';
 import type { Mismatch } from '../../model/problem.ts';
 import { ANNOTATION_PREFIX, type EndpointSlice, type Service } from '../../model/resource.ts';
 import type { SubjectTarget } from '../../model/snapshot.ts';
-import type { Wishes } from './annotations.ts';
+import type { BackendWishes } from './annotations.ts';
 import { type MessageRules, mismatchOf, NO_BROKER, refusedUse } from './message-rules.ts';
+import { annotationField } from './mismatches.ts';
 
 const BACKEND = `${ANNOTATION_PREFIX}backend`;
-const FIELD = `metadata.annotations[${JSON.stringify(BACKEND)}]`;
+const FIELD = annotationField(BACKEND);
 const SUBSCRIBE = `${ANNOTATION_PREFIX}nats-subscribe`;
 
 /** Whether it makes a difference to a Service what policies say. */
@@ -25,7 +26,7 @@ export function judgeSubject(
     wishes,
     slices,
     rules,
-  }: { readonly wishes: Wishes; readonly slices: readonly EndpointSlice[]; readonly rules: MessageRules },
+  }: { readonly wishes: BackendWishes; readonly slices: readonly EndpointSlice[]; readonly rules: MessageRules },
 ): { readonly subject: SubjectTarget | undefined; readonly mismatches: readonly Mismatch[] } {
   const { subject } = wishes;
   if (subject === undefined) return { subject, mismatches: [] };
@@ -37,10 +38,19 @@ export function judgeSubject(
     return { subject: undefined, mismatches: [{ field: FIELD, expected, got }] };
   }
   if (rules.by === 'none') return { subject, mismatches: [{ field: FIELD, expected: NO_BROKER, got }] };
-  const pattern = patternOf(subject.template);
-  const refused = refusedUse(rules, { namespace, use: subject.does, pattern });
+  const refused = subjectMismatch(subject, { namespace, rules });
   if (refused === undefined) return { subject, mismatches: [] };
-  return { subject: undefined, mismatches: [mismatchOf(FIELD, refused, pattern)] };
+  return { subject: undefined, mismatches: [{ ...refused, field: FIELD }] };
+}
+
+/** Why what belongs to a namespace must not use a subject so; undefined: it may, or there is no broker to do it. */
+export function subjectMismatch(
+  { template, does }: SubjectTarget,
+  { namespace, rules }: { readonly namespace: string; readonly rules: MessageRules },
+): Omit<Mismatch, 'field'> | undefined {
+  const pattern = patternOf(template);
+  const refused = refusedUse(rules, { namespace, use: does, pattern });
+  return refused === undefined ? undefined : mismatchOf('', refused, pattern);
 }
 
 /** The widest that a template can make: it was read before. */

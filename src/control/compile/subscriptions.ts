@@ -2,9 +2,9 @@ import { unchanged, unchangedList } from '../../lib/unchanged.ts';
 import { type Problem, problemOf } from '../../model/problem.ts';
 import { objectName, type SubscriptionResource } from '../../model/resource.ts';
 import { objectKey } from '../../model/snapshot.ts';
-import { MISMATCHES_MAX } from './annotations.ts';
 import { type Ask, type AskPart, compileAsk, type CompiledSubscription, type Target } from './asks.ts';
 import type { MessageRules } from './message-rules.ts';
+import { problemsOf } from './mismatches.ts';
 
 /** What one object of kind Subscription compiles to, and what it was compiled from. */
 export interface CompiledObject {
@@ -56,10 +56,15 @@ export function compileSubscriptions(
     // Only of its own namespace: nobody is sent what he did not ask for.
     const target = services.get(objectKey({ namespace: resource.namespace, name: resource.service.name }));
     const known = before?.get(key);
-    const isSame = known?.resource === resource && known.target === target && known.rules === rules;
+    const isSame = known?.resource === resource && isSameTarget(known.target, target) && known.rules === rules;
     compiled.set(key, isSame ? known : compileObject(resource, target, context, known));
   }
   return compiled;
+}
+
+/** What an ask looks at of its Service: endpoints come and go, and make no difference. */
+function isSameTarget(a: Target | undefined, b: Target | undefined): boolean {
+  return a === b || (a !== undefined && a.frontend === b?.frontend && a.subject === b.subject);
 }
 
 function compileObject(
@@ -70,8 +75,7 @@ function compileObject(
 ): CompiledObject {
   const ask: Ask = { ...resource, kind: 'Subscription', field: pathOf };
   const { subscription, mismatches } = compileAsk(ask, target, { rules, clusterDomain });
-  const name = objectName('Subscription', resource);
-  const problems = mismatches.slice(0, MISMATCHES_MAX).map((one) => problemOf(name, one, resource.origin));
+  const problems = problemsOf(objectName('Subscription', resource), mismatches, resource.origin);
   return { resource, target, rules, subscription: unchanged(subscription, before?.subscription), problems };
 }
 

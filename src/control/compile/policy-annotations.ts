@@ -1,0 +1,42 @@
+import { parsePercent } from '../../lib/percent.ts';
+import { shown } from '../../lib/shown.ts';
+import { FAULT_FORMS, parseFault } from '../../model/faults.ts';
+import type { Fault, ServicePolicy } from '../../model/routing.ts';
+import type { AnnotationReading, Read } from './annotation-reading.ts';
+
+const ONE_IN = /^1\/([1-9]\d{0,8})$/;
+
+/** What the owner of a Service wants of the requests to it, whoever routes them; undefined: nothing special. */
+export function readPolicy(reading: AnnotationReading): ServicePolicy | undefined {
+  const policy: ServicePolicy = {
+    faults: reading.all('fault', `${FAULT_FORMS}, each with :PERCENT behind it, as abort=503:10%`, readFault) ?? [],
+    faultOnHeader: reading.flag('fault-on-header'),
+    explainOnHeader: reading.flag('explain-on-header'),
+    accessLog: reading.one('access-log', 'off, errors, all, or 1/N such as 1/100', readAccessLog),
+    traceSample: reading.one('trace-sample', 'a share from 0% to 100%, with up to three decimals', readShare),
+  };
+  const { faults, faultOnHeader, explainOnHeader, accessLog, traceSample } = policy;
+  const isSpecial =
+    faults.length > 0 || faultOnHeader || explainOnHeader || accessLog !== undefined || traceSample !== undefined;
+  return isSpecial ? policy : undefined;
+}
+
+/** `abort=503:10%` */
+function readFault(item: string): Read<Fault> {
+  const colon = item.lastIndexOf(':');
+  const share = colon < 0 ? undefined : parsePercent(item.slice(colon + 1).trim());
+  const fault = share === undefined ? undefined : parseFault(item.slice(0, colon).trim(), share);
+  return fault === undefined ? { got: shown(item) } : { value: fault };
+}
+
+function readAccessLog(text: string): Read<'off' | 'errors' | number> {
+  if (text === 'off' || text === 'errors') return { value: text };
+  if (text === 'all') return { value: 1 };
+  const [, count] = ONE_IN.exec(text) ?? [];
+  return count === undefined ? { got: shown(text) } : { value: Number(count) };
+}
+
+function readShare(text: string): Read<number> {
+  const share = parsePercent(text);
+  return share === undefined ? { got: shown(text) } : { value: share };
+}
