@@ -1,17 +1,21 @@
+import { randomInt } from 'node:crypto';
 import net from 'node:net';
-import { getHeapStatistics } from 'node:v8';
+import { deserialize, getHeapStatistics } from 'node:v8';
 import { parentPort, workerData } from 'node:worker_threads';
+import { nextTurn } from './lib/next-turn.ts';
 import { closeQuietly } from './lib/quiet-close.ts';
 import { CELLS, Slots } from './lib/slots.ts';
 import { TimerWheel } from './lib/timer-wheel.ts';
 import type { Batch, BatchKind, FromWorker, ListenerName, ToWorker, WorkerSeed } from './model/message.ts';
+import type { ExplainQuestion } from './model/explanation.ts';
 import { BRIDGE_BACKEND, type Change } from './model/snapshot.ts';
 import { Bridge } from './bridge.ts';
 import { LiveBackend } from './proxy/balance.ts';
-import { Decision, type Plan } from './proxy/decide.ts';
+import { Chance, type Plan } from './proxy/decide.ts';
+import { explain } from './proxy/explain.ts';
 import { DROP_FROM_REQUEST, Edits, HeadPool, onDefect, runTimer } from './proxy/http.ts';
 import { Listener } from './proxy/listener.ts';
-import type { ServeContext } from './proxy/serve.ts';
+import { Mirrors, type ServeContext } from './proxy/serve.ts';
 import type { UpstreamContext } from './proxy/upstream.ts';
 import {
   AccessLog,
@@ -78,8 +82,9 @@ const bridge = new Bridge(
 const serve: ServeContext & { plan: Plan } = {
   ...upstream,
   plan: emptyPlan(settings.clusterDomain),
-  decision: new Decision(),
   edits: new Edits(DROP_FROM_REQUEST),
+  chance: new Chance(randomInt(2 ** 32)),
+  mirrors: new Mirrors(),
   observer,
   unrouted: new ServiceMeter(meters, worker, ROW_NONE),
   traceSample: settings.traceSample,
@@ -93,10 +98,7 @@ const listener = new Listener(serve, settings.trustForwardedFrom, meter, () => {
 /** Of our own, with `--accept reuseport`. */
 const servers = new Map<ListenerName, net.Server>();
 
-onDefect((error) => {
-  meter.add(WORKER.defects, 1);
-  tell({ type: 'defect', stack: error instanceof Error ? (error.stack ?? error.message) : String(error) });
-});
+onDefect(tellDefect);
 upstream.wheel.start();
 let beatMs = performance.now();
 let beats = 0;
@@ -142,7 +144,7 @@ port.on('message', (message: ToWorker) => {
       listener.take(message.socket, message.listener, message.port);
       break;
     case 'change':
-      apply(message.change);
+      read(message.bytes);
       break;
     case 'listen':
       servers.set(message.listener, listen(message));
@@ -166,11 +168,31 @@ port.on('message', (message: ToWorker) => {
     case 'probe-trace':
       observer.probe(message.traceId);
       break;
+    case 'explain':
+      answer(message.id, message.question);
+      break;
     case 'finish':
       void finish();
       break;
   }
 });
+
+/** A defect in the answer costs the answer, not the worker. */
+function answer(id: number, question: ExplainQuestion): void {
+  const { plan, headLimits } = serve;
+  const listenerPort = settings.meshListen?.port ?? 0;
+  try {
+    const place = { directory: plan, generation: plan.generation, headLimits, listenerPort };
+    tell({ type: 'explained', id, explanation: explain(question, place) });
+  } catch (error) {
+    tellDefect(error);
+  }
+}
+
+function tellDefect(error: unknown): void {
+  meter.add(WORKER.defects, 1);
+  tell({ type: 'defect', stack: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+}
 
 async function finish(): Promise<void> {
   await Promise.all([...servers.values()].map((server) => closeQuietly(server, CLOSE_MS_MAX)));
@@ -180,6 +202,14 @@ async function finish(): Promise<void> {
   await Promise.all([empty, bridge.finish()]);
   flush();
   tell({ type: 'finished' });
+}
+
+/** A large change is read in one turn of the event loop and obeyed in another, so that requests wait less for it. */
+function read(bytes: Uint8Array): void {
+  const change = deserialize(bytes) as Change;
+  nextTurn(() => {
+    apply(change);
+  });
 }
 
 /** A change that cannot be obeyed is told, and the plan stays as it is. */

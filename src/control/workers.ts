@@ -1,8 +1,11 @@
 import { extname } from 'node:path';
+import { serialize } from 'node:v8';
 import { type MessagePort, Worker } from 'node:worker_threads';
 import { Backoff } from '../lib/backoff.ts';
+import { nextTurn } from '../lib/next-turn.ts';
 import { Slots } from '../lib/slots.ts';
 import type { WorkerStatus } from '../model/admin.ts';
+import type { ExplainQuestion, Explanation } from '../model/explanation.ts';
 import type {
   Batch,
   BatchKind,
@@ -19,6 +22,7 @@ import { MeterReader } from '../telemetry.ts';
 import { type Acceptor, openAcceptor } from './workers/acceptor.ts';
 import { Handover } from './workers/handover.ts';
 import { Heartbeats } from './workers/heartbeats.ts';
+import { Questions } from './workers/questions.ts';
 import { canTransfer } from './workers/transfer.ts';
 
 export { canTransfer };
@@ -50,8 +54,8 @@ export interface WorkersEvents {
 
 /** A worker whose event loop has stood still for so long is ended, and replaced like one that died. */
 const STUCK_MS = 1500;
-/** A worker may take longer to build a very large plan: so long for each part of it. */
-const PLAN_MS_PER_PART = 0.2;
+/** A worker may take longer to build a very large plan: so long for each KiB of the change. */
+const PLAN_MS_PER_KIB = 0.5;
 const WATCH_MS = 100;
 const CUT_MS = 200;
 /** Loading its code may take a new worker a while on a busy machine. */
@@ -105,6 +109,7 @@ export class Workers {
   #whole: (() => Change) | undefined = undefined;
   readonly #handover: Handover;
   readonly #acceptors: Acceptor[] = [];
+  readonly #questions = new Questions<Explanation>();
   #stage: 'serving' | 'draining' | 'finishing' = 'serving';
   #onFinished: (() => void) | undefined = undefined;
 
@@ -173,7 +178,14 @@ export class Workers {
    */
   publish(change: Change, whole: () => Change): void {
     this.#whole = whole;
-    for (const seat of this.#seats) this.#send(seat, seat.sent === change.from ? change : whole());
+    // In a turn of its own: to make a large change took long enough.
+    nextTurn(() => {
+      const { from } = change;
+      const upToDate = this.#seats.filter(({ sent }) => sent === from);
+      const others = this.#seats.filter(({ sent }) => sent < from);
+      if (upToDate.length > 0) this.#send(upToDate, change);
+      if (others.length > 0) this.#sendAll(others);
+    });
   }
 
   /** Tells all workers, and those that start later, until the next message of this type. */
@@ -182,11 +194,17 @@ export class Workers {
     this.#tellAll(message);
   }
 
-  /** Tells the first worker that has a plan. False: there is none. */
+  /** Tells the first worker that has a plan and is not stuck. False: there is none. */
   tellOne(message: ToWorker): boolean {
-    const seat = this.#seats.find(({ ready, thread }) => ready && thread !== undefined);
+    const nowMs = performance.now();
+    const seat = this.#seats.find((one) => this.#stateOf(one, nowMs) === 'ready');
     seat?.thread?.postMessage(message);
     return seat !== undefined;
+  }
+
+  /** Asks the first worker that has a plan. Rejects, with a reason for the user, when none answers in time. */
+  explain(question: ExplainQuestion): Promise<Explanation> {
+    return this.#questions.ask((id) => this.tellOne({ type: 'explain', id, question }));
   }
 
   /** Opens a port. Resolves with it, which the system chooses for 0; rejects when it cannot be had. */
@@ -281,7 +299,7 @@ export class Workers {
       );
     });
     for (const message of this.#standing.values()) this.#tell(seat, message);
-    if (this.#whole !== undefined) this.#send(seat, this.#whole());
+    this.#sendAll([seat]);
     for (const [listener, place] of seat.places) this.#tell(seat, { type: 'listen', listener, ...place });
     if (this.#stage === 'draining') this.#tell(seat, { type: 'drain' });
   }
@@ -355,6 +373,9 @@ export class Workers {
         else onListen(0, message.message);
         break;
       }
+      case 'explained':
+        this.#questions.answer(message.id, message.explanation);
+        break;
       case 'finished':
         seat.finished = true;
         this.#tellIfFinished();
@@ -370,10 +391,22 @@ export class Workers {
     for (const seat of this.#seats) this.#tell(seat, message);
   }
 
-  #send(seat: Seat, change: Change): void {
-    seat.sent = change.generation;
-    seat.planMs = PLAN_MS_PER_PART * (change.frontends.put.length + change.backends.put.length);
-    this.#tell(seat, { type: 'change', change });
+  /** All that is in force. */
+  #sendAll(seats: readonly Seat[]): void {
+    const change = this.#whole?.();
+    if (change !== undefined) this.#send(seats, change);
+  }
+
+  #send(seats: readonly Seat[], change: Change): void {
+    const made = serialize(change);
+    // Shared: each worker reads the same bytes.
+    const bytes = new Uint8Array(new SharedArrayBuffer(made.length));
+    bytes.set(made);
+    for (const seat of seats) {
+      seat.sent = change.generation;
+      seat.planMs = (PLAN_MS_PER_KIB * bytes.length) / 1024;
+      this.#tell(seat, { type: 'change', bytes });
+    }
   }
 
   #tell(seat: Seat, message: ToWorker): void {

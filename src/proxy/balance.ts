@@ -17,6 +17,8 @@ export class LiveBackend {
   /** Of the meters. */
   readonly row: number;
   readonly meter: ServiceMeter;
+  /** By the mark that sessions know them by; made when the first one asks. */
+  #marks: ReadonlyMap<number, LiveEndpoint> | undefined = undefined;
   readonly #room: WaitingRoom = { waiting: 0 };
 
   constructor(placed: PlacedBackend, context: UpstreamContext) {
@@ -41,8 +43,15 @@ export class LiveBackend {
       this.backend = placed.backend;
       this.endpoints = after;
       this.balancer = balancer;
+      this.#marks = undefined;
       for (const [key, endpoint] of before) if (after.get(key) !== endpoint) endpoint.close();
     };
+  }
+
+  /** The endpoint of a session; undefined: it is gone. */
+  byMark(mark: number): LiveEndpoint | undefined {
+    this.#marks ??= new Map([...this.endpoints.values()].map((endpoint) => [endpoint.mark, endpoint]));
+    return this.#marks.get(mark);
   }
 
   /** Is there one besides this, which a newer generation may have taken away while an attempt was under way there? */

@@ -1,26 +1,25 @@
-import type { FailureCode } from '../model/failure.ts';
-import {
-  type BackendId,
-  BRIDGE_AUTHORITY,
-  BRIDGE_BACKEND,
-  type NatsPolicy,
-  type Frontend,
-  type FrontendPort,
-  type Subscription,
-  type Workload,
-} from '../model/snapshot.ts';
+import type { Dice } from '../lib/dice.ts';
+import type { ServicePolicy } from '../model/routing.ts';
+import { type Backend, type BackendId, BRIDGE_BACKEND, type NatsPolicy, type Subscription } from '../model/snapshot.ts';
 import type { LiveBackend } from './balance.ts';
-import { looped } from './filter.ts';
-import { ASTERISK, FIELD, FORM, type Head, METHOD, PATH_AS_IT_IS, SLASH, type Source } from './http.ts';
-import type { FrontendTable } from './route.ts';
+import type { Decision } from './decide/decision.ts';
+import { type Asker, nameFrontend, type Names } from './decide/naming.ts';
+import { Chance, chooseOwnBackend, chooseTarget, type Circumstances } from './decide/target.ts';
+import { faultsOfClient, isPreflight, looped, rollFaults } from './filter.ts';
+import { FIELD, type Head, METHOD, UNBELIEVED, UNBELIEVED_OF_TRUSTED } from './http.ts';
+import type { LiveRouting, LiveRule } from './route.ts';
+
+export { Decision } from './decide/decision.ts';
+export { addRequestEdits, ownAnswer } from './decide/deeds.ts';
+export { Chance };
+export type { Circumstances };
 
 /** A worker's live form of a snapshot: swapped as one reference. */
-export interface Plan {
+export interface Plan extends Names {
   readonly generation: number;
-  readonly frontends: FrontendTable;
   readonly backends: ReadonlyMap<BackendId, LiveBackend>;
-  /** By address. */
-  readonly workloads: ReadonlyMap<string, Workload>;
+  /** By the backend of the port. */
+  readonly routings: ReadonlyMap<BackendId, LiveRouting>;
   /** By id. */
   readonly subscriptions: ReadonlyMap<string, Subscription>;
   /** By name. */
@@ -28,202 +27,90 @@ export interface Plan {
 }
 
 /** The part of a plan that says where a request goes. */
-export type Directory = Pick<Plan, 'frontends' | 'workloads'>;
-
-/** What the plan says about one head. Written anew for each: one object serves a thread. */
-export class Decision {
-  /** Undefined: forward it to `backend`. */
-  failure: FailureCode | undefined = undefined;
-  detail = '';
-  backend: BackendId = '' as BackendId;
-  /** What named the Service. */
-  by: 'authority' | 'path' | 'header' = 'authority';
-  /** Where in the target the path starts that goes on, and what stands before it. */
-  pathStart = 0;
-  pathPrefix: Buffer = PATH_AS_IT_IS;
+export interface Directory extends Names {
+  readonly routings: ReadonlyMap<BackendId, LiveRouting>;
+  readonly backends: ReadonlyMap<BackendId, { readonly backend: Backend }>;
 }
-
-const SERVICE_PATH = Buffer.from('/_svc/');
-const SERVICE_PATH_NAMES = /^\/_svc\/([^/?]+)\/([^/?:]+)(?::([^/?]+))?(?=$|[/?])/;
-const SERVICE_HEADER = /^([^/:\s]+)\/([^/:\s]+)(?::([^/:\s]+))?$/;
-const PORT_NUMBER = /^[1-9]\d{0,4}$/;
-const QUESTION = 63;
-/** Of ports, in a reply. */
-const LISTED_MAX = 10;
 
 /**
- * Which backend serves this request, and under which path, or why none. Pure.
- * The Service is the one that the authority names; else the one of the path `/_svc/namespace/name[:port]/…`; else the one of
- * the field `x-heddle-service`.
- * A bare name means the Service of the client's own namespace, as it does in DNS.
- * @param source of the request. In an authority, the port that it reached us on says nothing about the Service's port.
+ * What becomes of a request: which Service it means, which rule fits it, which of the rule's targets it goes to, and what is done
+ * to it on the way; or why it goes nowhere. Pure. `serve` obeys it, `explain` tells it: there is no other.
  */
-export function decide(head: Head, directory: Directory, source: Source, decision: Decision): Decision {
-  const { frontends } = directory;
-  decision.failure = undefined;
-  if (head.method === METHOD.trace) return fail(decision, 'method-not-allowed', 'TRACE is not carried');
-  if (looped(head)) return fail(decision, 'loop', 'The Via fields name this mesh more than 16 times');
-  takePath(head, decision);
-  if (source.listener === 'bridge') return toBridge(head, decision);
-  const frontend = frontends.byAuthority(head) ?? byBareName(head, directory, source);
-  if (frontend !== undefined) {
-    decision.by = 'authority';
-    const { port } = head.authority;
-    choosePort(decision, frontend, port > 0 ? String(port) : '', source.listenerPort);
-  } else if (head.form === FORM.authority)
-    fail(decision, 'connect-forbidden', unknownAuthority(head, directory, source));
-  else if (isBridge(head)) toBridge(head, decision);
-  else if (!bySomethingElse(head, frontends, decision))
-    fail(decision, 'no-route', unknownAuthority(head, directory, source));
-  if (decision.failure !== undefined && head.form === FORM.authority) decision.failure = 'connect-forbidden';
-  return decision;
-}
-
-/** Its own address, or its authority, which is no Service's. */
-function toBridge(head: Head, decision: Decision): Decision {
-  if (head.form === FORM.authority) return fail(decision, 'connect-forbidden', 'The bridge is nothing to connect to');
-  decision.by = 'authority';
-  decision.backend = BRIDGE_BACKEND.id;
-  return decision;
-}
-
-/** The Service of this name in the namespace of the workload that asks. Only requests that no other name explains come here. */
-function byBareName(head: Head, { frontends, workloads }: Directory, { address }: Source): Frontend | undefined {
-  if (!isBare(head)) return undefined;
-  const workload = workloads.get(address);
-  return workload === undefined ? undefined : frontends.byName(workload.namespace, hostOf(head).toLowerCase());
-}
-
-function isBare({ authority: { hostStart, hostEnd, dotted, ipv6 } }: Head): boolean {
-  return !dotted && !ipv6 && hostStart < hostEnd;
-}
-
-function hostOf(head: Head): string {
-  return head.text(head.authority.hostStart, head.authority.hostEnd);
-}
-
-/** RFC 9112 section 3.2.2: an absolute form goes on as path and query; without a path that is `/`, or `*` for OPTIONS. */
-function takePath(head: Head, decision: Decision): void {
-  decision.pathStart = head.pathStart;
-  decision.pathPrefix = PATH_AS_IT_IS;
-  if (head.form !== FORM.absolute) return;
-  if (head.pathStart === head.targetEnd) decision.pathPrefix = head.method === METHOD.options ? ASTERISK : SLASH;
-  else if (head.bytes[head.base + head.pathStart] === QUESTION) decision.pathPrefix = SLASH;
-}
-
-/** Path, then field. False: neither names a Service. */
-function bySomethingElse(head: Head, frontends: FrontendTable, decision: Decision): boolean {
-  if (head.targetEnd - head.pathStart > SERVICE_PATH.length && startsWith(head, SERVICE_PATH))
-    return byPath(head, frontends, decision);
-  if (head.find(FIELD.heddleService) < 0) return false;
-  const value = head.values(FIELD.heddleService);
-  const names = SERVICE_HEADER.exec(value);
-  if (names === null)
-    fail(decision, 'no-route', `x-heddle-service must be namespace/name or namespace/name:port, got ${value}`);
-  else byName(names, frontends, 'header', decision);
-  return true;
-}
-
-function byPath(head: Head, frontends: FrontendTable, decision: Decision): boolean {
-  const names = SERVICE_PATH_NAMES.exec(head.text(head.pathStart, head.targetEnd));
-  if (names === null) {
-    fail(decision, 'no-route', 'A path under /_svc must go on with namespace/name or namespace/name:port');
-    return true;
-  }
-  byName(names, frontends, 'path', decision);
-  decision.pathStart = head.pathStart + names[0].length;
-  decision.pathPrefix =
-    decision.pathStart === head.targetEnd || head.bytes[head.base + decision.pathStart] === QUESTION
-      ? SLASH
-      : PATH_AS_IT_IS;
-  return true;
-}
-
-function byName(
-  [, namespace = '', name = '', port = '']: RegExpExecArray,
-  frontends: FrontendTable,
-  by: 'path' | 'header',
+export function decide(
+  head: Head,
+  directory: Directory,
+  source: Asker,
+  chance: Circumstances,
   decision: Decision,
-): void {
-  const frontend = frontends.byName(namespace.toLowerCase(), name.toLowerCase());
-  decision.by = by;
-  if (frontend === undefined) fail(decision, 'no-route', `There is no Service ${name} in namespace ${namespace}`);
-  else choosePort(decision, frontend, port, 0);
+): Decision {
+  decision.reset();
+  if (head.method === METHOD.trace) return decision.fail('method-not-allowed', 'TRACE is not carried');
+  if (looped(head)) return decision.fail('loop', 'The Via fields name this mesh more than 16 times');
+  nameFrontend(head, directory, source, decision);
+  const { backend } = decision;
+  if (backend === undefined || backend === BRIDGE_BACKEND.id) return decision;
+  if (head.method === METHOD.connect) return mayConnect(backend, directory, decision);
+  const routing = directory.routings.get(backend);
+  if (routing === undefined) return chooseOwnBackend(head, directory, chance, decision);
+  decision.routing = routing;
+  if (routing.policy !== undefined) applyPolicy(head, routing.policy, chance, decision);
+  if (decision.answer !== 'none') return decision;
+  const rule = findRule(head, routing, directory, source, decision);
+  if (decision.failure !== undefined) return decision;
+  if (rule === undefined) return chooseOwnBackend(head, directory, chance, decision);
+  decision.rule = rule;
+  const { cors, redirect } = rule.rule;
+  if (cors !== undefined && isPreflight(head)) decision.answer = 'preflight';
+  else if (redirect !== undefined) decision.answer = 'redirect';
+  if (decision.answer !== 'none') return decision;
+  decision.mirrors = rolledMirrors(rule, chance);
+  return chooseTarget(head, rule, directory, chance, decision);
 }
 
-/** The port that was asked for; none, or the listener's own that the Service does not have, means 80, else the only one. */
-function choosePort(decision: Decision, frontend: Frontend, asked: string, listenerPort: number): void {
-  const { name, namespace, ports, enabled } = frontend;
-  if (!enabled) {
-    fail(
-      decision,
-      'not-enabled',
-      `Service ${name} in namespace ${namespace} exists but is not enabled: annotate it with heddle.dev/enabled: "true", or its Namespace`,
-    );
-    return;
+/** Rules are about requests, and what goes through a tunnel is none that anybody could look at. */
+function mayConnect(backend: BackendId, { backends }: Directory, decision: Decision): Decision {
+  if (backends.get(backend)?.backend.subject === undefined) return decision;
+  return decision.fail('connect-forbidden', `${backend} carries messages: there is nothing to connect to`);
+}
+
+/** What the Service's owner wants of all requests to it. A fault that answers leaves nothing to route. */
+function applyPolicy(head: Head, policy: ServicePolicy, dice: Dice, decision: Decision): void {
+  const asked = policy.faultOnHeader ? head.find(FIELD.heddleFault) : -1;
+  if (asked >= 0) faultsOfClient(head.value(asked), decision);
+  if (decision.faultsBy === 'nobody' && policy.faults.length > 0) rollFaults(policy.faults, dice, decision);
+  if (decision.abortStatus > 0) decision.answer = 'abort';
+}
+
+/** Undefined: there is none for this request, which fails, or goes on as if there were none at all. */
+function findRule(
+  head: Head,
+  routing: LiveRouting,
+  { workloads }: Names,
+  source: Asker,
+  decision: Decision,
+): LiveRule | undefined {
+  if (routing.hasConsumers) decision.namespace = workloads.get(source.address)?.namespace ?? '';
+  const table = routing.tableFor(decision.namespace);
+  decision.table = table;
+  if (table === undefined) return undefined;
+  const { table: data } = table;
+  if (data.protocol === 'grpc') {
+    decision.fail('not-yet', `This port is routed by ${table.owners}, and gRPC is not carried yet`);
+    return undefined;
   }
-  let port = asked === '' ? undefined : portOf(frontend, asked);
-  if (port === undefined && (asked === '' || asked === String(listenerPort))) {
-    port = ports.find((candidate) => candidate.port === 80) ?? (ports.length === 1 ? ports[0] : undefined);
+  decision.unseen = source.trusted ? UNBELIEVED_OF_TRUSTED : UNBELIEVED;
+  decision.entry = table.matcher.find(head, decision.pathStart, decision.unseen);
+  if (decision.entry >= 0) return table.ruleOf(decision.entry);
+  if (data.unmatched === 'refuse') decision.fail('no-rule', `No rule of ${table.owners} matches the request`);
+  return undefined;
+}
+
+/** Each mirror has dice of its own. */
+function rolledMirrors({ mirrors }: LiveRule, dice: Dice): number {
+  let bits = 0;
+  for (let index = 0; index < mirrors.length; index++) {
+    const { backend, share } = mirrors[index]!.mirror;
+    if (backend !== undefined && (share >= 1 || dice.roll() < share)) bits |= 1 << index;
   }
-  if (port !== undefined) decision.backend = port.backend;
-  else fail(decision, 'no-port', noPort(frontend, asked));
-}
-
-/** A number is one of the Service, else of its endpoints where clients see them (headless): a name may look like it too. */
-function portOf({ ports }: Frontend, asked: string): FrontendPort | undefined {
-  const number = PORT_NUMBER.test(asked) ? Number(asked) : 0;
-  return (
-    ports.find(({ port }) => port === number) ??
-    ports.find(({ targetPorts }) => targetPorts.includes(number)) ??
-    ports.find(({ name }) => name === asked)
-  );
-}
-
-function noPort({ name, namespace, ports }: Frontend, asked: string): string {
-  const wanted = asked === '' ? 'no port 80 and several others, so name one' : `no port ${asked}`;
-  const list = ports.length === 0 ? 'none' : listed(ports, ', ', portText);
-  return `Service ${name} in namespace ${namespace} has ${wanted}; its ports are ${list}`;
-}
-
-/** `80`, `80 (http)`, `80 (http, at its endpoints 8080 or 8081)` */
-function portText({ port, name, targetPorts }: FrontendPort): string {
-  const more = [name, targetPorts.length === 0 ? '' : `at its endpoints ${listed(targetPorts, ' or ', String)}`];
-  const text = more.filter((part) => part !== '').join(', ');
-  return text === '' ? `${port}` : `${port} (${text})`;
-}
-
-function listed<T>(items: readonly T[], separator: string, textOf: (item: T) => string): string {
-  const texts = items.slice(0, LISTED_MAX).map(textOf).join(separator);
-  return items.length > LISTED_MAX ? `${texts} and ${items.length - LISTED_MAX} more` : texts;
-}
-
-function isBridge(head: Head): boolean {
-  const { hostStart, hostEnd } = head.authority;
-  return hostEnd - hostStart === BRIDGE_AUTHORITY.length && hostOf(head).toLowerCase() === BRIDGE_AUTHORITY;
-}
-
-function unknownAuthority(head: Head, { workloads }: Directory, { address }: Source): string {
-  const host = hostOf(head);
-  if (host === '')
-    return 'The request names no Service: it has no authority, and neither its path nor x-heddle-service does';
-  if (!isBare(head))
-    return `The authority ${host} is no Service that is known here: it must be name.namespace, name.namespace.svc or a ClusterIP`;
-  if (workloads.size === 0)
-    return `The bare name ${host} needs the client's namespace, which is known on Kubernetes only: use ${host}.<namespace>`;
-  const workload = workloads.get(address);
-  return workload === undefined
-    ? `The bare name ${host} needs the client's namespace, and its address ${address} is no pod of this node that is known: use ${host}.<namespace>`
-    : `There is no Service ${host} in namespace ${workload.namespace}, which is the client's: for another one use ${host}.<namespace>`;
-}
-
-function startsWith(head: Head, prefix: Buffer): boolean {
-  const start = head.base + head.pathStart;
-  return head.bytes.compare(prefix, 0, prefix.length, start, start + prefix.length) === 0;
-}
-
-function fail(decision: Decision, failure: FailureCode, detail: string): Decision {
-  decision.failure = failure;
-  decision.detail = detail;
-  return decision;
+  return bits;
 }

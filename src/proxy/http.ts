@@ -4,6 +4,7 @@ export {
   ASTERISK,
   composeReply,
   Edits,
+  NO_NAMES,
   PATH_AS_IT_IS,
   SLASH,
   writeLastChunk,
@@ -16,10 +17,15 @@ export {
   DROP_FROM_TRUSTED_REQUEST,
   FIELD,
   hashStep,
+  NOT_NOMINABLE,
   sameIgnoringCase,
+  UNBELIEVED,
+  UNBELIEVED_OF_TRUSTED,
 } from './http/fields.ts';
-export { framingIsSound } from './http/meaning.ts';
+export { framingIsSound, requestIsSound } from './http/meaning.ts';
 export { FORM, Head, HeadPool, METHOD } from './http/head.ts';
+export { LineEdits } from './http/line-edits.ts';
+export { type CookiePlace, findCookie, findNamed } from './http/named.ts';
 export { feedHead, type HeadLimits, PARSE_MORE, PARSE_REFUSED, startReply, startRequest } from './http/parse.ts';
 export { type DialOwner, onDefect, outbox, runTimer, Wire } from './http/wire.ts';
 export type { HttpContext } from './http/context.ts';

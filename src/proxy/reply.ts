@@ -1,7 +1,7 @@
 import { FAILURES, type FailureCode } from '../model/failure.ts';
 import {
   composeReply,
-  Edits,
+  type Edits,
   type Exchange,
   feedHead,
   type Head,
@@ -11,26 +11,27 @@ import {
   startReply,
 } from './http.ts';
 
-const NO_EDITS = new Edits(0);
 const DETAIL_CHARS_MAX = 500;
 const RETRY_AFTER_S = 1;
-/** Of our own making, so that nobody's settings can be too small for it. */
-const OWN_HEAD: HeadLimits = { head: 32_768, headers: 64, url: 0 };
+/**
+ * Of our own making, so that nobody's settings can be too small for it: a Location may be three times as long as the target that
+ * it was made of.
+ */
+const OWN_HEAD: HeadLimits = { head: Number.MAX_SAFE_INTEGER, headers: 64, url: 0 };
+const NO_BODY = Buffer.alloc(0);
+/** RFC 9110 sections 15.3.5, 15.4.5: these have no body, nor a length of one. */
+const BODYLESS: ReadonlySet<number> = new Set([204, 304]);
 
-/** What the mesh says where it fails an exchange: a problem document (RFC 9457) that tells what was wrong and what to do. */
-export function failureBody(failure: FailureCode, detail: string): Buffer {
-  const { status, advice } = FAILURES[failure];
-  const text = detail.slice(0, DETAIL_CHARS_MAX);
-  const document = { type: 'about:blank', title: advice, status, detail: text, code: failure };
-  return Buffer.from(`${JSON.stringify(document)}\n`);
+/** What the mesh answers by itself. */
+export interface OwnAnswer {
+  readonly status: number;
+  /** Names and values are well-formed, or ours. */
+  readonly fields: readonly (readonly [name: string, value: string])[];
+  readonly body?: Buffer;
 }
 
 /** The head of a reply of our own. It goes back to the pool. Names and values are well-formed, or ours. */
-export function ownReply(
-  heads: HeadPool,
-  status: number,
-  fields: readonly (readonly [name: string, value: string])[],
-): Head {
+export function ownReply(heads: HeadPool, status: number, fields: OwnAnswer['fields']): Head {
   const head = heads.take();
   composeReply(head, status, fields);
   startReply(head);
@@ -38,21 +39,36 @@ export function ownReply(
   return head;
 }
 
-/** A failure becomes a reply: here and nowhere else. `x-heddle-failure` names the failure for programs. */
-export function replyFailure(exchange: Exchange, heads: HeadPool, failure: FailureCode, body: Buffer): void {
+/** Answers in place of an endpoint. The exchange may be over with it. @param edits of its head. */
+export function answer(
+  exchange: Exchange,
+  heads: HeadPool,
+  { status, fields, body = NO_BODY }: OwnAnswer,
+  edits: Edits,
+  failure?: FailureCode,
+): void {
+  const length: OwnAnswer['fields'] = BODYLESS.has(status) ? [] : [['content-length', String(body.length)]];
+  const head = ownReply(heads, status, [...fields, ...length, ['date', new Date().toUTCString()]]);
+  exchange.reply(head, edits, failure);
+  heads.give(head);
+  if (body.length > 0 && exchange.head.method !== METHOD.head) exchange.data(body, 0, body.length);
+  exchange.end(undefined);
+}
+
+/**
+ * What a failure is answered with: here and nowhere else. A problem document (RFC 9457) tells what was wrong and what to do;
+ * `x-heddle-failure` names the failure for programs.
+ */
+export function failureAnswer(failure: FailureCode, detail: string): OwnAnswer {
+  const { status, advice } = FAILURES[failure];
+  const text = detail.slice(0, DETAIL_CHARS_MAX);
+  const document = { type: 'about:blank', title: advice, status, detail: text, code: failure };
   const fields: [string, string][] = [
     ['content-type', 'application/problem+json'],
-    ['content-length', String(body.length)],
     ['x-heddle-failure', failure],
     ['cache-control', 'no-store'],
-    ['date', new Date().toUTCString()],
   ];
   if (failure === 'method-not-allowed') fields.push(['allow', 'GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH, CONNECT']);
   if (failure === 'overload') fields.push(['retry-after', String(RETRY_AFTER_S)]);
-  const head = ownReply(heads, FAILURES[failure].status, fields);
-  NO_EDITS.reset(0);
-  exchange.reply(head, NO_EDITS, failure);
-  heads.give(head);
-  if (exchange.head.method !== METHOD.head) exchange.data(body, 0, body.length);
-  exchange.end(undefined);
+  return { status, fields, body: Buffer.from(`${JSON.stringify(document)}\n`) };
 }

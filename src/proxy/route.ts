@@ -3,6 +3,9 @@ import { parseIp } from '../lib/ip.ts';
 import { AuthorityTable } from './route/authority-table.ts';
 import type { Head } from './http.ts';
 
+export { LiveMirror, LiveRequestEdits, LiveRouting, LiveRule, LiveTable, LiveTarget } from './route/live-routing.ts';
+export type { Misfit } from './route/matcher.ts';
+
 /** A Service has three names and mostly one address. */
 const NAMES_OF_FRONTEND = 4;
 

@@ -1,17 +1,10 @@
 import { Timer, type TimerOwner } from '../lib/timer-wheel.ts';
 import { CurrentAttempt, isIdempotent, mayRetry } from './attempt.ts';
 import type { LiveBackend } from './balance.ts';
-import { decide, type Decision, type Plan } from './decide.ts';
-import { FAILURES, type FailureCode } from '../model/failure.ts';
-import { BRIDGE_BACKEND } from '../model/snapshot.ts';
-import {
-  type ExchangeObserver,
-  ExchangeRecord,
-  type MessageRecord,
-  NO_HEADERS,
-  type ServiceMeter,
-  type TraceContext,
-} from '../telemetry.ts';
+import { addRequestEdits, decide, Decision, ownAnswer } from './decide.ts';
+import type { FailureCode } from '../model/failure.ts';
+import { type BackendId, BRIDGE_BACKEND } from '../model/snapshot.ts';
+import { ExchangeRecord, type MessageRecord, NO_HEADERS, type ServiceMeter, type TraceContext } from '../telemetry.ts';
 import {
   beginTrace,
   bringsRequestId,
@@ -25,42 +18,24 @@ import {
 import {
   type Carrier,
   type CarrierOwner,
-  type Edits,
   type Exchange,
   type ExchangeOwner,
   type Head,
-  type HttpContext,
   METHOD,
   type Source,
 } from './http.ts';
-import { failureBody, replyFailure } from './reply.ts';
-import { Backpressure } from './serve/backpressure.ts';
-import { RetainedBody } from './serve/retained-body.ts';
+import { answer, failureAnswer, type OwnAnswer } from './reply.ts';
+import type { ServeContext } from './serve/context.ts';
+import { addReplyEdits, countFaults } from './serve/deeds.ts';
+import { RequestBody } from './serve/request-body.ts';
+import { Silence } from './serve/silence.ts';
 import { STAGE } from './serve/stage.ts';
 import { isStream } from './serve/stream.ts';
+import { Throttle, type ThrottledReply } from './serve/throttle.ts';
 import type { CarrierWaiter, LiveEndpoint, MessageCarriers } from './upstream.ts';
 
-export type { MessageCarriers };
-
-/** What all exchanges of a worker share. */
-export interface ServeContext extends HttpContext {
-  /** Swapped by publication. */
-  readonly plan: Plan;
-  /** Scratch: used within one call only. */
-  readonly decision: Decision;
-  readonly edits: Edits;
-  /** Reads what is known of each exchange, when it has ended. */
-  readonly observer: ExchangeObserver;
-  /** Of exchanges that found no backend. */
-  readonly unrouted: ServiceMeter;
-  readonly traceSample: number;
-  readonly messages: MessageCarriers;
-  /** Of the bridge's API, which no plan names. */
-  readonly bridge: LiveBackend;
-}
-
-/** A wire that is full is looked at so many times within an idle timeout, to see whether it moves. */
-const LOOKS = 12;
+export { Mirrors } from './serve/mirrors.ts';
+export type { MessageCarriers, ServeContext };
 
 /** Those of this thread that serve nothing at the moment. */
 const free: Serving[] = [];
@@ -70,7 +45,7 @@ const FREE_MAX = 1024;
  * The life of one exchange, from top to bottom: decide, attempt, relay. Servings are used again and again; nothing is
  * allocated for an exchange that goes well.
  */
-export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, TimerOwner {
+export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, TimerOwner, ThrottledReply {
   readonly #context: ServeContext;
   #exchange!: Exchange;
   readonly #timer = new Timer(this);
@@ -82,21 +57,16 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   #isRequest = false;
   #backend!: LiveBackend;
   readonly #current: CurrentAttempt;
-  #pathStart = 0;
-  #pathPrefix!: Buffer;
-  /** The whole request came with its head. */
-  #bodyless = true;
-  readonly #retained = new RetainedBody();
-  #replayable = false;
-  #trailers: Head | undefined = undefined;
-  readonly #backpressure = new Backpressure();
-  /** The reply sends now and then, for as long as somebody listens. */
-  #streams = false;
-  #idleMs = 0;
+  readonly #decision = new Decision();
+  readonly #body = new RequestBody();
+  readonly #silence: Silence;
+  /** Of the reply's body; undefined: it goes as it comes. */
+  #throttle: Throttle | undefined = undefined;
 
   private constructor(context: ServeContext) {
     this.#context = context;
     this.#current = new CurrentAttempt(this.#record, context.timeouts.connectMs);
+    this.#silence = new Silence(context.wheel, this.#timer);
   }
 
   /** For an exchange that begins. An idle connection has none. */
@@ -119,32 +89,71 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   // 1. Decide.
 
   onRequest(): void {
-    const { plan, decision, wheel, timeouts, observer, traceSample } = this.#context;
+    const { plan, chance, wheel, timeouts, observer, traceSample, mirrors } = this.#context;
     const exchange = this.#exchange;
     const { head } = exchange;
+    const decision = this.#decision;
     this.#isRequest = true;
     this.#stage = STAGE.connecting;
-    this.#bodyless = exchange.requestEnded;
-    this.#idleMs = timeouts.idleMs;
+    this.#body.whole = exchange.requestEnded;
+    this.#silence.maxMs = timeouts.idleMs;
     if (!bringsRequestId(head)) makeRequestId(this.#requestId);
+    decide(head, plan, exchange.source, chance, decision);
+    const policy = decision.routing?.policy;
     const { trace, message } = this.#record;
-    if (observer.traces) beginTrace(trace, head, traceSample, message?.producer ?? '');
-    decide(head, plan, exchange.source, decision);
+    if (observer.traces) beginTrace(trace, head, policy?.traceSample ?? traceSample, message?.producer ?? '');
+    this.#record.accessLog = policy?.accessLog;
+    this.#record.rule = decision.rule?.text ?? '';
+    const isTaken = this.#take(decision.backend ?? decision.port?.backend);
+    this.#meter.begin();
     if (decision.failure !== undefined) {
-      this.#meter.begin();
       this.#answer(decision.failure, decision.detail);
       return;
     }
-    const isBridge = decision.backend === BRIDGE_BACKEND.id;
-    this.#backend = isBridge ? this.#context.bridge : plan.backends.get(decision.backend)!;
-    this.#record.backend = this.#backend.backend;
-    this.#meter = this.#backend.meter;
-    this.#meter.begin();
-    this.#pathStart = decision.pathStart;
-    this.#pathPrefix = decision.pathPrefix;
-    this.#replayable = isIdempotent(head.method);
+    if (!isTaken) {
+      this.#answer('no-endpoint', `${decision.backend} is no backend of this plan`);
+      return;
+    }
+    this.#body.replayable = isIdempotent(head.method);
+    if (decision.mirrors !== 0)
+      this.#body.copy = mirrors.copy(this.#context, exchange, decision, this.#requestId, this.trace);
+    if (decision.faultsBy !== 'nobody') countFaults(this.#meter, decision);
+    if (decision.delayMs === 0) {
+      this.#perform(this.#record.startMs);
+      return;
+    }
+    this.#stage = STAGE.delayed;
+    wheel.after(this.#timer, decision.delayMs);
+  }
+
+  /** The backend that it is counted for: where it goes, or would have gone without rules. */
+  #take(id: BackendId | undefined): boolean {
+    const { plan, bridge } = this.#context;
+    const backend = id === BRIDGE_BACKEND.id ? bridge : id && plan.backends.get(id);
+    if (!backend) return false;
+    this.#backend = backend;
+    this.#record.backend = backend.backend;
+    this.#meter = backend.meter;
+    return true;
+  }
+
+  /** What was decided. */
+  #perform(nowMs: number): void {
+    const { wheel, timeouts } = this.#context;
+    const decision = this.#decision;
+    this.#stage = STAGE.connecting;
+    if (decision.answer !== 'none') {
+      const { failure, ...own } = ownAnswer(this.#exchange.head, decision);
+      if (failure !== undefined) this.#record.fail(failure, 'A fault that was asked for');
+      this.#reply(own, failure);
+      return;
+    }
+    if (decision.delayMs > 0 && !this.#isPlanned) {
+      this.#answer('no-endpoint', `${this.#backend.id} went while the request waited`);
+      return;
+    }
     wheel.after(this.#timer, timeouts.requestMs);
-    this.#attempt(undefined, false, this.#record.startMs);
+    this.#attempt(undefined, false, nowMs);
   }
 
   // 2. Attempt: an endpoint, a connection, the request.
@@ -153,10 +162,15 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   #attempt(failed: LiveEndpoint | undefined, fresh: boolean, nowMs: number): void {
     const { backend } = this.#backend;
     if (backend.subject !== undefined || backend.id === BRIDGE_BACKEND.id) {
-      this.#carryAsMessage(nowMs);
+      const { messages } = this.#context;
+      this.#current.beginMessage(nowMs);
+      // It answers in all events: nothing is tried again.
+      this.onCarrier(backend.subject === undefined ? messages.api() : messages.subject(backend, backend.subject));
       return;
     }
-    const endpoint = this.#backend.balancer.pick(this.#exchange.source.hash, nowMs, failed);
+    const { endpointMark } = this.#decision;
+    const known = endpointMark === 0 || failed !== undefined ? undefined : this.#backend.byMark(endpointMark);
+    const endpoint = known ?? this.#backend.balancer.pick(this.#exchange.source.hash, nowMs, failed);
     if (endpoint === undefined) {
       this.#answer('no-endpoint', `No endpoint of ${this.#backend.id} is ready`);
       return;
@@ -166,18 +180,6 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     if (this.#record.attempts > 1) this.#meter.retry();
     if (this.#exchange.head.method === METHOD.connect) this.#openTunnel(endpoint);
     else endpoint.request(this, fresh);
-  }
-
-  /** It answers in all events: nothing is tried again. */
-  #carryAsMessage(nowMs: number): void {
-    const { messages } = this.#context;
-    const { backend } = this.#backend;
-    if (this.#exchange.head.method === METHOD.connect) {
-      this.#answer('connect-forbidden', `${this.#backend.id} carries messages: there is nothing to connect to`);
-      return;
-    }
-    this.#current.beginMessage(nowMs);
-    this.onCarrier(backend.subject === undefined ? messages.api() : messages.subject(backend, backend.subject));
   }
 
   get source(): Source {
@@ -211,50 +213,46 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   }
 
   onCarrier(carrier: Carrier): void {
-    const { edits, wheel, timeouts, observer } = this.#context;
+    const { edits, wheel, timeouts } = this.#context;
     const exchange = this.#exchange;
     const { head } = exchange;
     this.#current.carrier = carrier;
     this.#stage = STAGE.sending;
-    this.#backpressure.request = false;
-    editRequest(edits, head, exchange.source, this.#requestId, observer.traces ? this.#record.trace : undefined);
-    edits.pathStart = this.#pathStart;
-    edits.pathPrefix = this.#pathPrefix;
-    carrier.start(this, head, edits, this.#bodyless);
-    if (this.#bodyless) return;
-    const { bytes, length } = this.#retained;
-    if (bytes !== undefined && !carrier.data(bytes, 0, length)) this.#backpressure.request = true;
-    if (!this.#replayable) this.#forget();
-    if (exchange.requestEnded) this.onEnd(this.#trailers);
+    this.#silence.request = false;
+    const request = this.#decision.target?.request;
+    editRequest(edits, head, exchange.source, this.#requestId, this.trace, request?.host);
+    addRequestEdits(edits, head, this.#decision, request);
+    carrier.start(this, head, edits, this.#body.whole);
+    if (this.#body.whole) return;
+    if (!this.#body.sendKept(carrier)) this.#silence.request = true;
+    if (exchange.requestEnded) this.onEnd(this.#body.trailers);
     else {
       wheel.after(this.#timer, timeouts.idleMs);
-      if (!this.#backpressure.request) exchange.resume();
+      if (!this.#silence.request) exchange.resume();
     }
   }
 
   onData(bytes: Buffer, start: number, end: number): void {
     this.#record.requestBytes += end - start;
-    if (this.#stage === STAGE.connecting) {
-      this.#retained.add(bytes, start, end);
+    this.#body.copy?.data(bytes, start, end);
+    if (this.#stage === STAGE.connecting || this.#stage === STAGE.delayed) {
+      this.#body.hold(bytes, start, end);
       this.#exchange.pause();
       return;
     }
     if (this.#stage !== STAGE.sending && this.#stage !== STAGE.relaying) return;
-    if (this.#replayable && this.#stage === STAGE.sending) {
-      if (this.#retained.length + end - start <= this.#context.limits.retryBody) this.#retained.add(bytes, start, end);
-      else this.#forget();
-    }
+    if (this.#stage === STAGE.sending) this.#body.keep(bytes, start, end, this.#context.limits.retryBody);
     this.#touch();
     if (this.#current.carrier?.data(bytes, start, end) === false) {
-      this.#backpressure.request = true;
+      this.#silence.request = true;
       this.#exchange.pause();
-      this.#watch();
+      this.#silence.watch(this.#current.carrier);
     }
   }
 
   onEnd(trailers: Head | undefined): void {
-    this.#trailers = trailers;
-    if (this.#stage === STAGE.connecting) return;
+    this.#body.end(trailers);
+    if (this.#stage === STAGE.connecting || this.#stage === STAGE.delayed) return;
     const { wheel, timeouts } = this.#context;
     // Before its end is told: a carrier of messages may want longer, and may answer at once.
     if (this.#stage === STAGE.sending) wheel.after(this.#timer, timeouts.requestMs);
@@ -262,7 +260,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   }
 
   onCarrierDrain(): void {
-    this.#backpressure.request = false;
+    this.#silence.request = false;
     this.#touch();
     this.#exchange.resume();
   }
@@ -270,52 +268,78 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   // 3. Relay the reply.
 
   onInformational(head: Head): void {
-    const { edits } = this.#context;
-    editReply(edits);
-    this.#exchange.inform(head, edits);
+    editReply(this.#context.edits);
+    this.#exchange.inform(head, this.#context.edits);
   }
 
   onReply(head: Head): void {
-    const { edits, timeouts, observer } = this.#context;
+    const { edits, timeouts, observer, wheel } = this.#context;
+    const silence = this.#silence;
+    const decision = this.#decision;
+    const mark = decision.session === undefined ? 0 : (this.#current.endpoint?.mark ?? 0);
     this.#current.reply(head.status, performance.now());
     this.#stage = STAGE.relaying;
-    this.#forget();
+    this.#body.forget();
     if (observer.watched) this.#record.replyHeaders = describeHeaders(head);
-    this.#streams = isStream(this.#exchange.head, head);
-    this.#idleMs = this.#streams ? timeouts.streamIdleMs : timeouts.idleMs;
+    silence.ofReply(isStream(this.#exchange.head, head), timeouts);
     this.#touch();
     editReply(edits);
+    addReplyEdits(edits, this.#exchange.head, decision, mark);
+    if (decision.throttleBytesPerS > 0 && head.status !== 101)
+      this.#throttle = new Throttle(wheel, decision.throttleBytesPerS, this);
     this.#exchange.reply(head, edits);
   }
 
   onReplyData(bytes: Buffer, start: number, end: number): void {
+    if (this.#throttle === undefined) this.passData(bytes, start, end);
+    else this.#throttle.data(bytes, start, end);
+  }
+
+  passData(bytes: Buffer, start: number, end: number): boolean {
     this.#record.replyBytes += end - start;
     this.#touch();
-    if (this.#exchange.data(bytes, start, end)) return;
-    this.#backpressure.reply = true;
-    this.#current.carrier?.pause();
-    this.#watch();
+    if (this.#exchange.data(bytes, start, end)) return true;
+    this.#silence.reply = true;
+    this.pauseReply();
+    this.#silence.watch(this.#current.carrier);
+    return false;
   }
 
   onDrain(): void {
-    this.#backpressure.reply = false;
+    this.#silence.reply = false;
     this.#touch();
+    if (this.#throttle === undefined) this.resumeReply();
+    else this.#throttle.drain();
+  }
+
+  pauseReply(): void {
+    this.#current.carrier?.pause();
+  }
+
+  resumeReply(): void {
     this.#current.carrier?.resume();
   }
 
   onReplyEnd(trailers: Head | undefined): void {
+    // What it was carried by is somebody else's from here on.
+    if (this.#throttle !== undefined) this.#current.end();
+    (this.#throttle ?? this.#exchange).end(trailers);
+  }
+
+  passEnd(trailers: Head | undefined): void {
     this.#exchange.end(trailers);
   }
 
   /** All is said on both sides. Called for each exchange exactly once, last. */
   onFinished(): void {
     this.#current.end();
-    this.#forget();
+    this.#body.clear();
     this.#tell();
     this.#isRequest = false;
     this.#stage = STAGE.idle;
-    this.#trailers = undefined;
-    this.#backpressure.clear();
+    this.#silence.clear();
+    this.#unthrottle();
+    this.#decision.reset();
     if (free.length < FREE_MAX) {
       this.#context.wheel.rest(this.#timer);
       free.push(this);
@@ -353,18 +377,22 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
 
   /** @param failed none for a message. @param carrier what the request went out on; undefined: no byte of it did. */
   #mayRetry(failure: FailureCode, failed: LiveEndpoint | undefined, carrier: Carrier | undefined): boolean {
-    // Without a plan that names it a backend gets nothing new.
-    if (this.#context.plan.backends.get(this.#backend.id) !== this.#backend) return false;
+    if (!this.#isPlanned) return false;
     return mayRetry(failure, {
       count: this.#record.attempts,
       written: carrier !== undefined,
       idempotent: isIdempotent(this.#exchange.head.method),
-      replayable: this.#bodyless || this.#replayable,
+      replayable: this.#body.whole || this.#body.replayable,
       replyBegan: carrier?.replyBegan ?? false,
       reused: carrier?.reused ?? false,
       retries: this.#exchange.retries,
       others: failed !== undefined && this.#backend.hasOther(failed),
     });
+  }
+
+  /** Without a plan that names it a backend gets nothing new. */
+  get #isPlanned(): boolean {
+    return this.#context.plan.backends.get(this.#backend.id) === this.#backend;
   }
 
   onRefused(failure: FailureCode, detail: string): void {
@@ -385,6 +413,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
 
   /** The reply has begun and cannot be completed. */
   #cut(failure: FailureCode, detail: string): void {
+    this.#unthrottle();
     this.#record.fail(failure, detail);
     this.#exchange.abort();
   }
@@ -392,6 +421,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   onTimer(nowMs: number): void {
     if (this.#stage === STAGE.relaying || (this.#stage === STAGE.sending && !this.#exchange.requestEnded))
       this.#idle(nowMs);
+    else if (this.#stage === STAGE.delayed) this.#perform(nowMs);
     else if (this.#stage !== STAGE.done)
       this.#timeOut('reply-timeout', `No answer of ${this.#backend.id} within ${this.#context.timeouts.requestMs} ms`);
   }
@@ -401,29 +431,22 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     this.#cut('internal', 'A defect in Heddle');
   }
 
-  /** Nothing was passed on for a while. A receiver that takes little by little is not idle. */
+  /** Nothing was passed on for a while. */
   #idle(nowMs: number): void {
-    const backpressure = this.#backpressure;
-    if (backpressure.moves(this.#exchange, this.#current.carrier, nowMs, this.#idleMs)) {
-      this.#context.wheel.after(this.#timer, this.#idleMs / LOOKS);
-    } else if (this.#stage === STAGE.relaying) {
-      this.#cutIdle();
-    } else if (backpressure.request)
-      this.#timeOut('reply-stalled', `The endpoint took nothing of the request for ${this.#idleMs} ms`);
-    else this.#timeOut('body-timeout', `Nothing came of the request body for ${this.#idleMs} ms`);
+    const silence = this.#silence;
+    if (silence.goesOn(this.#exchange, this.#current.carrier, nowMs)) return;
+    if (this.#stage === STAGE.relaying) this.#cutSilence();
+    else if (silence.request)
+      this.#timeOut('reply-stalled', `The endpoint took nothing of the request for ${silence.maxMs} ms`);
+    else this.#timeOut('body-timeout', `Nothing came of the request body for ${silence.maxMs} ms`);
   }
 
-  /** A reply stands still: who did not do his part? */
-  #cutIdle(): void {
-    if (this.#backpressure.reply) {
-      this.#giveUp('client-gone');
-      this.#cut('client-gone', `The client took nothing of the reply for ${this.#idleMs} ms`);
-      return;
-    }
-    const failure = this.#streams ? 'stream-idle' : 'reply-stalled';
-    if (!this.#streams) this.#current.blame();
+  #cutSilence(): void {
+    const { failure, maxMs } = this.#silence;
+    if (failure === 'reply-stalled') this.#current.blame();
     this.#giveUp(failure);
-    this.#cut(failure, `Nothing came of the reply for ${this.#idleMs} ms`);
+    const what = failure === 'client-gone' ? 'The client took nothing of the reply' : 'Nothing came of the reply';
+    this.#cut(failure, `${what} for ${maxMs} ms`);
   }
 
   #timeOut(failure: FailureCode, detail: string): void {
@@ -432,22 +455,30 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     this.#answer(failure, detail);
   }
 
-  /** Answers for the endpoint that cannot. A client that is still sending is not waited for. */
+  /** Answers for the endpoint that cannot. */
   #answer(failure: FailureCode, detail: string): void {
-    const { heads, wheel } = this.#context;
-    this.#stage = STAGE.done;
-    this.#forget();
+    this.#body.forget();
     this.#record.fail(failure, detail);
-    this.#record.status = FAILURES[failure].status;
+    this.#reply(failureAnswer(failure, detail), failure);
+  }
+
+  /** In place of an endpoint. A client that is still sending is not waited for. */
+  #reply(own: OwnAnswer, failure: FailureCode | undefined): void {
+    const { heads, wheel, edits } = this.#context;
+    const { head } = this.#exchange;
+    this.#stage = STAGE.done;
+    this.#unthrottle();
+    this.#record.status = own.status;
     // Those of a reply that was taken back are nobody's.
     this.#record.replyHeaders = NO_HEADERS;
     wheel.rest(this.#timer);
     // Behind a CONNECT that is refused may come what was meant for the tunnel.
-    if (!this.#exchange.requestEnded || this.#exchange.head.method === METHOD.connect) this.#exchange.closeAfter();
-    const body = failureBody(failure, detail);
+    if (!this.#exchange.requestEnded || head.method === METHOD.connect) this.#exchange.closeAfter();
     // Before the reply, with which the exchange may be over.
-    if (this.#exchange.head.method !== METHOD.head) this.#record.replyBytes = body.length;
-    replyFailure(this.#exchange, heads, failure, body);
+    if (head.method !== METHOD.head) this.#record.replyBytes = own.body?.length ?? 0;
+    edits.reset(0);
+    if (this.#isRequest) addReplyEdits(edits, head, this.#decision, 0);
+    answer(this.#exchange, heads, own, edits, failure);
   }
 
   /** The attempt under way is not wanted any more. */
@@ -456,21 +487,14 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     this.#stage = STAGE.done;
   }
 
-  #forget(): void {
-    this.#replayable = false;
-    this.#retained.clear();
+  /** What it holds of a reply goes nowhere. */
+  #unthrottle(): void {
+    this.#throttle?.cancel();
+    this.#throttle = undefined;
   }
 
-  /** Something was passed on: silence is counted from here. */
+  /** Something was passed on. */
   #touch(): void {
-    const { wheel } = this.#context;
-    if (this.#stage === STAGE.relaying || !this.#exchange.requestEnded) wheel.after(this.#timer, this.#idleMs);
-  }
-
-  /** A receiver is full: from now on it is looked at more often. */
-  #watch(): void {
-    const { wheel } = this.#context;
-    this.#backpressure.watch(this.#current.carrier, wheel.nowMs);
-    wheel.after(this.#timer, this.#idleMs / LOOKS);
+    if (this.#stage === STAGE.relaying || !this.#exchange.requestEnded) this.#silence.break();
   }
 }

@@ -1,4 +1,5 @@
 import { PeakEwma } from '../lib/ewma.ts';
+import { markOf } from '../lib/mark.ts';
 import type { MeterMemory } from '../model/message.ts';
 import { type Backend, type Endpoint, endpointKey, type SubjectTarget } from '../model/snapshot.ts';
 import { EndpointMeter } from '../telemetry.ts';
@@ -37,6 +38,8 @@ const LATENCY_DECAY_MS = 10_000;
 export class LiveEndpoint {
   /** As logs and metrics name it. */
   readonly key: string;
+  /** By which sessions know it. */
+  readonly mark: number;
   /** Of the meters. */
   readonly row: number;
   readonly meter: EndpointMeter;
@@ -52,6 +55,7 @@ export class LiveEndpoint {
   /** @param endpoint of which its tier is not kept: that may change. */
   constructor(endpoint: Endpoint, row: number, context: UpstreamContext, room: WaitingRoom) {
     this.key = endpointKey(endpoint);
+    this.mark = markOf(this.key);
     this.row = row;
     this.meter = new EndpointMeter(context.meters, context.worker, row);
     this.address = endpoint.address;

@@ -73,11 +73,12 @@ export class AccessLog {
 
   /** Asked once for each exchange. */
   wants(record: ExchangeRecord): boolean {
-    if (this.#share === 'off') return false;
-    if (record.failed || this.#share === 1) return true;
-    if (this.#share === 'errors') return false;
-    this.#count = (this.#count + 1) % this.#share;
-    return this.#count === 0;
+    const share = record.accessLog ?? this.#share;
+    if (share === 'off') return false;
+    if (record.failed || share === 1) return true;
+    if (share === 'errors') return false;
+    this.#count++;
+    return this.#count % share === 0;
   }
 
   write(record: ExchangeRecord, text: RequestText | undefined): void {
@@ -111,6 +112,8 @@ export class AccessLog {
         return out.keyInteger(key, Math.round(Date.now() - record.durationMs));
       case 'service':
         return this.#putText(key, record.backend?.id ?? '');
+      case 'rule':
+        return this.#putText(key, record.rule);
       case 'endpoint':
         return this.#putText(key, record.endpoint);
       case 'method':

@@ -1,4 +1,5 @@
 import type { FailureCode } from '../model/failure.ts';
+import type { ServicePolicy } from '../model/routing.ts';
 import type { Backend, Endpoint } from '../model/snapshot.ts';
 import { type AttemptRecord, TraceContext } from './trace.ts';
 
@@ -57,6 +58,10 @@ export class ExchangeRecord {
   generation = 0;
   source = '';
   backend: Backend | undefined = undefined;
+  /** What decided about it: `HTTPRoute shop/orders rules[1]`; empty: no rule. */
+  rule = '';
+  /** What the Service's owner wants to read of it; undefined: what the settings say. */
+  accessLog: ServicePolicy['accessLog'] = undefined;
   /** The endpoint of the last attempt. */
   endpoint = '';
   attempts = 0;
@@ -83,6 +88,8 @@ export class ExchangeRecord {
     this.generation = 0;
     this.source = '';
     this.backend = undefined;
+    this.rule = '';
+    this.accessLog = undefined;
     this.endpoint = '';
     this.attempts = 0;
     this.upstreamMs = 0;

@@ -1,5 +1,6 @@
 import { FAILURES, type FailureCode } from '../model/failure.ts';
 import type { MeterMemory } from '../model/message.ts';
+import type { Fault } from '../model/routing.ts';
 import { BUCKETS, bucketOf } from './histogram.ts';
 
 /**
@@ -41,14 +42,23 @@ const FAILURE_INDEX: Readonly<Record<string, number>> = Object.fromEntries(
   FAILURE_CODES.map((code, index) => [code, index]),
 );
 
-/** Cells of a backend. */
+/** What became of a copy of a request. `dropped`: it was not sent. */
+const MIRROR_RESULTS = ['answered', 'failed', 'dropped'] as const;
+export type MirrorResult = (typeof MIRROR_RESULTS)[number];
+const FAULTS = ['abort', 'delay', 'throttle'] as const;
+
+/** Cells of a backend. The first ones are gauges. */
 const ACTIVE = 0;
-const DURATION_SUM_MS = 1;
-const REQUEST_BYTES = 2;
-const REPLY_BYTES = 3;
-const RETRIES = 4;
-const FAILED = 5;
-const STATUS = 8;
+const MIRRORS_ACTIVE = 1;
+const SERVICE_GAUGES = 2;
+const DURATION_SUM_MS = 2;
+const REQUEST_BYTES = 3;
+const REPLY_BYTES = 4;
+const RETRIES = 5;
+const FAILED = 6;
+const MIRRORED = 7;
+const FAULT = MIRRORED + MIRROR_RESULTS.length;
+const STATUS = FAULT + FAULTS.length;
 const FAILURE = STATUS + STATUS_LABELS.length;
 const DURATION = FAILURE + FAILURE_CODES.length;
 const SERVICE_CELLS = DURATION + BUCKETS;
@@ -151,6 +161,20 @@ export class ServiceMeter {
     this.#cells[this.#base + RETRIES]! += 1;
   }
 
+  /** Copies of requests that are under way to it. */
+  mirrors(change: 1 | -1): void {
+    this.#cells[this.#base + MIRRORS_ACTIVE]! += change;
+  }
+
+  mirrored(result: MirrorResult): void {
+    this.#cells[this.#base + MIRRORED + MIRROR_RESULTS.indexOf(result)]! += 1;
+  }
+
+  /** An exchange gets a fault that somebody asked for. */
+  fault(fault: Fault['type']): void {
+    this.#cells[this.#base + FAULT + FAULTS.indexOf(fault)]! += 1;
+  }
+
   /** Keeps the trace of this exchange as an example for its duration. */
   exemplar(durationMs: number, traceId: string): void {
     const at = (this.#exemplars + (bucketOf(durationMs) >> 2)) * EXEMPLAR_CELLS;
@@ -242,6 +266,10 @@ export interface ServiceTotals {
   readonly failures: readonly (readonly [code: FailureCode, count: number])[];
   /** Exchanges by duration (telemetry/histogram.ts has the bounds). */
   readonly durations: readonly number[];
+  /** Copies of requests to others, which are no exchanges: those under way, and what became of the others. */
+  readonly mirrorsActive: number;
+  readonly mirrored: readonly (readonly [result: MirrorResult, count: number])[];
+  readonly faults: readonly (readonly [fault: Fault['type'], count: number])[];
 }
 
 export interface EndpointTotals {
@@ -300,6 +328,9 @@ export class MeterReader {
       statuses,
       failures: named(FAILURE_CODES, cells, FAILURE),
       durations: Array.from(cells.subarray(DURATION, DURATION + BUCKETS)),
+      mirrorsActive: Math.max(0, cells[MIRRORS_ACTIVE]!),
+      mirrored: named(MIRROR_RESULTS, cells, MIRRORED),
+      faults: named(FAULTS, cells, FAULT),
     };
   }
 
@@ -343,14 +374,15 @@ export class MeterReader {
         cells[from + at] = 0;
       }
     };
-    move(this.#services, SERVICE_ROWS * SERVICE_CELLS, SERVICE_CELLS, ACTIVE + 1);
+    move(this.#services, SERVICE_ROWS * SERVICE_CELLS, SERVICE_CELLS, SERVICE_GAUGES);
     move(this.#endpoints, ENDPOINT_ROWS * ENDPOINT_CELLS, ENDPOINT_CELLS, ENDPOINT_GAUGES);
     move(this.#workers, WORKER_CELLS, WORKER_CELLS, WORKER_GAUGES);
   }
 
   /** Nothing is under way there. */
   serviceAtRest(row: number): boolean {
-    return this.service(row).active === 0;
+    const { active, mirrorsActive } = this.service(row);
+    return active === 0 && mirrorsActive === 0;
   }
 
   /** Nobody has anything under way there, so that nobody will write to the row any more once no plan names it. */

@@ -82,8 +82,20 @@ export class Observer implements ExchangeObserver {
 
 /** Sampled exchanges are few, so that an object for each is cheap. */
 function spanOf(record: ExchangeRecord, text: RequestText): SpanRecord {
-  const { trace, startMs, endMs, source, backend, status, failure, requestBytes, replyBytes, message, attemptList } =
-    record;
+  const {
+    trace,
+    startMs,
+    endMs,
+    source,
+    backend,
+    rule,
+    status,
+    failure,
+    requestBytes,
+    replyBytes,
+    message,
+    attemptList,
+  } = record;
   return {
     head: text.bytes,
     minor: text.minor,
@@ -98,6 +110,7 @@ function spanOf(record: ExchangeRecord, text: RequestText): SpanRecord {
     endMs,
     clientAddress: source,
     service: backend,
+    rule,
     status,
     failure: failure === '' ? undefined : failure,
     requestBytes,

@@ -50,6 +50,7 @@ export class Taps {
       authority: textOf(text, 'authority'),
       path: textOf(text, 'path'),
       backend: backend?.id ?? '',
+      rule: record.rule,
       endpoint: record.endpoint,
       status: record.status,
       failure: record.failure,

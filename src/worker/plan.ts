@@ -4,12 +4,12 @@ import type { BackendId, Change, Frontend } from '../model/snapshot.ts';
 import { LiveBackend } from '../proxy/balance.ts';
 import type { Plan } from '../proxy/decide.ts';
 import type { UpstreamContext } from '../proxy/upstream.ts';
-import { FrontendTable } from '../proxy/route.ts';
+import { FrontendTable, LiveRouting } from '../proxy/route.ts';
 
 /** The lists of which a plan is a map of their items, as they are. */
-type MapName = Exclude<ListName, 'frontends' | 'backends'>;
+type MapName = Exclude<ListName, 'frontends' | 'backends' | 'routings'>;
 type Maps = { readonly [L in MapName]: ReadonlyMap<string, ItemOf<L>> };
-const MAP_NAMES = LIST_NAMES.filter((list) => list !== 'frontends' && list !== 'backends');
+const MAP_NAMES = LIST_NAMES.filter((list) => list !== 'frontends' && list !== 'backends' && list !== 'routings');
 
 /** The plan of a worker that has heard of nothing yet. */
 export function emptyPlan(clusterDomain: string): Plan {
@@ -17,6 +17,7 @@ export function emptyPlan(clusterDomain: string): Plan {
     generation: 0,
     frontends: new FrontendTable({ frontends: [], clusterDomain }),
     backends: new Map(),
+    routings: new Map(),
     ...recordOf<Maps>(MAP_NAMES, () => new Map()),
   };
 }
@@ -45,6 +46,10 @@ export class Planner {
       applied<ItemOf<typeof list>>(whole ? undefined : plan[list], change[list], KEY_OF[list]),
     );
 
+    const routings = new Map<BackendId, LiveRouting>(whole ? [] : plan.routings);
+    for (const id of change.routings.gone as readonly BackendId[]) routings.delete(id);
+    for (const routing of change.routings.put) routings.set(routing.id, new LiveRouting(routing));
+
     const live = new Map<BackendId, LiveBackend>(whole ? [] : plan.backends);
     for (const id of backends.gone) live.delete(id);
     const updates = backends.put.flatMap((placed) => {
@@ -59,7 +64,7 @@ export class Planner {
     this.#frontends = known;
     for (const update of updates) update();
     for (const [id, backend] of plan.backends) if (live.get(id) !== backend) backend.close();
-    return { generation, frontends: table, backends: live, ...maps };
+    return { generation, frontends: table, backends: live, routings, ...maps };
   }
 }
 

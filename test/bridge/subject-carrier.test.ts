@@ -20,7 +20,16 @@ const TARGET: SubjectTarget = { template: 'orders.{path[1]}', does: 'request', a
 
 function backendOf(subject: SubjectTarget): Backend {
   const id = 'shop/orders:80' as BackendId;
-  return { id, namespace: 'shop', name: 'orders', port: 80, affinity: 'none', endpoints: [], subject };
+  return {
+    id,
+    namespace: 'shop',
+    name: 'orders',
+    port: 80,
+    affinity: 'none',
+    endpoints: [],
+    subject,
+    session: undefined,
+  };
 }
 
 /** All requests to the listener go to one subject. */

@@ -35,6 +35,7 @@ async function sceneOf(t: TestContext, target: SubjectTarget): Promise<Scene> {
     affinity: 'none',
     endpoints: [],
     subject: target,
+    session: undefined,
   };
   const bridge = await BridgeListener.start({
     link,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { BackendId, Frontend, FrontendPort } from '../../src/model/snapshot.ts';
-import { decide, Decision } from '../../src/proxy/decide.ts';
+import { Chance, decide, Decision } from '../../src/proxy/decide.ts';
 import { feedHead, type Head, HeadPool, startRequest, type Source } from '../../src/proxy/http.ts';
 import { FrontendTable } from '../../src/proxy/route.ts';
 
@@ -36,7 +36,8 @@ function decided(ports: readonly Partial<FrontendPort>[], host: string, target =
     }),
   };
   const frontends = new FrontendTable({ frontends: [frontend], clusterDomain: 'cluster.local' });
-  return decide(headOf(host, target), { frontends, workloads: new Map() }, SOURCE, new Decision());
+  const directory = { frontends, workloads: new Map(), routings: new Map(), backends: new Map() };
+  return decide(headOf(host, target), directory, SOURCE, new Chance(1), new Decision());
 }
 
 describe('the port that was asked for', () => {

@@ -41,6 +41,7 @@ export function spanRecord({
     minor: 1,
     clientAddress: '10.1.2.3',
     service: { namespace: 'shop', name: 'orders', port: 8080 },
+    rule: '',
     status: 200,
     failure: undefined,
     requestBytes: 0,

@@ -406,9 +406,9 @@ describe('lines of the access log', { concurrency: 5 }, () => {
         ['/broken', '/overload', '/hold/overload'],
       );
       const [line] = accessLines(mesh);
-      // Nothing failed by the mesh, nothing is traced, and it is about no message.
+      // No rule decided, nothing failed by the mesh, nothing is traced, and it is about no message.
       const shown = ACCESS_LOG_FIELDS_DEFAULT.slice(0, ACCESS_LOG_FIELDS_DEFAULT.indexOf('operation')).filter(
-        (name) => name !== 'failure' && name !== 'traceId',
+        (name) => name !== 'rule' && name !== 'failure' && name !== 'traceId',
       );
       assert.deepEqual(Object.keys(line!), ['log', ...shown]);
     });

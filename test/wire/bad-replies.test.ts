@@ -3,9 +3,10 @@ import { after, before, describe, test } from 'node:test';
 import { Client, exchange } from '../harness/client.ts';
 import { replyCorpus, type ReplyCase } from '../harness/corpus.ts';
 import { judgeReply } from '../harness/judge.ts';
-import { Lanes } from '../harness/lanes.ts';
+import { type LaneManifests, Lanes } from '../harness/lanes.ts';
 import type { Request } from '../harness/message.ts';
-import { okReply } from '../harness/recorder.ts';
+import { okReply, Recorder } from '../harness/recorder.ts';
+import { ruledLane } from '../harness/ruled-lane.ts';
 import type { UpstreamConnection } from '../harness/upstream.ts';
 
 /** `should` cases that Heddle decides otherwise, with the reason. */
@@ -14,8 +15,20 @@ const DECIDED_OTHERWISE: Readonly<Record<string, string>> = {};
 const cases = new Map(replyCorpus().map((testCase) => [testCase.id, testCase]));
 
 let lanes: Lanes;
-before(async () => (lanes = await Lanes.start(16, { respond: answerHostile })));
-after(async () => lanes.stop());
+/** With rules, which all mirror to one place: what is answered there is hostile too. */
+let ruled: Lanes;
+let mirror: Recorder;
+before(async () => {
+  mirror = await Recorder.start(answerHostile);
+  const laneOf = (name: string, address: string): LaneManifests => ruledLane(name, address, mirror.address);
+  lanes = await Lanes.start(16, { respond: answerHostile });
+  ruled = await Lanes.start(16, { respond: answerHostile, laneOf });
+});
+after(async () => {
+  await lanes.stop();
+  await ruled.stop();
+  await mirror.stop();
+});
 
 describe('hostile replies, whole', { concurrency: 16 }, () => {
   for (const testCase of cases.values()) {
@@ -30,8 +43,13 @@ describe('hostile replies, byte by byte', { concurrency: 16 }, () => {
   }
 });
 
-async function check(testCase: ReplyCase, manner: 'whole' | 'bytes'): Promise<void> {
-  await lanes.use(async ({ authority }, mesh) => {
+describe('hostile replies through rules', { concurrency: 16 }, () => {
+  for (const testCase of [...cases.values()].filter(({ id }) => !(id in DECIDED_OTHERWISE)))
+    test(testCase.id, async () => check(testCase, 'whole', ruled));
+});
+
+async function check(testCase: ReplyCase, manner: 'whole' | 'bytes', through: Lanes = lanes): Promise<void> {
+  await through.use(async ({ authority }, mesh) => {
     const client = await Client.connect(mesh.port);
     client.send(`${testCase.method} /x/${testCase.id}/${manner} HTTP/1.1\r\nHost: ${authority}\r\n\r\n`);
     await client.until(() => client.received !== '' || client.closing !== undefined, { waitMs: 1500 }).catch(() => {});

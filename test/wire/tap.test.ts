@@ -103,6 +103,7 @@ describe('a tap', () => {
         authority: 'orders.test',
         path: '/cookie/all',
         backend: 'test/orders:80',
+        rule: '',
         endpoint: recorder.address,
         status: 200,
         failure: '',

@@ -48,6 +48,7 @@ export function sourceLines(address: string): Buffer {
  * claimed, unless it is believed), through whom it went (Via), and which one it is (x-request-id).
  * @param requestId bytes of the id, for requests that bring none; filled by `makeRequestId`.
  * @param trace that the request belongs to; undefined: tracing is off, and what the client sent goes on.
+ * @param host in place of the client's; undefined: that goes on.
  */
 export function editRequest(
   edits: Edits,
@@ -55,6 +56,7 @@ export function editRequest(
   source: Source,
   requestId: Buffer,
   trace: TraceContext | undefined,
+  host: Buffer | undefined,
 ): void {
   if (source.trusted) editTrustedRequest(edits, head, source);
   else {
@@ -64,10 +66,11 @@ export function editRequest(
     edits.put(CRLF);
   }
   // RFC 9112 section 3.2.2: the authority of an absolute form replaces Host; HTTP/1.0 may have had none.
-  if (head.form === FORM.absolute || head.hosts === 0) {
+  if (head.form === FORM.absolute || head.hosts === 0 || host !== undefined) {
     edits.drop |= 1 << FIELD.host;
     edits.put(HOST);
-    edits.copy(head.bytes, head.base + head.authorityStart, head.base + head.authorityEnd);
+    if (host !== undefined) edits.put(host);
+    else edits.copy(head.bytes, head.base + head.authorityStart, head.base + head.authorityEnd);
     edits.put(CRLF);
   }
   // RFC 9110 section 10.1.1: HTTP/1.0 knows no expectations, and the request goes on as HTTP/1.1.

@@ -1,5 +1,6 @@
-import { DROP_FROM_TRAILERS, FIELD, NOT_NOMINABLE } from './fields.ts';
-import { FIELD_STRIDE, type Head, KIND, LINE_START } from './head.ts';
+import { DROP_FROM_TRAILERS, equalsIgnoringCase, FIELD, NOT_NOMINABLE } from './fields.ts';
+import { FIELD_STRIDE, type Head, KIND, LINE_START, NAME_END } from './head.ts';
+import type { LineEdits } from './line-edits.ts';
 import { copyRange, type Outbox, outbox, READ_BYTES, type Wire } from './wire.ts';
 
 /** Bytes that an encoder adds to a head at most, beside `Edits`. */
@@ -18,15 +19,18 @@ const CLOSE = Buffer.from('connection: close\r\n');
 const KEEP_ALIVE = Buffer.from('connection: keep-alive\r\n');
 const LAST_CHUNK = Buffer.from('0\r\n');
 const HTTP11 = Buffer.from('HTTP/1.1 ');
+export const NO_NAMES: readonly Buffer[] = [];
 
 /**
- * What becomes of a head on its way: kinds of fields that do not go on, and fields that are added at the end. Hop-by-hop
+ * What becomes of a head on its way: fields that do not go on, and fields that are added at the end. Hop-by-hop
  * fields are taken out before anything is added (RFC 9110 section 7.6.1). One object serves a thread, exchange after exchange.
  */
 export class Edits {
   /** Kinds that do not go on, as bits. */
   drop: number;
-  /** Where in the request's target the path starts that goes on, and what stands before it: nothing, `/`, or `*` alone. */
+  /** Lower-case names of fields of no kind that do not go on. */
+  names: readonly Buffer[] = NO_NAMES;
+  /** Where in the request's target the path starts that goes on, and what stands before it. */
   pathStart = 0;
   pathPrefix: Buffer = PATH_AS_IT_IS;
   /** Field lines to add. */
@@ -39,7 +43,15 @@ export class Edits {
 
   reset(drop: number): void {
     this.drop = drop;
+    this.names = NO_NAMES;
     this.length = 0;
+  }
+
+  /** What somebody wishes beside. */
+  add({ kinds, names, lines }: LineEdits): void {
+    this.drop |= kinds;
+    if (names.length > 0) this.names = this.names.length === 0 ? names : [...this.names, ...names];
+    this.put(lines);
   }
 
   /** A constant or cached piece of lines, complete or not. */
@@ -63,13 +75,13 @@ export class Edits {
 
 /** Writes a request. The framing is the codec's: Content-Length goes on as it came, a body of unknown length is chunked. */
 export function writeRequest(wire: Wire, head: Head, edits: Edits): void {
-  outbox.open(wire, head.length + edits.length + ADDED_BYTES_MAX);
+  outbox.open(wire, head.length + edits.pathPrefix.length + edits.length + ADDED_BYTES_MAX);
   const { base, bytes } = head;
   outbox.copy(bytes, base, base + head.methodEnd + 1);
   outbox.put(edits.pathPrefix);
   outbox.copy(bytes, base + edits.pathStart, base + head.targetEnd);
   outbox.put(REQUEST_END);
-  copyFields(outbox, head, edits.drop);
+  copyFields(outbox, head, edits.drop, edits.names);
   if (head.chunked) outbox.put(CHUNKED);
   if (head.upgrade) writeUpgrade(head);
   else if (head.teTrailers) outbox.put(TE_TRAILERS);
@@ -88,7 +100,7 @@ export function writeReply(wire: Wire, head: Head, edits: Edits, chunked: boolea
   outbox.bytes[outbox.at++] = 32;
   outbox.copy(head.bytes, head.base + head.reasonStart, head.base + head.reasonEnd);
   outbox.put(CRLF);
-  copyFields(outbox, head, edits.drop);
+  copyFields(outbox, head, edits.drop, edits.names);
   if (chunked) outbox.put(CHUNKED);
   if (afterwards === AFTERWARDS.close) outbox.put(CLOSE);
   else if (afterwards === AFTERWARDS.openTold) outbox.put(KEEP_ALIVE);
@@ -120,11 +132,15 @@ function writeRange(wire: Wire, bytes: Buffer, start: number, end: number, chunk
 const CHUNK_FRAME_BYTES = 20;
 const SEND_NOW_BYTES = 8 * 1024;
 
-/** The end of a chunked body, with those trailers that may pass. */
-export function writeLastChunk(wire: Wire, trailers: Head | undefined): void {
+/**
+ * The end of a chunked body, with those trailers that may pass.
+ * @param names those that the head was edited by: what was taken out of it must not come in behind the body, where some recipients
+ * join it to the head (RFC 9110 section 6.5.1).
+ */
+export function writeLastChunk(wire: Wire, trailers: Head | undefined, names: readonly Buffer[]): void {
   outbox.open(wire, ADDED_BYTES_MAX + (trailers?.length ?? 0));
   outbox.put(LAST_CHUNK);
-  if (trailers !== undefined && trailers.count > 0) copyFields(outbox, trailers, DROP_FROM_TRAILERS);
+  if (trailers !== undefined && trailers.count > 0) copyFields(outbox, trailers, DROP_FROM_TRAILERS, names);
   outbox.put(CRLF);
 }
 
@@ -135,7 +151,12 @@ const REASONS: Readonly<Record<number, string>> = {
   201: 'Created',
   202: 'Accepted',
   204: 'No Content',
+  301: 'Moved Permanently',
+  302: 'Found',
+  303: 'See Other',
   304: 'Not Modified',
+  307: 'Temporary Redirect',
+  308: 'Permanent Redirect',
   400: 'Bad Request',
   401: 'Unauthorized',
   403: 'Forbidden',
@@ -182,11 +203,11 @@ function writeUpgrade(head: Head): void {
 }
 
 /** Copies the field lines that go on, in as few runs as there are gaps: one, for most heads. */
-function copyFields(target: Outbox, head: Head, drop: number): void {
+function copyFields(target: Outbox, head: Head, drop: number, names: readonly Buffer[]): void {
   const { count, fields, base, bytes } = head;
   if (count === 0) return;
   const end = head.length - CRLF.length;
-  if (head.nominated === 0 && (head.present & drop) === 0) {
+  if (head.nominated === 0 && (head.present & drop) === 0 && names.length === 0) {
     target.copy(bytes, base + fields[LINE_START]!, base + end);
     return;
   }
@@ -197,7 +218,8 @@ function copyFields(target: Outbox, head: Head, drop: number): void {
     const kind = fields[at + KIND]!;
     const dropped =
       ((drop >> kind) & 1) === 1 ||
-      (((NOT_NOMINABLE >> kind) & 1) === 0 && nominations?.has(head.name(index)) === true);
+      (((NOT_NOMINABLE >> kind) & 1) === 0 && nominations?.has(head.name(index)) === true) ||
+      isNamed(names, bytes, base + fields[at]!, base + fields[at + NAME_END]!);
     if (!dropped && run < 0) run = fields[at]!;
     else if (dropped && run >= 0) {
       target.copy(bytes, base + run, base + fields[at]!);
@@ -205,4 +227,9 @@ function copyFields(target: Outbox, head: Head, drop: number): void {
     }
   }
   if (run >= 0) target.copy(bytes, base + run, base + end);
+}
+
+function isNamed(names: readonly Buffer[], bytes: Buffer, start: number, end: number): boolean {
+  for (const name of names) if (equalsIgnoringCase(bytes, start, end, name)) return true;
+  return false;
 }

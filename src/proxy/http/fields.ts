@@ -25,7 +25,7 @@ export const FIELD = {
   xForwardedOther: 17,
   xRequestId: 18,
   heddleService: 19,
-  /** `x-heddle-…` fields that a caller may send on: hints that can only forbid or shorten. */
+  /** `x-heddle-…` fields that a caller may send on: hints that can only forbid or shorten. Two more have kinds of their own. */
   heddleHint: 20,
   /** Fields with which a mesh speaks to itself (`x-heddle-…`, `l5d-…`): never believed from outside. */
   meshOnly: 21,
@@ -36,6 +36,8 @@ export const FIELD = {
   notInTrailers: 24,
   traceparent: 25,
   tracestate: 26,
+  heddleFault: 27,
+  heddleExplain: 28,
 } as const;
 
 const NAMES: Readonly<Record<string, number>> = {
@@ -57,8 +59,8 @@ const NAMES: Readonly<Record<string, number>> = {
   'x-forwarded-host': FIELD.xForwardedHost,
   'x-request-id': FIELD.xRequestId,
   'x-heddle-service': FIELD.heddleService,
-  'x-heddle-explain': FIELD.heddleHint,
-  'x-heddle-fault': FIELD.heddleHint,
+  'x-heddle-explain': FIELD.heddleExplain,
+  'x-heddle-fault': FIELD.heddleFault,
   'x-heddle-attempt': FIELD.heddleHint,
   'x-heddle-timeout-ms': FIELD.heddleHint,
   'content-type': FIELD.contentType,
@@ -179,7 +181,7 @@ export function fieldKind(bytes: Uint8Array, start: number, end: number, hash: n
 }
 
 /** A set of kinds, as bits. */
-function kinds(...list: readonly number[]): number {
+export function kinds(...list: readonly number[]): number {
   return list.reduce((set, kind) => set | (1 << kind), 0);
 }
 
@@ -218,6 +220,10 @@ export const DROP_FROM_TRUSTED_REQUEST = kinds(
   FIELD.xForwardedFor,
 );
 export const DROP_FROM_REPLY = kinds(...HOP_BY_HOP);
+/** Fields that rules do not look at: the mesh does not believe them, and endpoints do not get them. */
+export const UNBELIEVED = kinds(FIELD.meshOnly, ...CLIENT_CLAIMS);
+/** The same for a source whose `x-forwarded-*` are believed. */
+export const UNBELIEVED_OF_TRUSTED = kinds(FIELD.meshOnly);
 /** Trailers are a weaker place: nothing that frames, routes, authenticates or speaks for the mesh passes there. */
 export const DROP_FROM_TRAILERS = kinds(
   ...HOP_BY_HOP,
@@ -230,6 +236,8 @@ export const DROP_FROM_TRAILERS = kinds(
   FIELD.xRequestId,
   FIELD.heddleService,
   FIELD.heddleHint,
+  FIELD.heddleFault,
+  FIELD.heddleExplain,
   FIELD.meshOnly,
   FIELD.underscore,
   FIELD.contentType,

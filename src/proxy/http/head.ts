@@ -175,6 +175,18 @@ export class Head {
     return this.text(this.startOf(index), this.endOf(index));
   }
 
+  kindOf(index: number): number {
+    return this.fields[index * FIELD_STRIDE + KIND]!;
+  }
+
+  nameStartOf(index: number): number {
+    return this.fields[index * FIELD_STRIDE + LINE_START]!;
+  }
+
+  nameEndOf(index: number): number {
+    return this.fields[index * FIELD_STRIDE + NAME_END]!;
+  }
+
   startOf(index: number): number {
     return this.fields[index * FIELD_STRIDE + VALUE_START]!;
   }

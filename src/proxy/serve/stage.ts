@@ -1,12 +1,14 @@
 /** How far an exchange has come. */
 export const STAGE = {
   idle: 0,
+  /** Nothing happens for a while: somebody asked for that fault. */
+  delayed: 1,
   /** Waits for a connection to an endpoint. */
-  connecting: 1,
+  connecting: 2,
   /** The request goes out. */
-  sending: 2,
+  sending: 3,
   /** The reply comes in. */
-  relaying: 3,
+  relaying: 4,
   /** Answered by ourselves, or given up. */
-  done: 4,
+  done: 5,
 } as const;

@@ -14,6 +14,7 @@ import {
   FRAMING,
   type Head,
   type HttpContext,
+  NO_NAMES,
   PARSE_MORE,
   PARSE_REFUSED,
   replyFraming,
@@ -43,6 +44,8 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
   /** The protocols that the request offers, in lower case; empty: none. */
   #upgrade = '';
   #requestChunked = false;
+  /** Fields of the request that do not go on, as trailers neither. */
+  #dropped = NO_NAMES;
   #requestEnded = false;
   #informational = 0;
   #keep = false;
@@ -88,6 +91,7 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
     this.#method = head.method;
     this.#upgrade = head.upgrade ? head.values(FIELD.upgrade).toLowerCase() : '';
     this.#requestChunked = head.chunked;
+    this.#dropped = edits.names;
     this.#requestEnded = ended;
     this.#informational = 0;
     this.replyBegan = false;
@@ -103,7 +107,7 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
     if (this.#phase === PHASE.tunnel) {
       this.#wire.end();
       this.#settle();
-    } else if (this.#requestChunked) writeLastChunk(this.#wire, trailers);
+    } else if (this.#requestChunked) writeLastChunk(this.#wire, trailers, this.#dropped);
   }
 
   pause(): void {

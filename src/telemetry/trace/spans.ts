@@ -25,6 +25,8 @@ export interface SpanRecord {
   readonly clientAddress: string;
   /** The Service that it went to, when a route was found. */
   readonly service: { readonly namespace: string; readonly name: string; readonly port: number } | undefined;
+  /** What decided about it; empty: no rule. */
+  readonly rule: string;
   /** What the client got: 0 when no reply went out. */
   readonly status: number;
   readonly failure: FailureCode | undefined;
@@ -112,6 +114,7 @@ const KEY = {
   namespace: string('heddle.service.namespace'),
   service: string('heddle.service.name'),
   servicePort: int('heddle.service.port'),
+  rule: string('heddle.rule'),
   failure: string('heddle.failure'),
   messagingSystem: string('messaging.system'),
   firstMessagingSystem: first('messaging.system'),
@@ -175,7 +178,7 @@ export function encodeSpans(record: SpanRecord, target: Uint8Array, at: number):
 }
 
 function writeServerSpan(record: SpanRecord, method: string, originMs: number): void {
-  const { context, status, failure, service, message } = record;
+  const { context, status, failure, service, rule, message } = record;
   const delivery = message !== undefined && isDelivery(message) ? message : undefined;
   writeIds(context, SERVER_AT, context.remote ? PARENT_AT : -1);
   out.integer(context.flags | PARENT_KNOWN | (context.remote ? PARENT_REMOTE : 0));
@@ -196,6 +199,7 @@ function writeServerSpan(record: SpanRecord, method: string, originMs: number): 
     attribute(KEY.service, service.name);
     number(KEY.servicePort, service.port);
   }
+  if (rule !== '') attribute(KEY.rule, rule.slice(0, NAME_MAX));
   if (failure !== undefined) attribute(KEY.failure, failure);
   if (delivery !== undefined) {
     attribute(KEY.messagingSystem, MESSAGING_SYSTEM);

@@ -6,9 +6,9 @@ import { Deliveries } from '../../../src/bridge/deliveries.ts';
 import { TIMINGS, type Timings } from '../../../src/bridge/deliveries/timings.ts';
 import { NatsLink } from '../../../src/bridge/link/nats-link.ts';
 import { LiveBackend } from '../../../src/proxy/balance.ts';
-import { Decision, type Plan } from '../../../src/proxy/decide.ts';
+import { Chance, type Plan } from '../../../src/proxy/decide.ts';
 import { DROP_FROM_REQUEST, Edits, HeadPool, onDefect, runTimer } from '../../../src/proxy/http.ts';
-import type { ServeContext } from '../../../src/proxy/serve.ts';
+import { Mirrors, type ServeContext } from '../../../src/proxy/serve.ts';
 import type { UpstreamContext } from '../../../src/proxy/upstream.ts';
 import {
   allocateMeters,
@@ -85,7 +85,8 @@ function dataPath(): { readonly upstream: UpstreamContext; readonly serve: Serve
   const serve = {
     ...upstream,
     plan: emptyPlan(clusterDomain),
-    decision: new Decision(),
+    chance: new Chance(1),
+    mirrors: new Mirrors(),
     edits: new Edits(DROP_FROM_REQUEST),
     observer,
     unrouted: new ServiceMeter(meters, 0, ROW_NONE),
@@ -106,6 +107,7 @@ function publish(): void {
     frontends: all.flatMap(({ frontends }) => frontends),
     backends: all.flatMap(({ backends }) => backends),
     subscriptions: all.flatMap(({ subscriptions }) => subscriptions),
+    routings: [],
     workloads: [],
     policies: [],
   });
@@ -175,7 +177,18 @@ export class DeliveryNode {
     const ports = [{ port: 80, name: '', backend, targetPorts: [] }];
     services.set(name, {
       frontends: [{ namespace: 'shop', name, enabled: true, clusterIps: [], ports }],
-      backends: [{ id: backend, namespace: 'shop', name, port: 80, affinity: 'none', endpoints, subject: undefined }],
+      backends: [
+        {
+          id: backend,
+          namespace: 'shop',
+          name,
+          port: 80,
+          affinity: 'none',
+          endpoints,
+          subject: undefined,
+          session: undefined,
+        },
+      ],
       subscriptions: [],
     });
     publish();

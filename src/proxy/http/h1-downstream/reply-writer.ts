@@ -1,5 +1,5 @@
 import { FRAMING } from '../body.ts';
-import { AFTERWARDS, type Edits, writeLastChunk, writePayload, writeReply } from '../encode.ts';
+import { AFTERWARDS, type Edits, NO_NAMES, writeLastChunk, writePayload, writeReply } from '../encode.ts';
 import { FIELD } from '../fields.ts';
 import { replyFraming } from '../framing.ts';
 import { type Head, METHOD } from '../head.ts';
@@ -16,6 +16,8 @@ export class ReplyWriter {
   sentBytes = 0;
   readonly #wire: Wire;
   #framing: number = FRAMING.none;
+  /** Fields that do not go on, as trailers neither. */
+  #dropped = NO_NAMES;
   /** Where the reply starts in the outbox, and what had been sent before it. */
   #mark = 0;
   #sends = 0;
@@ -54,6 +56,7 @@ export class ReplyWriter {
     this.began = true;
     this.#mark = outbox.mark(this.#wire);
     this.#sends = this.#wire.sends;
+    this.#dropped = edits.names;
     writeReply(this.#wire, head, edits, this.#framing === FRAMING.chunked, afterwards);
   }
 
@@ -67,7 +70,7 @@ export class ReplyWriter {
 
   end(trailers: Head | undefined): void {
     this.ended = true;
-    if (this.#framing === FRAMING.chunked) writeLastChunk(this.#wire, trailers);
+    if (this.#framing === FRAMING.chunked) writeLastChunk(this.#wire, trailers, this.#dropped);
   }
 
   /** Takes the reply back. True: nothing of it had left. */

@@ -1,0 +1,347 @@
+/** Copies of requests: what their mirrors get, and that nobody else notices. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Fault, Mirror, RequestEdits, Routing, Rule } from '../../src/model/routing.ts';
+import type { BackendId } from '../../src/model/snapshot.ts';
+import { Client, eventually, exchange, sleep } from '../harness/client.ts';
+import { configurationOf, DataPath } from '../harness/data-path.ts';
+import { type Request, valueOf } from '../harness/message.ts';
+import { Recorder, type Respond, respondOk } from '../harness/recorder.ts';
+
+const BODY_MAX = 64 * 1024;
+const WAIT = { waitMs: 15_000 };
+/** Longer than what a copy takes that leaves at once. */
+const QUIET_MS = 300;
+
+interface Stage {
+  readonly mesh: DataPath;
+  readonly main: Recorder;
+  readonly mirror: Recorder;
+}
+
+interface Scenery {
+  readonly edits?: Partial<RequestEdits>;
+  readonly faults?: readonly Fault[];
+  /** How often the mirror stands in the rule. */
+  readonly mirrors?: number;
+  readonly respond?: Respond;
+  readonly flags?: Readonly<Record<string, string>>;
+}
+
+/** `test/orders`, whose requests are mirrored to `test/shadow`. */
+async function onStage(
+  { edits, faults = [], mirrors = 1, respond = respondOk, flags = {} }: Scenery,
+  play: (stage: Stage) => Promise<void>,
+): Promise<void> {
+  const main = await Recorder.start();
+  const mirror = await Recorder.start(respond);
+  const services = configurationOf([
+    { name: 'orders', tiers: [[main.address]] },
+    { name: 'shadow', tiers: [[mirror.address]] },
+  ]);
+  const routing = routingOf(
+    Array.from({ length: mirrors }, () => mirrorOf(edits)),
+    faults,
+  );
+  const mesh = await DataPath.start({ ...services, routings: [routing] }, 1, flags);
+  try {
+    await play({ mesh, main, mirror });
+  } finally {
+    await mesh.stop();
+    await main.stop();
+    await mirror.stop();
+  }
+}
+
+function mirrorOf(edits: Partial<RequestEdits> | undefined): Mirror {
+  return {
+    field: 'spec.rules[0].filters[0].requestMirror',
+    name: 'Service test/shadow:80',
+    backend: 'test/shadow:80' as BackendId,
+    reason: '',
+    share: 1,
+    request: edits && { drop: [], lines: [], host: '', path: undefined, ...edits },
+  };
+}
+
+function routingOf(mirrors: readonly Mirror[], faults: readonly Fault[]): Routing {
+  const backend = 'test/orders:80' as BackendId;
+  const rule: Rule = {
+    source: { object: 'HTTPRoute test/orders', field: 'spec.rules[0]', name: '' },
+    cors: undefined,
+    redirect: undefined,
+    mirrors,
+    targets: [
+      {
+        field: 'spec.rules[0].backendRefs[0]',
+        name: 'Service test/orders:80',
+        backend,
+        reason: '',
+        weight: 1,
+        request: undefined,
+        response: undefined,
+      },
+    ],
+    response: undefined,
+    session: undefined,
+    timeouts: { requestMs: undefined, tryMs: undefined },
+    retry: undefined,
+  };
+  return {
+    id: backend,
+    policy: {
+      faults,
+      faultOnHeader: false,
+      explainOnHeader: false,
+      accessLog: undefined,
+      traceSample: undefined,
+    },
+    consumers: {},
+    all: {
+      protocol: 'http',
+      rules: [rule],
+      entries: [
+        {
+          match: { path: { type: 'prefix', value: '' }, methods: [], fields: [] },
+          rule: 0,
+          field: 'spec.rules[0]',
+        },
+      ],
+      unmatched: 'refuse',
+    },
+  };
+}
+
+const HEAD = 'Host: orders.test\r\n';
+const GET = `GET /cart?q=1 HTTP/1.1\r\n${HEAD}Connection: close\r\n\r\n`;
+
+function mirrored({ mesh }: Stage): Readonly<Record<string, number>> {
+  return Object.fromEntries(mesh.totals('test/shadow:80').mirrored);
+}
+
+/** Waits until so many have this result, and none is under way. */
+async function haveEnded(stage: Stage, result: string, count = 1): Promise<void> {
+  const totals = (): ReturnType<DataPath['totals']> => stage.mesh.totals('test/shadow:80');
+  const done = (): boolean => mirrored(stage)[result] === count && totals().mirrorsActive === 0;
+  await eventually(done, { what: `${count} mirrored requests that are ${result}`, ...WAIT });
+}
+
+function withoutConnection({ fields }: Request): readonly (readonly [string, string])[] {
+  return fields.filter(([name]) => name !== 'connection').toSorted(([a], [b]) => (a < b ? -1 : 1));
+}
+
+describe('a copy', () => {
+  test('is the request, line for line, with the same id', async () => {
+    await onStage({}, async (stage) => {
+      const { mesh, main, mirror } = stage;
+      await exchange(mesh.port, GET);
+      const [request, copy] = [await main.request(1), await mirror.request(1)];
+      assert.equal(copy.line, request.line);
+      assert.deepEqual(withoutConnection(copy), withoutConnection(request));
+      assert.match(String(valueOf(copy, 'x-request-id')), /^\S{16,}$/);
+      await haveEnded(stage, 'answered');
+    });
+  });
+
+  test('has the whole body, of known and of unknown length', async () => {
+    await onStage({}, async ({ mesh, mirror }) => {
+      await exchange(mesh.port, `POST /a HTTP/1.1\r\n${HEAD}Connection: close\r\nContent-Length: 5\r\n\r\nhello`);
+      const chunks = '3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n';
+      await exchange(
+        mesh.port,
+        `POST /b HTTP/1.1\r\n${HEAD}Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}`,
+      );
+      await mirror.request(2);
+      assert.deepEqual(
+        mirror.requests.map(({ target, body, framing, faults }) => [target, body, framing, faults]),
+        [
+          ['/a', 'hello', 'length', []],
+          ['/b', 'hello', 'chunked', []],
+        ],
+      );
+    });
+  });
+
+  test('is made before a delay that was asked for, and is whole', async () => {
+    const delay = { type: 'delay', leastMs: 200, mostMs: 200, share: 1 } as const;
+    await onStage({ faults: [delay] }, async ({ mesh, mirror }) => {
+      const client = await Client.connect(mesh.port);
+      client.send(`POST / HTTP/1.1\r\n${HEAD}Content-Length: 10\r\n\r\nhello`);
+      await sleep(50);
+      client.send('world');
+      await client.reply();
+      assert.equal((await mirror.request(1)).body, 'helloworld');
+      client.destroy();
+    });
+  });
+
+  test('has the edits of its mirror, and the request has none of them', async () => {
+    const edits: Partial<RequestEdits> = {
+      drop: ['x-secret', 'x-kind'],
+      lines: [['x-kind', 'copy']],
+      host: 'shadow.test',
+      path: { replace: 'path', prefix: undefined, by: '/shadow' },
+    };
+    await onStage({ edits }, async ({ mesh, main, mirror }) => {
+      await exchange(
+        mesh.port,
+        `GET /cart?q=1 HTTP/1.1\r\n${HEAD}X-Secret: 1\r\nX-Kind: own\r\nConnection: close\r\n\r\n`,
+      );
+      const [request, copy] = [await main.request(1), await mirror.request(1)];
+      const shown = (one: Request): unknown => [
+        one.target,
+        ...['host', 'x-secret', 'x-kind'].map((name) => valueOf(one, name)),
+      ];
+      assert.deepEqual(shown(copy), ['/shadow?q=1', 'shadow.test', undefined, 'copy']);
+      assert.deepEqual(shown(request), ['/cart?q=1', 'orders.test', '1', 'own']);
+    });
+  });
+
+  test('goes to each mirror of the rule', async () => {
+    await onStage({ mirrors: 3 }, async (stage) => {
+      await exchange(stage.mesh.port, `POST / HTTP/1.1\r\n${HEAD}Connection: close\r\nContent-Length: 2\r\n\r\nhi`);
+      await stage.mirror.request(3);
+      assert.deepEqual(
+        stage.mirror.requests.map(({ body }) => body),
+        ['hi', 'hi', 'hi'],
+      );
+      await haveEnded(stage, 'answered', 3);
+    });
+  });
+
+  test('expects no permission to send its content', async () => {
+    await onStage({}, async ({ mesh, mirror }) => {
+      const client = await Client.connect(mesh.port);
+      client.send(`POST / HTTP/1.1\r\n${HEAD}Expect: 100-continue\r\nContent-Length: 2\r\n\r\n`);
+      await eventually(() => client.received.includes('100 Continue'), WAIT);
+      client.send('hi');
+      const copy = await mirror.request(1, WAIT.waitMs);
+      assert.deepEqual([copy.body, valueOf(copy, 'expect')], ['hi', undefined]);
+      client.destroy();
+    });
+  });
+
+  test('leaves when the request is complete, and not before', async () => {
+    await onStage({}, async ({ mesh, main, mirror }) => {
+      const client = await Client.connect(mesh.port);
+      client.send(`POST / HTTP/1.1\r\n${HEAD}Content-Length: 10\r\n\r\nhello`);
+      await eventually(() => main.expecting, WAIT);
+      await sleep(QUIET_MS);
+      assert.equal(mirror.upstream.connections.length, 0);
+      client.send('world');
+      assert.equal((await mirror.request(1, WAIT.waitMs)).body, 'helloworld');
+      client.destroy();
+    });
+  });
+});
+
+describe('a request that is mirrored', () => {
+  test('waits for no mirror, and is not changed by its answer', async () => {
+    const silent: Respond = () => {};
+    await onStage({ respond: silent }, async (stage) => {
+      const reply = await exchange(stage.mesh.port, GET);
+      assert.equal(reply.status, 200);
+      await stage.mirror.request(1);
+      await eventually(() => stage.mesh.totals('test/orders:80').requests === 1, WAIT);
+      assert.deepEqual(stage.mesh.totals('test/orders:80').statuses, [['200', 1]]);
+      assert.deepEqual(stage.mesh.totals('test/shadow:80').statuses, []);
+    });
+  });
+
+  test('is not copied once it is longer than 64 KiB, whether it says so beforehand or not', async () => {
+    await onStage({}, async (stage) => {
+      const { mesh, main } = stage;
+      const body = 'x'.repeat(BODY_MAX + 1);
+      const length = `${(BODY_MAX + 1).toString(16)}\r\n`;
+      await exchange(
+        mesh.port,
+        `POST /a HTTP/1.1\r\n${HEAD}Connection: close\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+      );
+      await exchange(
+        mesh.port,
+        `POST /b HTTP/1.1\r\n${HEAD}Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n${length}${body}\r\n0\r\n\r\n`,
+      );
+      await haveEnded(stage, 'dropped', 2);
+      assert.deepEqual(
+        main.requests.map((request) => request.body.length),
+        [BODY_MAX + 1, BODY_MAX + 1],
+      );
+      assert.equal(stage.mirror.upstream.connections.length, 0);
+    });
+  });
+
+  test('is not copied when its client breaks off', async () => {
+    await onStage({}, async (stage) => {
+      const client = await Client.connect(stage.mesh.port);
+      client.send(`POST / HTTP/1.1\r\n${HEAD}Content-Length: 10\r\n\r\nhello`);
+      await eventually(() => stage.main.expecting, WAIT);
+      client.destroy();
+      await haveEnded(stage, 'dropped');
+      assert.equal(stage.mirror.upstream.connections.length, 0);
+    });
+  });
+
+  test('is not copied when it wants another protocol', async () => {
+    await onStage({}, async (stage) => {
+      await exchange(stage.mesh.port, `GET / HTTP/1.1\r\n${HEAD}Connection: upgrade\r\nUpgrade: websocket\r\n\r\n`);
+      await haveEnded(stage, 'dropped');
+      assert.equal(stage.mirror.upstream.connections.length, 0);
+    });
+  });
+});
+
+describe('mirrors', () => {
+  test('have as many copies under way as the limit says, and the others are dropped', async () => {
+    const silent: Respond = () => {};
+    await onStage({ respond: silent, flags: { 'limit-mirrors': '3' } }, async (stage) => {
+      for (let turn = 0; turn < 5; turn++) await exchange(stage.mesh.port, GET);
+      await stage.mirror.request(3);
+      assert.deepEqual(mirrored(stage), { dropped: 2 });
+      assert.equal(stage.mesh.totals('test/shadow:80').mirrorsActive, 3);
+    });
+  });
+
+  test('that do not answer in time have failed, and make room', async () => {
+    const silent: Respond = () => {};
+    await onStage({ respond: silent, flags: { 'limit-mirrors': '1', 'timeout-request': '200ms' } }, async (stage) => {
+      await exchange(stage.mesh.port, GET);
+      await haveEnded(stage, 'failed');
+      await exchange(stage.mesh.port, GET);
+      await haveEnded(stage, 'failed', 2);
+      assert.equal(stage.mirror.requests.length, 2);
+    });
+  });
+
+  test('that break off get no second copy', async () => {
+    const rude: Respond = (_, connection) => connection.socket.destroy();
+    await onStage({ respond: rude }, async (stage) => {
+      await exchange(stage.mesh.port, GET);
+      await haveEnded(stage, 'failed');
+      await sleep(QUIET_MS);
+      assert.equal(stage.mirror.requests.length, 1);
+    });
+  });
+
+  test('are not listened to for ever: an answer is cut after 1 MiB', async () => {
+    const talkative: Respond = (_, connection) => {
+      connection.send(`HTTP/1.1 200 OK\r\nContent-Length: ${8 * 1024 ** 2}\r\n\r\n`);
+      connection.send(Buffer.alloc(2 * 1024 ** 2));
+    };
+    await onStage({ respond: talkative }, async (stage) => {
+      await exchange(stage.mesh.port, GET);
+      await haveEnded(stage, 'answered');
+      const connection = await stage.mirror.upstream.connection(0);
+      await eventually(() => connection.closed || connection.reset, WAIT);
+    });
+  });
+
+  test('use the connections of their endpoint again', async () => {
+    await onStage({}, async (stage) => {
+      for (let turn = 1; turn <= 5; turn++) {
+        await exchange(stage.mesh.port, GET);
+        await haveEnded(stage, 'answered', turn);
+      }
+      assert.equal(stage.mirror.upstream.connections.length, 1);
+    });
+  });
+});
