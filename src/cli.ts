@@ -19,6 +19,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   'nats': async () => (await import('./cli/nats.ts')).natsCommand(),
   'generations': async () => (await import('./cli/show.ts')).generationsCommand(),
   'config': async () => (await import('./cli/show.ts')).configCommand(),
+  'explain': async () => (await import('./cli/explain.ts')).explainCommand(),
   'check': async () => (await import('./cli/check.ts')).checkCommand(),
   'log-level': async () => (await import('./cli/log-level.ts')).logLevelCommand(),
   'completion': async () => (await import('./cli/completion.ts')).completionCommand(allCommands),
@@ -26,13 +27,14 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
 
 const EXAMPLES = `
 Examples:
-  heddle demo                       try it: a mesh on this machine with Services of its own
-  heddle run --manifests ./shop     carry traffic to the Services of the Kubernetes manifests in ./shop
-  heddle check -f ./shop            say what is wrong with those manifests
-  heddle top                        who is busy, and who fails
-  heddle tap shop/orders --failed   what goes wrong at one Service, as it happens
-  heddle nats sub 'demo.>'          messages as they come
-  heddle stat --help                how a command is used, and its exit codes
+  heddle demo                          try it: a mesh on this machine with Services of its own
+  heddle run --manifests ./shop        carry traffic to the Services of the Kubernetes manifests in ./shop
+  heddle check -f ./shop               say what is wrong with those manifests
+  heddle explain http://orders.shop    what happens to a request, and why
+  heddle top                           who is busy, and who fails
+  heddle tap shop/orders --failed      what goes wrong at one Service, as it happens
+  heddle nats sub 'demo.>'             messages as they come
+  heddle stat --help                   how a command is used, and its exit codes
 
 The commands that ask a node take --admin URL, or HEDDLE_ADMIN. In a cluster they run where the node runs:
   kubectl exec -n heddle ds/heddle -- heddle services

@@ -116,6 +116,7 @@ class Node {
       },
     });
     this.#latest = new Latest({
+      prepare: (resources) => this.#changes.prepare(resources),
       take: (resources) => {
         this.#changes.onResources(resources);
       },

@@ -7,6 +7,7 @@ import type {
   DeliveriesAnswer,
   DiscoveryAnswer,
   EndpointsAnswer,
+  ExplainAnswer,
   GenerationsAnswer,
   LogLevelAnswer,
   ProblemsAnswer,
@@ -17,6 +18,7 @@ import type {
   TapRecord,
   TraceProbeAnswer,
 } from '../model/admin.ts';
+import type { ExplainQuestion } from '../model/explanation.ts';
 import * as answers from './client/answers.ts';
 import { EventReader } from './events.ts';
 import { addressOf, bodyOf, openAnswer } from './http.ts';
@@ -89,6 +91,11 @@ export class AdminClient {
 
   problems(): Promise<ProblemsAnswer> {
     return this.#ask('/problems', answers.problemsAnswer);
+  }
+
+  /** What happens to a request, and why. */
+  explain(question: ExplainQuestion): Promise<ExplainAnswer> {
+    return this.#ask('/explain', answers.explainAnswer, { method: 'POST', body: question });
   }
 
   discovery(): Promise<DiscoveryAnswer> {

@@ -278,6 +278,7 @@ function assemble(values: Values, source: Source, machine: Machine): Settings {
       pending: values['limit-pending'],
       buffer: values['limit-buffer'],
       retryBody: values['limit-retry-body'],
+      mirrors: values['limit-mirrors'],
       workerHeap: values['limit-worker-heap'],
     },
     timeouts: {

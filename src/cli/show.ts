@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import type { EndpointView, GenerationView, ProblemView, RouteView, ServiceView } from '../model/admin.ts';
+import type { EndpointView, GenerationView, RouteView, RuleView, ServiceView, StatusView } from '../model/admin.ts';
+import { isFine, statusText } from '../model/route-status.ts';
 import type { AdminClient } from './client.ts';
 import {
   askingCommand,
@@ -30,9 +31,8 @@ interface Listing<Row> {
   readonly ownerOf: (row: Row) => Named;
   /** Every Service has a row: a name without one means nothing. */
   readonly complete: boolean;
-  readonly columns: readonly Column<Row>[];
-  /** What is said when there are no rows. */
-  readonly none: string;
+  /** Writes them for a person; there may be none. */
+  readonly show: (rows: readonly Row[]) => void;
 }
 
 function listingCommand<Row>(listing: Listing<Row>): Command {
@@ -47,7 +47,7 @@ function listingCommand<Row>(listing: Listing<Row>): Command {
       const known = listing.complete ? all.map(listing.ownerOf) : await knownServices(admin, choice);
       const rows = chosen(all, choice, { ownerOf: listing.ownerOf, known });
       if (output === 'json') writeJson({ ...answer, [member]: rows });
-      else writeTable(listing.columns, rows, listing.none);
+      else listing.show(rows);
     });
   return withExamples(command, listing.examples);
 }
@@ -77,30 +77,31 @@ export function servicesCommand(): Command {
     },
     ownerOf: itself,
     complete: true,
-    columns: [
-      { head: 'NAMESPACE', text: ({ namespace }) => namespace },
-      { head: 'NAME', text: ({ name }) => name },
-      { head: 'ENABLED', text: ({ enabled }) => yesOrNo(enabled) },
-      {
-        head: 'ENDPOINTS',
-        align: 'right',
-        text: ({ endpointsUsed, endpointsKnown }) => `${endpointsUsed}/${endpointsKnown}`,
-        style: ({ enabled, endpointsUsed }) => (enabled && endpointsUsed === 0 ? 'red' : undefined),
-      },
-      {
-        head: 'PROBLEMS',
-        align: 'right',
-        text: ({ problems }) => String(problems),
-        style: ({ problems }) => (problems > 0 ? 'red' : undefined),
-      },
-      {
-        head: 'PORTS',
-        text: ({ ports }) => ports.map(({ port, name }) => (name === '' ? port : `${name}:${port}`)).join(','),
-      },
-    ],
-    none: 'The node knows no Service',
+    show: (rows) => writeTable(SERVICE_COLUMNS, rows, 'The node knows no Service'),
   });
 }
+
+const SERVICE_COLUMNS: readonly Column<ServiceView>[] = [
+  { head: 'NAMESPACE', text: ({ namespace }) => namespace },
+  { head: 'NAME', text: ({ name }) => name },
+  { head: 'ENABLED', text: ({ enabled }) => yesOrNo(enabled) },
+  {
+    head: 'ENDPOINTS',
+    align: 'right',
+    text: ({ endpointsUsed, endpointsKnown }) => `${endpointsUsed}/${endpointsKnown}`,
+    style: ({ enabled, endpointsUsed }) => (enabled && endpointsUsed === 0 ? 'red' : undefined),
+  },
+  {
+    head: 'PROBLEMS',
+    align: 'right',
+    text: ({ problems }) => String(problems),
+    style: ({ problems }) => (problems > 0 ? 'red' : undefined),
+  },
+  {
+    head: 'PORTS',
+    text: ({ ports }) => ports.map(({ port, name }) => (name === '' ? port : `${name}:${port}`)).join(','),
+  },
+];
 
 /** `heddle endpoints` */
 export function endpointsCommand(): Command {
@@ -118,39 +119,41 @@ export function endpointsCommand(): Command {
     },
     ownerOf: itself,
     complete: false,
-    columns: [
-      { head: 'SERVICE', text: ({ namespace, name, port }) => `${namespace}/${name}:${port}` },
-      { head: 'ADDRESS', text: ({ address }) => address },
-      { head: 'STATE', text: ({ state }) => state, style: ({ state }) => (state === 'used' ? 'green' : 'yellow') },
-      { head: 'TIER', align: 'right', text: ({ state, tier }) => (state === 'used' ? String(tier) : '-') },
-      { head: 'ACTIVE', align: 'right', text: ({ active }) => String(active) },
-      {
-        head: 'LATENCY MS',
-        align: 'right',
-        text: ({ latencyMs }) => (latencyMs === 0 ? '-' : milliseconds(latencyMs)),
-      },
-      { head: 'ATTEMPTS', align: 'right', text: ({ attempts }) => String(attempts) },
-      { head: 'FAILURES', align: 'right', text: ({ failures }) => String(failures) },
-      {
-        head: 'CONNECTIONS',
-        align: 'right',
-        text: ({ connections, connectionsIdle }) => `${connections} (${connectionsIdle} idle)`,
-      },
-      { head: 'WAITING', align: 'right', text: ({ waiting }) => String(waiting) },
-      { head: 'REASON', text: ({ reason }) => reason },
-    ],
-    none: 'No endpoints',
+    show: (rows) => writeTable(ENDPOINT_COLUMNS, rows, 'No endpoints'),
   });
 }
+
+const ENDPOINT_COLUMNS: readonly Column<EndpointView>[] = [
+  { head: 'SERVICE', text: ({ namespace, name, port }) => `${namespace}/${name}:${port}` },
+  { head: 'ADDRESS', text: ({ address }) => address },
+  { head: 'STATE', text: ({ state }) => state, style: ({ state }) => (state === 'used' ? 'green' : 'yellow') },
+  { head: 'TIER', align: 'right', text: ({ state, tier }) => (state === 'used' ? String(tier) : '-') },
+  { head: 'ACTIVE', align: 'right', text: ({ active }) => String(active) },
+  {
+    head: 'LATENCY MS',
+    align: 'right',
+    text: ({ latencyMs }) => (latencyMs === 0 ? '-' : milliseconds(latencyMs)),
+  },
+  { head: 'ATTEMPTS', align: 'right', text: ({ attempts }) => String(attempts) },
+  { head: 'FAILURES', align: 'right', text: ({ failures }) => String(failures) },
+  {
+    head: 'CONNECTIONS',
+    align: 'right',
+    text: ({ connections, connectionsIdle }) => `${connections} (${connectionsIdle} idle)`,
+  },
+  { head: 'WAITING', align: 'right', text: ({ waiting }) => String(waiting) },
+  { head: 'REASON', text: ({ reason }) => reason },
+];
 
 /** `heddle routes` */
 export function routesCommand(): Command {
   return listingCommand<RouteView>({
     name: 'routes',
-    summary: 'What a client may address, and where it leads',
+    summary: 'What a client may address, by which rules, and where it leads',
     examples: [
       ['heddle routes', 'all of them'],
-      ['heddle routes orders', 'every authority that reaches Service orders'],
+      ['heddle routes orders', 'every authority that reaches Service orders, and its rules'],
+      ['heddle explain http://orders.shop/cart', 'which of them decides about one request'],
     ],
     ask: async (admin) => {
       const answer = await admin.routes();
@@ -158,40 +161,96 @@ export function routesCommand(): Command {
     },
     ownerOf: itself,
     complete: true,
-    columns: [
-      { head: 'NAMESPACE', text: ({ namespace }) => namespace },
-      { head: 'NAME', text: ({ name }) => name },
-      { head: 'ENABLED', text: ({ enabled }) => yesOrNo(enabled) },
-      { head: 'LEADS TO', text: ({ ports }) => ports.map(({ backend }) => backend).join(',') },
-      { head: 'AUTHORITIES', text: ({ authorities }) => authorities.join(',') },
-    ],
-    none: 'The node knows no Service',
+    show: (rows) => writeTable(ROUTE_COLUMNS, rows.flatMap(routeLines), 'The node knows no Service'),
   });
+}
+
+/** Where some of the requests to a Service go. */
+interface RouteLine {
+  readonly route: RouteView;
+  readonly port: string;
+  readonly rule: string;
+  readonly matches: string;
+  readonly leadsTo: string;
+}
+
+const ROUTE_COLUMNS: readonly Column<RouteLine>[] = [
+  { head: 'NAMESPACE', text: ({ route }) => route.namespace },
+  { head: 'NAME', text: ({ route }) => route.name },
+  { head: 'ENABLED', text: ({ route }) => yesOrNo(route.enabled) },
+  { head: 'PORT', align: 'right', text: ({ port }) => port },
+  { head: 'RULE', text: ({ rule }) => rule },
+  { head: 'MATCHES', align: 'right', text: ({ matches }) => matches },
+  { head: 'LEADS TO', text: ({ leadsTo }) => leadsTo },
+  { head: 'AUTHORITIES', text: ({ route }) => route.authorities.join(',') },
+];
+
+/** One for each rule, and one for what fits none. */
+function routeLines(route: RouteView): readonly RouteLine[] {
+  if (route.ports.length === 0) return [{ route, port: '', rule: '', matches: '', leadsTo: '' }];
+  return route.ports.flatMap(({ port: number, backend, rules, unmatched }) => {
+    const port = String(number);
+    const ruled = rules.map((rule): RouteLine => {
+      return { route, port, rule: ruleText(rule), matches: String(rule.matches), leadsTo: targetsText(rule) };
+    });
+    const leadsTo = unmatched === 'refuse' ? 'nowhere: 404' : backend;
+    return [...ruled, { route, port, rule: rules.length === 0 ? '' : 'otherwise', matches: '', leadsTo }];
+  });
+}
+
+function ruleText({ consumers, object, field, name }: RuleView): string {
+  const called = name === '' ? '' : ` "${name}"`;
+  return `${object} ${field}${called}${consumers === '' ? '' : `, for clients of ${consumers}`}`;
+}
+
+/** `Service shop/orders-v1:80 90%, Service shop/orders-v2:80 10%` */
+function targetsText({ redirect, targets, mirrors }: RuleView): string {
+  const sum = targets.reduce((all, { weight }) => all + weight, 0);
+  const shares = targets.map(({ name, weight }) => {
+    const percent = Number(((100 * weight) / Math.max(sum, 1)).toFixed(2));
+    return targets.length === 1 && weight > 0 ? name : `${name} ${percent}%`;
+  });
+  const copies = mirrors === 0 ? [] : [`${mirrors} ${mirrors === 1 ? 'mirror' : 'mirrors'}`];
+  const all = redirect > 0 ? [`redirect ${redirect}`] : [...shares, ...copies];
+  return all.length === 0 ? 'nowhere: 500' : all.join(', ');
 }
 
 /** `heddle problems` */
 export function problemsCommand(): Command {
-  return listingCommand<ProblemView>({
-    name: 'problems',
-    summary: 'What the node could not obey: object, field, expected, got',
-    examples: [
-      ['heddle problems', 'all of them'],
-      ['heddle problems shop/orders', 'those of one Service'],
-      ['heddle check -f ./shop', 'the same for manifests that no node has yet'],
-    ],
-    ask: async (admin) => {
+  const summary = 'What the node could not obey: object, field, expected, got; and how routes stand with their parents';
+  const command = askingCommand('problems', { summary })
+    .addArgument(serviceArgument())
+    .addOption(namespaceOption())
+    .addOption(outputOption())
+    .action(async (given: string | undefined, options: AskOptions & { readonly namespace?: string }) => {
+      const { admin, output, namespace } = options;
+      const choice = choiceOf(given, namespace);
       const answer = await admin.problems();
-      return { answer, member: 'problems', rows: answer.problems };
-    },
-    // `Service shop/orders`; what is no object (a file) belongs to none.
-    ownerOf: ({ object }) => {
-      const [namespace = '', name = ''] = object.slice(object.indexOf(' ') + 1).split('/');
-      return { namespace, name };
-    },
-    complete: false,
-    columns: [{ head: 'PROBLEM', text: ({ text }) => text }],
-    none: 'No problems',
-  });
+      const known = await knownServices(admin, choice);
+      const problems = chosen(answer.problems, choice, { ownerOf: ({ object }) => ownerIn(object), known });
+      const statuses = chosen(answer.statuses, choice, { ownerOf: ({ parent }) => ownerIn(parent), known });
+      if (output === 'json') {
+        writeJson({ ...answer, problems, statuses });
+        return;
+      }
+      writeTable([{ head: 'PROBLEM', text: ({ text }) => text }], problems, 'No problems');
+      if (statuses.length > 0) writeTable(STATUS_COLUMNS, statuses, '');
+    });
+  return withExamples(command, [
+    ['heddle problems', 'all of them'],
+    ['heddle problems shop/orders', 'those of one Service, and routes that have it as a parent'],
+    ['heddle check -f ./shop', 'the same for manifests that no node has yet'],
+  ]);
+}
+
+const STATUS_COLUMNS: readonly Column<StatusView>[] = [
+  { head: 'STATUS', text: statusText, style: (status) => (isFine(status) ? 'green' : 'red') },
+];
+
+/** Of `Service shop/orders`, `Service shop/orders:80`; what is no object (a file) belongs to none. */
+function ownerIn(object: string): Named {
+  const [, namespace = '', name = ''] = /^\S+ ([^/\s]+)\/([^:\s]+)/.exec(object) ?? [];
+  return { namespace, name };
 }
 
 /** `heddle generations` */

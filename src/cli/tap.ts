@@ -88,7 +88,7 @@ async function watch(
 
 /** One line: when, how it ended, how long it took, from whom, what was asked, and where it went. */
 function tapLine(record: TapRecord, screen: Screen): string {
-  const { time, status, durationMs, source, method, authority, path, backend, endpoint } = record;
+  const { time, status, durationMs, source, method, authority, path, backend, rule, endpoint } = record;
   const { failure, detail, attempts, message, traceId } = record;
   const parts = [
     // The day is known to whoever watches.
@@ -101,6 +101,7 @@ function tapLine(record: TapRecord, screen: Screen): string {
     screen.unicode ? '→' : '->',
     harmless(backend === '' ? 'no Service' : backend),
     harmless(endpoint),
+    rule === '' ? '' : harmless(`by ${rule}`),
     failure === '' ? '' : styled(harmless(failure), 'red', screen),
     detail === '' ? '' : harmless(`(${detail})`),
     attempts > 1 ? `attempts=${attempts}` : '',

@@ -49,6 +49,9 @@ export function adminSource(parts: NodeParts): AdminSource {
     get problems() {
       return changes.problems;
     },
+    get statuses() {
+      return changes.statuses;
+    },
     get discovery() {
       return discoveryOf(parts);
     },
@@ -83,6 +86,7 @@ export function adminSource(parts: NodeParts): AdminSource {
     endpointRow: (id, key) => changes.endpointRow(id, key),
     exemplar: (row, bucket) => meters.exemplar(row, bucket),
     tap: (filter, onRecord) => taps.add(filter, onRecord),
+    explain: (question) => workers.explain(question),
     probeTrace: () => traceProbe.run(),
   };
 }

@@ -149,7 +149,7 @@ describe('heddle check --pre of a cluster', () => {
     [
       'in which the user may not give the rights of the ClusterRole',
       { [REVIEWS]: reviews(({ verb, resource }) => verb === 'create' || resource === 'services') },
-      /\nrights\n× you may not let Heddle get namespaces, .*watch endpointslices\.discovery\.k8s\.io, .*get nodes\n {4}Nobody can give away/,
+      /\nrights\n× you may not let Heddle get, list, watch endpointslices\.discovery\.k8s\.io, namespaces, pods, .*httproutes\.gateway\.networking\.k8s\.io, .*; get nodes\n {4}Nobody can give away/,
     ],
     [
       'whose nodes are all of another kind',
@@ -233,8 +233,21 @@ describe('heddle check --pre of a cluster', () => {
     ],
     [
       'of Gateway API and SMI',
-      { '/apis': { groups: [{ name: 'gateway.networking.k8s.io' }, { name: 'split.smi-spec.io' }] } },
-      /√ installed: Gateway API, SMI TrafficSplit\n {4}This version reads none/,
+      {
+        '/apis': {
+          groups: [
+            { name: 'gateway.networking.k8s.io', versions: [{ version: 'v1' }, { version: 'v1beta1' }] },
+            { name: 'split.smi-spec.io', versions: [{ version: 'v1alpha2' }] },
+            { name: 'access.smi-spec.io', versions: [{ version: 'v1alpha3' }] },
+          ],
+        },
+      },
+      /√ installed: Gateway API, SMI TrafficSplit\n {4}Their routes and splits are obeyed .*\n√ installed: SMI access control\n {4}This version reads none/,
+    ],
+    [
+      'of Gateway API in versions that nobody reads any more',
+      { '/apis': { groups: [{ name: 'gateway.networking.k8s.io', versions: [{ version: 'v1alpha2' }, null] }] } },
+      /‼ installed in no version that Heddle reads: Gateway API \(v1alpha2, \)\n {4}Heddle reads v1, v1beta1 of gateway/,
     ],
     [
       'of Services that are annotated already',

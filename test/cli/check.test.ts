@@ -94,12 +94,62 @@ describe('heddle check -f', () => {
     assert.equal((await heddle(['check', '-f', folder], { HEDDLE_ADMIN: 'garbage' })).code, 0);
   });
 
+  test('says how each route stands with each of its parents, exit 1 where something is amiss', async (context) => {
+    const route = {
+      apiVersion: 'gateway.networking.k8s.io/v1',
+      kind: 'HTTPRoute',
+      metadata: { name: 'orders', namespace: 'shop' },
+      spec: {
+        parentRefs: [{ group: '', kind: 'Service', name: 'orders' }],
+        rules: [{ backendRefs: [{ name: 'orders', port: 80 }] }, { backendRefs: [{ name: 'nix', port: 80 }] }],
+      },
+    };
+    const folder = folderOf(context, { 'a.yaml': GOOD, 'b.yaml': JSON.stringify(route) });
+    const { code, out } = await heddle(['check', '-f', folder]);
+    assert.equal(code, 1);
+    assert.match(
+      out,
+      /^× HTTPRoute shop\/orders: Service shop\/orders: Accepted true, ResolvedRefs false \(BackendNotFound: .*nix/m,
+    );
+    const { statuses } = JSON.parse((await heddle(['check', '-f', folder, '-o', 'json'])).out) as {
+      statuses: { parent: string }[];
+    };
+    assert.deepEqual(
+      statuses.map(({ parent }) => parent),
+      ['Service shop/orders'],
+    );
+  });
+
+  test('names routes of which nothing comes, which is no problem: others may care for their parents', async (context) => {
+    const route = {
+      apiVersion: 'gateway.networking.k8s.io/v1',
+      kind: 'HTTPRoute',
+      metadata: { name: 'orders', namespace: 'shop' },
+      spec: { parentRefs: [{ name: 'orders' }], rules: [{ backendRefs: [{ name: 'orders', port: 80 }] }] },
+    };
+    const folder = folderOf(context, { 'a.yaml': GOOD, 'b.yaml': JSON.stringify(route) });
+    const { code, out } = await heddle(['check', '-f', folder]);
+    assert.equal(code, 0, out);
+    assert.match(out, /^‼ HTTPRoute shop\/orders: nothing comes of it here: .*, got Gateway shop\/orders$/m);
+    const { unattached } = JSON.parse((await heddle(['check', '-f', folder, '-o', 'json'])).out) as {
+      unattached: unknown;
+    };
+    assert.deepEqual(unattached, [{ object: 'HTTPRoute shop/orders', parents: ['Gateway shop/orders'] }]);
+  });
+
   test('as JSON has each problem in its parts', async (context) => {
     const folder = folderOf(context, { 'b.yaml': BAD });
     const { code, out } = await heddle(['check', '-f', folder, '-o', 'json']);
     const { problems, ...summary } = JSON.parse(out) as { problems: Record<string, unknown>[] };
     assert.equal(code, 1);
-    assert.deepEqual(summary, { files: 1, servicesKnown: 1, servicesEnabled: 0, endpoints: 0 });
+    assert.deepEqual(summary, {
+      files: 1,
+      servicesKnown: 1,
+      servicesEnabled: 0,
+      endpoints: 0,
+      statuses: [],
+      unattached: [],
+    });
     assert.equal(problems.length, 1);
     const { object, field, got, file, line } = problems[0]!;
     assert.deepEqual(
@@ -166,7 +216,7 @@ const FINE: Readonly<Record<string, FakeAnswer>> = {
   },
   '/bridge': { links: [link(0), link(1)], calls: [] },
   '/services': { generation: 7, services: [service('orders'), service('users', { enabled: false })] },
-  '/problems': { problems: [] },
+  '/problems': { problems: [], statuses: [] },
   '/metrics': '# TYPE heddle_log_dropped counter\nheddle_log_dropped_total{log="program"} 0\n',
   '/trace-probe': {
     ok: true,
@@ -219,7 +269,7 @@ describe('heddle check of a node', () => {
 
   for (const [what, answers, expected] of [
     ['that is not ready', { '/readyz': refuse(503, 'no worker') }, /\n× is not ready: no worker\n {4}Until then/],
-    ['with problems', { '/problems': { problems: [problem('x.yaml:1: bad')] } }, /\n× x\.yaml:1: bad\n/],
+    ['with problems', { '/problems': { problems: [problem('x.yaml:1: bad')], statuses: [] } }, /\n× x\.yaml:1: bad\n/],
     [
       'with a worker that is down',
       { '/stats': { ...stats(1), workers: [worker(0), worker(1, { state: 'down' })] } },

@@ -7,7 +7,7 @@ import { before, describe, test } from 'node:test';
 import { heddle } from './heddle.ts';
 
 const COMMANDS =
-  'demo run services endpoints routes problems stat top tap nats generations config check log-level completion';
+  'demo run services endpoints routes problems stat top tap nats generations config explain check log-level completion';
 
 function has(shell: string): boolean {
   return spawnSync(shell, ['-c', 'exit 0']).status === 0;
@@ -91,6 +91,13 @@ describe('zsh', { skip: !has('zsh') && 'there is no zsh' }, () => {
       rmSync(folder, { recursive: true });
     }
   });
+});
+
+test('zsh offers an option again that may be repeated, and no other', async () => {
+  const { out } = await heddle(['completion', 'zsh']);
+  const explain = out.split('\n').find((line) => line.startsWith('    explain)'))!;
+  assert.match(explain, /'\*'\{-H,--header\}'/);
+  assert.match(explain, /'\(-X --request\)'\{-X,--request\}'/);
 });
 
 test('each script names every command, and no setting of a later version', async () => {

@@ -57,7 +57,7 @@ function lookAt(more: Partial<Look> = {}): Look {
       generation: 1,
       endpoints: [endpoint('orders', 41_000), endpoint('users', 41_004, { attempts: 30, failures: 7 })],
     },
-    problems: { problems: [] },
+    problems: { problems: [], statuses: [] },
     stats: stats(2000, [counted('orders', 20), counted('users', 40, { failed: 1, retries: 7 })]),
     ...more,
   };
@@ -80,7 +80,7 @@ const LONG_PROBLEM = {
 
 for (const columns of [80, 120]) {
   test(`the table fits a terminal of ${columns} columns and 24 rows`, () => {
-    const text = pictureText(picture({ problems: { problems: [LONG_PROBLEM] } }), { ...PLAIN, columns });
+    const text = pictureText(picture({ problems: { problems: [LONG_PROBLEM], statuses: [] } }), { ...PLAIN, columns });
     const lines = text.split('\n');
     for (const line of lines) assert.ok(line.length <= columns, `${line.length}: ${line}`);
     assert.ok(lines.length <= 23, `Expected at most 23 lines, got ${lines.length}`);
@@ -111,7 +111,10 @@ test('an endpoint that the visitor named has the name of its Service', () => {
 
 test('a pipe gets the whole of a problem', () => {
   const wide = { ...PLAIN, columns: Number.POSITIVE_INFINITY };
-  assert.match(pictureText(picture({ problems: { problems: [LONG_PROBLEM] } }), wide), /^Last problem: .*red$/m);
+  assert.match(
+    pictureText(picture({ problems: { problems: [LONG_PROBLEM], statuses: [] } }), wide),
+    /^Last problem: .*red$/m,
+  );
 });
 
 test('each command of the guide stands on a line of its own that fits 80 columns', () => {
@@ -146,7 +149,7 @@ function allLines(told: Facts, now: Facts): { readonly lines: readonly string[];
 test('without a terminal each change is told once, problems first', () => {
   const first = allLines(
     new Map(),
-    factsOf(picture({ problems: { problems: [{ ...LONG_PROBLEM, text: 'a:1: b' }] } })),
+    factsOf(picture({ problems: { problems: [{ ...LONG_PROBLEM, text: 'a:1: b' }], statuses: [] } })),
   );
   assert.deepEqual(first.lines, [
     'Problem: a:1: b',

@@ -157,6 +157,7 @@ export function tapRecord(record: Partial<TapRecord> = {}): TapRecord {
     authority: 'orders.shop',
     path: '/hello',
     backend: 'shop/orders:80',
+    rule: '',
     endpoint: '10.0.0.1:8080',
     status: 200,
     failure: '',

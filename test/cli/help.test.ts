@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { heddle } from './heddle.ts';
 
-const CLIENT_COMMANDS = 'services endpoints routes problems stat top tap generations config check log-level completion';
+const CLIENT_COMMANDS =
+  'services endpoints routes problems stat top tap generations config explain check log-level completion';
 const NATS_COMMANDS = 'pub req sub deliveries';
 
 describe('help', () => {
@@ -15,7 +16,7 @@ describe('help', () => {
       ['Run', 'demo', 'run'],
       ['See a running node', ...'services endpoints routes problems stat top tap generations config'.split(' ')],
       ['Messages', 'nats'],
-      ['Check and steer', 'check', 'log-level', 'completion', 'help'],
+      ['Check and steer', 'explain', 'check', 'log-level', 'completion', 'help'],
     ]);
   });
 

@@ -52,6 +52,7 @@ describe('defaults', () => {
         pending: 1024,
         buffer: 65_536,
         retryBody: 65_536,
+        mirrors: 100,
         workerHeap: 512 * 1024 ** 2,
       },
       timeouts: {
@@ -221,10 +222,10 @@ describe('errors', () => {
   });
 
   test('a setting of a later version is known and refused, from each source', () => {
-    const given = { flags: { 'limit-mirrors': '1' }, env: { HEDDLE_SECRETS_DIR: 'x' }, file: 'limit-heap: 90%' };
+    const given = { flags: { 'limit-loop-delay': '1s' }, env: { HEDDLE_SECRETS_DIR: 'x' }, file: 'limit-heap: 90%' };
     assert.deepEqual(errorsOf(given), [
-      '--limit-mirrors: Is known, but comes with a later version (routes)',
       'heddle.yaml:1: limit-heap: Is known, but comes with a later version (overload protection)',
+      '--limit-loop-delay: Is known, but comes with a later version (overload protection)',
       'HEDDLE_SECRETS_DIR: Is known, but comes with a later version (signed deliveries)',
     ]);
   });

@@ -5,6 +5,27 @@ import { heddle, type Ended } from './heddle.ts';
 
 let admin: FakeAdmin;
 
+const ROUTE = 'HTTPRoute shop/orders';
+const RULE = { consumers: '', object: ROUTE, name: '', matches: 1, redirect: 0, mirrors: 0 };
+const TARGETS = [
+  { name: 'Service shop/orders:80', weight: 90 },
+  { name: 'Service shop/orders-v2:80', weight: 10 },
+];
+const RULES = [
+  { ...RULE, consumers: 'office', field: 'spec.rules[0]', targets: TARGETS.slice(0, 1) },
+  { ...RULE, field: 'spec.rules[0]', name: 'canary', matches: 2, mirrors: 1, targets: TARGETS },
+  { ...RULE, field: 'spec.rules[1]', redirect: 301, targets: [] },
+];
+const STATUS = {
+  object: ROUTE,
+  generation: 1,
+  parent: 'Service shop/orders:80',
+  conditions: [
+    { type: 'Accepted', status: true, reason: 'Accepted', message: 'In force' },
+    { type: 'ResolvedRefs', status: false, reason: 'BackendNotFound', message: 'There is no Service shop/nix' },
+  ],
+};
+
 const HOSTILE = '\u001b]0;owned\u0007\u001b[2J\u009b31m\r\n\u202e';
 
 before(async () => {
@@ -32,8 +53,16 @@ before(async () => {
           name: 'orders',
           enabled: true,
           authorities: ['orders.shop', 'orders.shop.svc'],
-          ports: [{ port: 80, name: 'http', backend: 'shop/orders:80' }],
+          ports: [{ port: 80, name: 'http', backend: 'shop/orders:80', rules: RULES, unmatched: 'refuse' }],
         },
+        {
+          namespace: 'shop',
+          name: 'users',
+          enabled: true,
+          authorities: ['users.shop'],
+          ports: [{ port: 80, name: '', backend: 'shop/users:80', rules: [], unmatched: 'forward' }],
+        },
+        { namespace: 'shop', name: 'off', enabled: false, authorities: ['off.shop'], ports: [] },
       ],
     },
     '/problems': {
@@ -41,6 +70,7 @@ before(async () => {
         problem('shop.yaml:4: Service shop/orders: expected a, got b'),
         problem('x.yaml: expected YAML, got nothing', { object: 'x.yaml' }),
       ],
+      statuses: [STATUS, { ...STATUS, parent: 'Service office/web', conditions: [STATUS.conditions[0]] }],
     },
     '/config': { version: '0.1.0', settings: [{ name: 'workers', value: '2', origin: 'flag' }] },
     '/generations': {
@@ -88,17 +118,27 @@ shop/orders:80  10.0.0.1:8080   used       0       2         3.3      1200      
 shop/orders:80  [fd00::1]:8080  unused     -       0           -         0         4   0 (0 idle)        0  not ready
 `,
   'routes': `
-NAMESPACE  NAME    ENABLED  LEADS TO        AUTHORITIES
-shop       orders  yes      shop/orders:80  orders.shop,orders.shop.svc
+NAMESPACE  NAME    ENABLED  PORT  RULE                                                        MATCHES  LEADS TO                                                             AUTHORITIES
+shop       orders  yes        80  HTTPRoute shop/orders spec.rules[0], for clients of office        1  Service shop/orders:80                                               orders.shop,orders.shop.svc
+shop       orders  yes        80  HTTPRoute shop/orders spec.rules[0] "canary"                      2  Service shop/orders:80 90%, Service shop/orders-v2:80 10%, 1 mirror  orders.shop,orders.shop.svc
+shop       orders  yes        80  HTTPRoute shop/orders spec.rules[1]                               1  redirect 301                                                         orders.shop,orders.shop.svc
+shop       orders  yes        80  otherwise                                                            nowhere: 404                                                         orders.shop,orders.shop.svc
+shop       users   yes        80                                                                       shop/users:80                                                        users.shop
+shop       off     no                                                                                                                                                       off.shop
 `,
   'problems': `
 PROBLEM
 shop.yaml:4: Service shop/orders: expected a, got b
 x.yaml: expected YAML, got nothing
+STATUS
+HTTPRoute shop/orders: Service shop/orders:80: Accepted true, ResolvedRefs false (BackendNotFound: There is no Service shop/nix)
+HTTPRoute shop/orders: Service office/web: Accepted true
 `,
   'problems shop/orders': `
 PROBLEM
 shop.yaml:4: Service shop/orders: expected a, got b
+STATUS
+HTTPRoute shop/orders: Service shop/orders:80: Accepted true, ResolvedRefs false (BackendNotFound: There is no Service shop/nix)
 `,
   'config': `
 SETTING  VALUE  ORIGIN
@@ -209,7 +249,10 @@ describe('text from outside', () => {
       generation: 7,
       routes: [{ namespace: HOSTILE, name: HOSTILE, enabled: true, authorities: [HOSTILE], ports: [] }],
     },
-    '/problems': { problems: [problem(HOSTILE, { object: HOSTILE })] },
+    '/problems': {
+      problems: [problem(HOSTILE, { object: HOSTILE })],
+      statuses: [{ ...STATUS, object: HOSTILE, parent: HOSTILE }],
+    },
     '/config': { version: HOSTILE, settings: [{ name: HOSTILE, value: HOSTILE, origin: HOSTILE }] },
     '/generations': {
       current: 7,

@@ -32,6 +32,12 @@ test('an exchange is one line', async (context) => {
   ]);
 });
 
+test('the rule that decided stands behind where it sent the exchange', async (context) => {
+  const admin = await nodeWith(context, tapOf(tapRecord({ rule: 'HTTPRoute shop/orders rules[1]' })));
+  const { out } = await heddle(['tap', '--count', '1', '--admin', admin.url]);
+  assert.ok(out.endsWith('→ shop/orders:80 10.0.0.1:8080 by HTTPRoute shop/orders rules[1]\n'), out);
+});
+
 test('the status is coloured where colour is wanted, and nowhere else', async (context) => {
   const admin = await nodeWith(context, tapOf(tapRecord()));
   const args = ['tap', '--count', '1', '--admin', admin.url];
@@ -54,6 +60,7 @@ test('a client of the mesh cannot write to the terminal of whoever watches', asy
     authority: evil,
     path: evil,
     backend: evil,
+    rule: evil,
     endpoint: evil,
     failure: evil,
     detail: evil,

@@ -15,7 +15,7 @@ import type {
 } from '../../src/model/admin.ts';
 import { openAdmin } from '../../src/control/admin.ts';
 import { ROW_NONE, ROW_FIRST, WORKER } from '../../src/telemetry.ts';
-import { ask, busyStandIn, kindView, linkView, StandIn, withAdmin } from './admin/stand-in.ts';
+import { ask, busyStandIn, kindView, linkView, ROUTING, StandIn, statusOf, withAdmin } from './admin/stand-in.ts';
 
 interface OpenApi {
   readonly openapi: string;
@@ -241,6 +241,35 @@ describe('views', () => {
     });
   });
 
+  test('/problems tells how routes stand with each of their parents', async () => {
+    const source = new StandIn();
+    source.statuses = [statusOf('HTTPRoute shop/orders')];
+    await withAdmin(source, 'admin', async (port) => {
+      const { statuses } = await read<ProblemsAnswer>(port, '/problems');
+      assert.deepEqual(
+        statuses.map(({ object, parent, conditions }) => [object, parent, conditions.map(({ reason }) => reason)]),
+        [['HTTPRoute shop/orders', 'Service shop/orders:80', ['Accepted', 'BackendNotFound']]],
+      );
+    });
+  });
+
+  test('/routes tells the rules of a port, those for clients of one namespace first', async () => {
+    const source = new StandIn();
+    source.snapshot = { ...source.snapshot!, routings: [ROUTING] };
+    await withAdmin(source, 'admin', async (port) => {
+      const { routes } = await read<RoutesAnswer>(port, '/routes?service=shop/orders');
+      const { rules, unmatched } = routes[0]!.ports[0]!;
+      assert.deepEqual(
+        rules.map(({ consumers, field, matches, targets }) => [consumers, field, matches, targets]),
+        [
+          ['office', 'spec.rules[0]', 1, [{ name: 'Service shop/orders:80', weight: 1 }]],
+          ['', 'spec.rules[0]', 2, [{ name: 'Service shop/orders:80', weight: 1 }]],
+        ],
+      );
+      assert.equal(unmatched, 'refuse');
+    });
+  });
+
   test('/discovery tells where resources come from, and how each kind is', async () => {
     const source = new StandIn();
     await withAdmin(source, 'admin', async (port) => {
@@ -391,6 +420,8 @@ describe('documentation', () => {
       { object: 'Service a/b', field: 'spec', expected: 'a', got: 'b', origin: { file: 'f', line: 1 } },
     ];
     source.serviceMeter(0, ROW_NONE).end(404, 'no-route', 1);
+    source.statuses = [statusOf('HTTPRoute shop/orders')];
+    source.snapshot = { ...source.snapshot!, routings: [ROUTING] };
     await withAdmin(source, 'admin', async (port) => {
       const { openapi, paths } = await read<OpenApi>(port, '/openapi.json');
       assert.equal(openapi, '3.1.0');
@@ -399,7 +430,8 @@ describe('documentation', () => {
         const schema = get?.responses['200']?.content['application/json']?.schema;
         if (schema === undefined || path === '/openapi.json') continue;
         const valid = ajv.compile(schema);
-        assert.ok(valid(await read(port, path)), `${path}: ${ajv.errorsText(valid.errors)}`);
+        const query = path === '/explain' ? '?url=http://orders.shop/cart' : '';
+        assert.ok(valid(await read(port, path + query)), `${path}: ${ajv.errorsText(valid.errors)}`);
       }
     });
   });

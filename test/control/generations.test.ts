@@ -10,6 +10,7 @@ function change(generation: number): Change {
     clusterDomain: 'cluster.local',
     frontends: { put: [], gone: [`shop/service-${generation}`] },
     backends: { put: [], gone: [] },
+    routings: { put: [], gone: [] },
     workloads: { put: [], gone: [] },
     subscriptions: { put: [], gone: [] },
     policies: { put: [], gone: [] },

@@ -12,7 +12,7 @@ const USERS = backend('users', ['10.0.0.3']);
 function backend(name: string, addresses: readonly string[]): Backend {
   const id = `shop/${name}:80` as BackendId;
   const endpoints = addresses.map((address) => ({ address, port: 8080, tier: 0 }));
-  return { id, namespace: 'shop', name, port: 80, affinity: 'none', endpoints, subject: undefined };
+  return { id, namespace: 'shop', name, port: 80, affinity: 'none', endpoints, subject: undefined, session: undefined };
 }
 
 function frontend({ namespace, name, id }: Backend): Frontend {
@@ -34,6 +34,7 @@ const EMPTY: Configuration = {
   clusterDomain: 'cluster.local',
   frontends: [],
   backends: [],
+  routings: [],
   workloads: [],
   subscriptions: [],
   policies: [],

@@ -18,6 +18,7 @@ function change(from: number, generation: number, ...put: Frontend[]): Change {
     clusterDomain: 'cluster.local',
     frontends: { put, gone: [] },
     backends: { put: [], gone: [] },
+    routings: { put: [], gone: [] },
     workloads: { put: [], gone: [] },
     subscriptions: { put: [], gone: [] },
     policies: { put: [], gone: [] },

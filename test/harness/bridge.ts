@@ -5,10 +5,10 @@ import type { Access } from '../../src/bridge/access.ts';
 import { Api } from '../../src/bridge/api.ts';
 import type { Link } from '../../src/bridge/link.ts';
 import { LiveBackend } from '../../src/proxy/balance.ts';
-import { Decision } from '../../src/proxy/decide.ts';
+import { Chance } from '../../src/proxy/decide.ts';
 import { DROP_FROM_REQUEST, Edits, HeadPool, runTimer } from '../../src/proxy/http.ts';
 import { Listener } from '../../src/proxy/listener.ts';
-import type { MessageCarriers, ServeContext } from '../../src/proxy/serve.ts';
+import { type MessageCarriers, Mirrors, type ServeContext } from '../../src/proxy/serve.ts';
 import {
   allocateMeters,
   type ExchangeObserver,
@@ -124,7 +124,8 @@ function wire({
   const serve: ServeContext = {
     ...upstream,
     plan: emptyPlan(settings.clusterDomain),
-    decision: new Decision(),
+    chance: new Chance(1),
+    mirrors: new Mirrors(),
     edits: new Edits(DROP_FROM_REQUEST),
     observer,
     unrouted: new ServiceMeter(meters, 0, ROW_NONE),

@@ -30,7 +30,7 @@ export class DataPath {
   /** What no worker should ever say. */
   readonly #complaints: string[];
 
-  private constructor(count: number) {
+  private constructor(count: number, flags: Readonly<Record<string, string>>) {
     const meters = allocateMeters(count);
     const channels: MessageChannel[] = [];
     const complaints: string[] = [];
@@ -43,7 +43,7 @@ export class DataPath {
     this.#complaints = complaints;
     this.#meters = new MeterReader(meters);
     this.#publication = new Publication(this.#meters);
-    this.#workers = new Workers(settingsOf({ workers: String(count) }), meters, logPort, {
+    this.#workers = new Workers(settingsOf({ workers: String(count), ...flags }), meters, logPort, {
       onApplied: () => {},
       onKept: (_, generation, reason) => complaints.push(`kept ${generation}: ${reason}`),
       onBatch: () => {},
@@ -53,9 +53,13 @@ export class DataPath {
     });
   }
 
-  /** Resolves when every worker has the plan. */
-  static async start(configuration: Configuration, workers = 1): Promise<DataPath> {
-    const path = new DataPath(workers);
+  /** Resolves when every worker has the plan. @param flags of `heddle run`. */
+  static async start(
+    configuration: Configuration,
+    workers = 1,
+    flags: Readonly<Record<string, string>> = {},
+  ): Promise<DataPath> {
+    const path = new DataPath(workers, flags);
     try {
       path.port = await path.#workers.open('mesh', {
         host: '127.0.0.1',
@@ -74,6 +78,11 @@ export class DataPath {
   /** How many connections this worker took so far. */
   accepted(worker: number): number {
     return this.#meters.worker(worker, WORKER.connectionsTotal);
+  }
+
+  /** What was counted of a backend: `test/orders:80`. */
+  totals(id: string): ReturnType<MeterReader['service']> {
+    return this.#meters.service(this.#publication.serviceRow(id as BackendId));
   }
 
   /** Resolves when every worker has it in force. */
@@ -108,6 +117,7 @@ export function configurationOf(services: readonly ServedSpec[], workloads: read
     clusterDomain: 'cluster.local',
     frontends: services.map(frontendOf),
     backends: services.map(backendOf),
+    routings: [],
     workloads,
     subscriptions: [],
     policies: [],
@@ -129,6 +139,7 @@ function backendOf({ name, namespace = 'test', port = 80, affinity = 'none', tie
     affinity,
     endpoints,
     subject: undefined,
+    session: undefined,
   };
 }
 

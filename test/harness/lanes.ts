@@ -1,5 +1,5 @@
 import { laneName } from './corpus.ts';
-import { Mesh } from './mesh.ts';
+import { Mesh, type ServiceSpec } from './mesh.ts';
 import { Recorder, type Respond } from './recorder.ts';
 
 /** One Service of its own with one upstream of its own: what arrives there came from the test that holds the lane. */
@@ -7,6 +7,22 @@ export interface Lane {
   /** `l07.test`, as long as `svc.test`. */
   readonly authority: string;
   readonly recorder: Recorder;
+}
+
+/** What makes a lane: its Service has its name and is in namespace `test`. */
+export interface LaneManifests {
+  readonly services: readonly ServiceSpec[];
+  readonly objects: readonly object[];
+}
+
+export interface LanesOptions {
+  readonly respond?: Respond;
+  readonly flags?: readonly string[];
+  readonly laneOf?: (name: string, address: string) => LaneManifests;
+}
+
+function plainLane(name: string, address: string): LaneManifests {
+  return { services: [{ name, endpoints: [address] }], objects: [] };
 }
 
 /** Many lanes through one mesh, so that tests run at the same time without hearing each other. */
@@ -22,14 +38,13 @@ export class Lanes {
     this.#free = [...all];
   }
 
-  static async start(
-    count: number,
-    { respond, flags = [] }: { respond?: Respond; flags?: readonly string[] } = {},
-  ): Promise<Lanes> {
+  static async start(count: number, { respond, flags = [], laneOf = plainLane }: LanesOptions = {}): Promise<Lanes> {
     const recorders = await Promise.all(Array.from({ length: count }, () => Recorder.start(respond)));
     const all = recorders.map((recorder, index) => ({ authority: `${laneName(index)}.test`, recorder }));
-    const services = all.map(({ recorder }, index) => ({ name: laneName(index), endpoints: [recorder.address] }));
-    return new Lanes(await Mesh.start({ services, flags }), all);
+    const manifests = all.map(({ recorder }, index) => laneOf(laneName(index), recorder.address));
+    const services = manifests.flatMap((lane) => lane.services);
+    const objects = manifests.flatMap((lane) => lane.objects);
+    return new Lanes(await Mesh.start({ services, objects, flags }), all);
   }
 
   /** Runs `work` on a lane that nobody else uses meanwhile. */

@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { eventually, sleep } from './client.ts';
-import { type Deed, HOLDINGS, type Holdings, NO_TRANSFER } from './saboteur.ts';
+import { type Deed, DELAY, type Delay, HOLDINGS, type Holdings, NO_TRANSFER, type ThreadName } from './saboteur.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 /** The tests run against the sources, or against the built output. */
@@ -40,10 +40,14 @@ export interface ServiceSpec {
   readonly ports?: readonly number[];
   readonly clusterIp?: string;
   readonly enabled?: boolean;
+  /** More of them. */
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 export interface MeshOptions {
   readonly services: readonly ServiceSpec[];
+  /** Manifests beside those of the Services. */
+  readonly objects?: readonly object[];
   /** Flags that say where Services come from; default: a folder of manifests with `services`. */
   readonly discovery?: readonly string[];
   readonly flags?: readonly string[];
@@ -101,6 +105,7 @@ export class Mesh {
 
   static async start({
     services,
+    objects = [],
     discovery,
     flags = [],
     workers = 2,
@@ -110,11 +115,7 @@ export class Mesh {
     until = 'ready',
   }: MeshOptions): Promise<Mesh> {
     const folder = mkdtempSync(join(tmpdir(), 'heddle-test-'));
-    // Several documents in one file, each of them JSON, which is YAML too.
-    writeFileSync(
-      join(folder, 'services.yaml'),
-      services.map((service) => JSON.stringify(manifest(service))).join('\n---\n'),
-    );
+    writeManifests(folder, services, objects);
     const sabotage = saboteur === false ? undefined : mkdtempSync(join(tmpdir(), 'heddle-sabotage-'));
     if (saboteur === NO_TRANSFER) writeFileSync(join(sabotage!, NO_TRANSFER), '');
     const preload = sabotage === undefined ? [] : ['--import', SABOTEUR];
@@ -178,6 +179,11 @@ export class Mesh {
     return this.log.filter(({ msg }) => msg === 'Worker lost');
   }
 
+  /** Other manifests in place of those that are there. */
+  rewrite({ services, objects = [] }: Pick<MeshOptions, 'services' | 'objects'>): void {
+    writeManifests(this.#folder, services, objects);
+  }
+
   /** Makes a worker harm itself. Resolves when it begins. */
   async sabotage(worker: number, deed: Deed): Promise<void> {
     await this.#order(worker, deed);
@@ -185,21 +191,30 @@ export class Mesh {
 
   /** What a worker of a mesh with a saboteur holds, after a garbage collection. */
   async holdings(worker: number): Promise<Holdings> {
-    const file = `${await this.#order(worker, HOLDINGS)}.${HOLDINGS}`;
-    await eventually(() => existsSync(file), { what: `worker ${worker} to tell what it holds`, waitMs: START_MS });
+    return (await this.#askThread(worker, HOLDINGS)) as Holdings;
+  }
+
+  /** The longest delay of the event loop of a thread since this was last asked; the first time it is 0. Needs a saboteur. */
+  async delay(thread: ThreadName): Promise<Delay> {
+    return (await this.#askThread(thread, DELAY)) as Delay;
+  }
+
+  async #askThread(thread: ThreadName, what: typeof HOLDINGS | typeof DELAY): Promise<unknown> {
+    const file = `${await this.#order(thread, what)}.${what}`;
+    await eventually(() => existsSync(file), { what: `thread ${thread} to tell its ${what}`, waitMs: START_MS });
     const text = readFileSync(file, 'utf8');
     rmSync(file);
-    return JSON.parse(text) as Holdings;
+    return JSON.parse(text);
   }
 
   /** @returns the file in which the order was. */
-  async #order(worker: number, order: string): Promise<string> {
+  async #order(thread: ThreadName, order: string): Promise<string> {
     if (this.#sabotage === undefined) throw new Error('Expected a mesh with a saboteur, got one without');
-    const file = join(this.#sabotage, String(worker));
+    const file = join(this.#sabotage, String(thread));
     // Renamed, so that it is read whole.
     writeFileSync(`${file}.order`, order);
     renameSync(`${file}.order`, file);
-    await eventually(() => !existsSync(file), { what: `worker ${worker} to obey: ${order}`, waitMs: START_MS });
+    await eventually(() => !existsSync(file), { what: `thread ${thread} to obey: ${order}`, waitMs: START_MS });
     return file;
   }
 
@@ -315,13 +330,22 @@ export class Mesh {
   }
 }
 
-function manifest({
+/** Several documents in one file, each of them JSON, which is YAML too; written aside, so that nobody reads half of it. */
+function writeManifests(folder: string, services: readonly ServiceSpec[], objects: readonly object[]): void {
+  const documents = [...services.map(serviceManifest), ...objects].map((object) => JSON.stringify(object));
+  writeFileSync(join(folder, '.services'), documents.join('\n---\n'));
+  renameSync(join(folder, '.services'), join(folder, 'services.yaml'));
+}
+
+/** The Service as an object of the API. */
+export function serviceManifest({
   name,
   namespace = 'test',
   endpoints,
   ports = [80],
   clusterIp,
   enabled = true,
+  annotations = {},
 }: ServiceSpec): object {
   return {
     apiVersion: 'v1',
@@ -332,6 +356,7 @@ function manifest({
       annotations: {
         'heddle.dev/enabled': String(enabled),
         ...(endpoints === undefined ? {} : { 'heddle.dev/endpoints': endpoints.join(',') }),
+        ...annotations,
       },
     },
     spec: {

@@ -5,8 +5,11 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { isMainThread, MessagePort, workerData } from 'node:worker_threads';
 
-// Loaded into a mesh under test with `--import`, which worker threads inherit. What a worker shall do to itself stands in a
-// file with its number, so that the mesh needs no code for being broken.
+// Loaded into a mesh under test with `--import`, which worker threads inherit. What a thread shall do to itself stands in a
+// file with its name, so that the mesh needs no code for being broken.
+
+/** A thread of the mesh: its main thread, or the index of a worker. */
+export type ThreadName = 'main' | number;
 
 /** What a worker can be told to do to itself. `block` takes milliseconds; nothing but its end stops `hang`. */
 export type Deed = 'throw' | 'exit' | 'exhaust' | 'hang' | `block ${number}`;
@@ -19,12 +22,23 @@ export interface Holdings {
   readonly resources: Readonly<Record<string, number>>;
 }
 
+/** How long an event loop did nothing else at most, since it was last asked. */
+export interface Delay {
+  /** With an error of a few milliseconds. */
+  readonly ms: number;
+  /** Of all that time, what the thread had of a processor: on a busy machine the rest was somebody else's. */
+  readonly processorMs: number;
+}
+
 /** In the main thread: transferring a socket fails, as in a Node that has not learned it. */
 export const NO_TRANSFER = 'no-transfer';
 /** Asks for the holdings, which are written to the file with this ending. */
 export const HOLDINGS = 'holdings';
+/** Asks for the longest delay, which is written to the file with this ending; from the first time on it is measured. */
+export const DELAY = 'delay';
 
 const LOOK_MS = 10;
+const MEASURE_MS = 2;
 /** Large pieces are filled sooner than the supervisor takes the worker for stuck. */
 const PIECE = 1_000_000;
 const folder = process.env['SABOTAGE'];
@@ -32,7 +46,7 @@ const folder = process.env['SABOTAGE'];
 if (folder !== undefined) {
   if (isMainThread && existsSync(join(folder, NO_TRANSFER))) forbidTransfer();
   const worker = (workerData as { readonly worker?: number } | null)?.worker;
-  if (worker !== undefined) obey(join(folder, String(worker)));
+  if (isMainThread || worker !== undefined) obey(join(folder, String(worker ?? 'main')));
 }
 
 function obey(file: string): void {
@@ -40,7 +54,8 @@ function obey(file: string): void {
     if (!existsSync(file)) return;
     const [deed = '', parameter] = readFileSync(file, 'utf8').split(' ');
     rmSync(file);
-    if (deed === HOLDINGS) tellHoldings(file);
+    if (deed === HOLDINGS) answer(`${file}.${HOLDINGS}`, holdings());
+    else if (deed === DELAY) answer(`${file}.${DELAY}`, longestDelay());
     else perform(deed, Number(parameter));
   }, LOOK_MS).unref();
 }
@@ -73,15 +88,45 @@ function block(forMs: number): void {
   while (performance.now() < endMs);
 }
 
-function tellHoldings(file: string): void {
+function holdings(): Holdings {
   setFlagsFromString('--expose-gc');
   (runInNewContext('gc') as () => void)();
   const resources: Record<string, number> = {};
   for (const kind of process.getActiveResourcesInfo()) resources[kind] = (resources[kind] ?? 0) + 1;
-  const holdings: Holdings = { heapBytes: process.memoryUsage().heapUsed, resources };
-  // Renamed, so that it is read whole.
-  writeFileSync(`${file}.new`, JSON.stringify(holdings));
-  renameSync(`${file}.new`, `${file}.${HOLDINGS}`);
+  return { heapBytes: process.memoryUsage().heapUsed, resources };
+}
+
+let longest: { ms: number; processorMs: number } | undefined;
+
+function longestDelay(): Delay {
+  if (longest === undefined) measureDelays();
+  const delay = longest ?? { ms: 0, processorMs: 0 };
+  longest = { ms: 0, processorMs: 0 };
+  return delay;
+}
+
+function measureDelays(): void {
+  let lastMs = performance.now();
+  let lastProcessorMs = processorMs();
+  setInterval(() => {
+    const nowMs = performance.now();
+    const nowProcessorMs = processorMs();
+    const ms = nowMs - lastMs - MEASURE_MS;
+    if (longest !== undefined && ms > longest.ms) longest = { ms, processorMs: nowProcessorMs - lastProcessorMs };
+    lastMs = nowMs;
+    lastProcessorMs = nowProcessorMs;
+  }, MEASURE_MS).unref();
+}
+
+function processorMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+}
+
+/** Renamed, so that it is read whole. */
+function answer(file: string, value: Holdings | Delay): void {
+  writeFileSync(`${file}.new`, JSON.stringify(value));
+  renameSync(`${file}.new`, file);
 }
 
 function forbidTransfer(): void {

@@ -1,6 +1,6 @@
 import type { BridgeAnswer, BridgeLinkView } from '../../model/admin.ts';
 import { type Finding, finding } from './finding.ts';
-import type { Verdict } from './mark.ts';
+import type { Verdict } from '../mark.ts';
 
 const AWAY =
   'Publishing answers 503 meanwhile, and nothing is delivered; the rest of the mesh goes on. Is it up, and reachable?';

@@ -1,6 +1,6 @@
 import { harmless } from '../../lib/shown.ts';
 import { screenOf, styled } from '../screen.ts';
-import { markOf, type Verdict } from './mark.ts';
+import { markOf, type Verdict } from '../mark.ts';
 
 /** One thing that was looked at. */
 export interface Finding {

@@ -8,22 +8,26 @@ import type {
   EffectiveSetting,
   EndpointsAnswer,
   EndpointView,
+  ExplainAnswer,
   GenerationsAnswer,
   GenerationView,
   KindView,
   LogLevelAnswer,
   ProblemsAnswer,
   ProblemView,
+  RoutePortView,
   RoutesAnswer,
   ServicesAnswer,
   ServiceView,
   StatsAnswer,
+  StatusView,
   TapMessage,
   TapRecord,
   TraceProbeAnswer,
   WorkerGeneration,
   WorkerStats,
 } from '../../model/admin.ts';
+import type { Explanation } from '../../model/explanation.ts';
 import { flag, list, nullable, number, object, pair, record, text, word, type Shape } from './shape.ts';
 
 const texts = list(text);
@@ -61,6 +65,25 @@ const endpointView: Shape<EndpointView> = object({
 
 export const endpointsAnswer: Shape<EndpointsAnswer> = object({ generation: number, endpoints: list(endpointView) });
 
+const routePort: Shape<RoutePortView> = object({
+  port: number,
+  name: text,
+  backend: text,
+  rules: list(
+    object({
+      consumers: text,
+      object: text,
+      field: text,
+      name: text,
+      matches: number,
+      redirect: number,
+      mirrors: number,
+      targets: list(object({ name: text, weight: number })),
+    }),
+  ),
+  unmatched: word<RoutePortView['unmatched']>(),
+});
+
 export const routesAnswer: Shape<RoutesAnswer> = object({
   generation: number,
   routes: list(
@@ -69,7 +92,7 @@ export const routesAnswer: Shape<RoutesAnswer> = object({
       name: text,
       enabled: flag,
       authorities: texts,
-      ports: list(object({ port: number, name: text, backend: text })),
+      ports: list(routePort),
     }),
   ),
 });
@@ -84,7 +107,21 @@ const problemView: Shape<ProblemView> = object({
   text,
 });
 
-export const problemsAnswer: Shape<ProblemsAnswer> = object({ problems: list(problemView) });
+type Condition = StatusView['conditions'][number];
+
+const statusView: Shape<StatusView> = object({
+  object: text,
+  generation: number,
+  parent: text,
+  conditions: list(
+    object({ type: word<Condition['type']>(), status: flag, reason: word<Condition['reason']>(), message: text }),
+  ),
+});
+
+export const problemsAnswer: Shape<ProblemsAnswer> = object({
+  problems: list(problemView),
+  statuses: list(statusView),
+});
 
 const kindView: Shape<KindView> = object({
   kind: text,
@@ -183,9 +220,95 @@ export const deliveriesAnswer: Shape<DeliveriesAnswer> = object({
   ),
 });
 
-export const configAnswer: Shape<ConfigAnswer> = object({
-  version: text,
-  settings: list(object({ name: text, value: text, origin: word<EffectiveSetting['origin']>() })),
+const effectiveSetting: Shape<EffectiveSetting> = object({
+  name: text,
+  value: text,
+  origin: word<EffectiveSetting['origin']>(),
+});
+
+export const configAnswer: Shape<ConfigAnswer> = object({ version: text, settings: list(effectiveSetting) });
+
+const explanation: Shape<Explanation> = object({
+  generation: number,
+  method: text,
+  url: text,
+  client: object({ address: text, namespace: text, serviceAccount: text, pod: text }),
+  outcome: object({
+    does: word<Explanation['outcome']['does']>(),
+    status: number,
+    failure: word<Explanation['outcome']['failure']>(),
+    text,
+  }),
+  service: nullable(
+    object({
+      by: word<NonNullable<Explanation['service']>['by']>(),
+      namespace: text,
+      name: text,
+      enabled: flag,
+      port: number,
+      portName: text,
+    }),
+  ),
+  rules: nullable(
+    object({
+      consumers: text,
+      protocol: word<NonNullable<Explanation['rules']>['protocol']>(),
+      unmatched: word<NonNullable<Explanation['rules']>['unmatched']>(),
+      objects: texts,
+      entries: number,
+      fits: number,
+      tried: list(object({ object: text, field: text, match: text, part: text, expected: text, got: text })),
+      triedLeft: number,
+    }),
+  ),
+  rule: nullable(
+    object({
+      object: text,
+      field: text,
+      name: text,
+      file: nullable(text),
+      line: nullable(number),
+      matchField: text,
+      match: text,
+      cors: texts,
+      redirect: text,
+      carried: list(object({ name: text, value: text })),
+    }),
+  ),
+  faults: nullable(
+    object({
+      by: word<NonNullable<Explanation['faults']>['by']>(),
+      wished: list(object({ text, share: number })),
+      abortStatus: number,
+      delayMs: number,
+      throttleBytesPerS: number,
+      unheeded: text,
+    }),
+  ),
+  session: nullable(object({ by: word<NonNullable<Explanation['session']>['by']>(), name: text, known: flag })),
+  targets: list(object({ field: text, name: text, weight: number, share: number, chosen: flag, reason: text })),
+  roll: nullable(number),
+  mirrors: list(object({ field: text, name: text, share: number, copied: flag, reason: text })),
+  backend: nullable(
+    object({
+      id: text,
+      affinity: word<NonNullable<Explanation['backend']>['affinity']>(),
+      subject: text,
+      endpoints: number,
+      preferred: number,
+    }),
+  ),
+  sent: texts,
+  reply: object({ drop: texts, lines: texts }),
+});
+
+export const explainAnswer: Shape<ExplainAnswer> = object({
+  explanation,
+  endpoints: list(endpointView),
+  endpointsLeft: number,
+  problems: list(problemView),
+  statuses: list(statusView),
+  settings: list(effectiveSetting),
 });
 
 const generationView: Shape<GenerationView> = object({
@@ -239,6 +362,7 @@ export const tapRecord: Shape<TapRecord> = object({
   authority: text,
   path: text,
   backend: text,
+  rule: text,
   endpoint: text,
   status: number,
   failure: text,

@@ -14,6 +14,8 @@ export interface OptionWords {
   readonly long: string;
   readonly means: string;
   readonly follows: Follows;
+  /** It may be given several times. */
+  readonly repeats: boolean;
 }
 
 export interface CommandWords {
@@ -47,14 +49,14 @@ function followsOf({ commands, registeredArguments: [argument] }: Command): Foll
   return argument.argChoices === undefined ? { type: 'anything' } : { type: 'words', words: argument.argChoices };
 }
 
-function optionWords({ short, long, description, flags, argChoices }: Option): OptionWords {
+function optionWords({ short, long, description, flags, argChoices, variadic, defaultValue }: Option): OptionWords {
   const placeholder = /[<[](.+)[>\]]/.exec(flags)?.[1];
   const follows = ((): Follows => {
     if (placeholder === undefined) return { type: 'nothing' };
     if (argChoices !== undefined) return { type: 'words', words: argChoices };
     return { type: /^(?:PATH|FILE|DIR)\b/.test(placeholder) ? 'path' : 'anything' };
   })();
-  return { short, long: long ?? '', means: description, follows };
+  return { short, long: long ?? '', means: description, follows, repeats: variadic || Array.isArray(defaultValue) };
 }
 
 /** Both spellings. */

@@ -7,7 +7,8 @@ export function zshScript(commands: readonly CommandWords[]): string {
     const specs = options.map((option) => {
       const flags = flagsOf(option);
       const braced = flags.length === 1 ? flags[0] : `{${flags.join(',')}}`;
-      return `'(${flags.join(' ')})'${braced}'[${escaped(option.means)}]${valueSpec(option.follows)}'`;
+      const others = option.repeats ? '*' : `(${flags.join(' ')})`;
+      return `'${others}'${braced}'[${escaped(option.means)}]${valueSpec(option.follows)}'`;
     });
     const argument = follows.type === 'nothing' ? [] : [`'1${valueSpec(follows)}'`];
     return `    ${name}) _arguments ${[...specs, ...argument].join(' ')} ;;`;

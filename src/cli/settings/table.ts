@@ -389,13 +389,18 @@ export const SETTINGS = {
     default: '64KiB',
     means: 'request bodies up to here can be sent again',
   }),
+  'limit-mirrors': setting({
+    group: LIMITS,
+    kind: count({ min: 0, max: 10_000 }),
+    default: '100',
+    means: 'copies of requests on their way to mirrors, per worker; more are not made',
+  }),
   'limit-worker-heap': setting({
     group: LIMITS,
     kind: size({ min: 32 * 1024 ** 2, max: 64 * 1024 ** 3 }),
     default: '512MiB',
     means: 'heap of one worker; beyond it that worker ends and another one starts',
   }),
-  'limit-mirrors': { later: 'routes', means: 'mirrored requests under way' },
   'limit-heap': { later: 'overload protection', means: 'heap use from which requests are refused' },
   'limit-loop-delay': { later: 'overload protection', means: 'event-loop delay from which requests are refused' },
 

@@ -3,13 +3,18 @@ import type {
   ConfigAnswer,
   DeliveriesAnswer,
   DiscoveryAnswer,
+  EffectiveSetting,
   EndpointsAnswer,
+  EndpointView,
   GenerationsAnswer,
   LogLevelAnswer,
   ProblemsAnswer,
+  ProblemView,
   RoutesAnswer,
+  RuleView,
   ServicesAnswer,
   StatsAnswer,
+  StatusView,
   TapMessage,
   TapRecord,
   TraceProbeAnswer,
@@ -45,25 +50,41 @@ export const servicesAnswer: Schema<ServicesAnswer> = object('All Services that 
   ),
 });
 
+export const endpointView: Schema<EndpointView> = object('An endpoint', {
+  namespace,
+  name,
+  port: servicePort,
+  address: text('Address and port: 10.1.2.3:8080, [fd00::1]:8080'),
+  state: choice('Whether it may get traffic', ['used', 'unused']),
+  reason: text('Why it gets nothing; empty where it is used'),
+  tier: integer('0: preferred; a greater one gets what no lower one is left for. 0 too where it is unused'),
+  active: integer('Attempts under way'),
+  latencyMs: number('Peak-sensitive mean of the time to a reply head, in milliseconds; 0: none yet'),
+  attempts: integer('Attempts since the start'),
+  failures: integer('Attempts that failed since the start'),
+  connections: integer('Open connections'),
+  connectionsIdle: integer('Open connections without an attempt'),
+  waiting: integer('Exchanges that wait for a connection'),
+});
+
 export const endpointsAnswer: Schema<EndpointsAnswer> = object('All endpoints that are known', {
   generation,
-  endpoints: list(
-    'By namespace, name, port and address',
-    object('An endpoint', {
-      namespace,
-      name,
-      port: servicePort,
-      address: text('Address and port: 10.1.2.3:8080, [fd00::1]:8080'),
-      state: choice('Whether it may get traffic', ['used', 'unused']),
-      reason: text('Why it gets nothing; empty where it is used'),
-      tier: integer('0: preferred; a greater one gets what no lower one is left for. 0 too where it is unused'),
-      active: integer('Attempts under way'),
-      latencyMs: number('Peak-sensitive mean of the time to a reply head, in milliseconds; 0: none yet'),
-      attempts: integer('Attempts since the start'),
-      failures: integer('Attempts that failed since the start'),
-      connections: integer('Open connections'),
-      connectionsIdle: integer('Open connections without an attempt'),
-      waiting: integer('Exchanges that wait for a connection'),
+  endpoints: list('By namespace, name, port and address', endpointView),
+});
+
+const ruleView: Schema<RuleView> = object('A rule', {
+  consumers: text('Namespace of the clients that it is for; empty: all others'),
+  object: text('Whose rule it is, such as "HTTPRoute shop/orders"'),
+  field: text('Path of the rule in it'),
+  name: text('Name of the rule; empty where it has none'),
+  matches: integer('Matches, any of which leads to it'),
+  redirect: integer('Status of the redirect that it is; 0: it is none'),
+  mirrors: integer('How many get copies'),
+  targets: list(
+    'Where it sends requests',
+    object('A target', {
+      name: text('A Service with its port, or a Subject'),
+      weight: integer('Its share among the sum of all'),
     }),
   ),
 });
@@ -83,25 +104,57 @@ export const routesAnswer: Schema<RoutesAnswer> = object('What a client may addr
           port: servicePort,
           name: text('Name of the port; empty where it has none'),
           backend: text('The endpoints behind it: namespace/name:port'),
+          rules: list('Those for clients of one namespace first; empty: all goes to the backend', ruleView),
+          unmatched: choice('Where requests of other clients go that fit no rule: to the backend, or nowhere', [
+            'forward',
+            'refuse',
+          ]),
         }),
       ),
     }),
   ),
 });
 
-export const problemsAnswer: Schema<ProblemsAnswer> = object('What could not be obeyed', {
-  problems: list(
-    'In the order of the manifests',
-    object('A problem; it harms only the object that it names', {
-      object: text('The object, such as "Service shop/orders", or a file'),
-      field: text('Path of the field; empty where the whole object is meant'),
-      expected: text('What was expected'),
-      got: text('What was got'),
-      file: orNull(text('File in which it stands')),
-      line: orNull(integer('Line of the field, from 1')),
-      text: text('All of it in one line'),
+export const problemView: Schema<ProblemView> = object('A problem; it harms only the object that it names', {
+  object: text('The object, such as "Service shop/orders", or a file'),
+  field: text('Path of the field; empty where the whole object is meant'),
+  expected: text('What was expected'),
+  got: text('What was got'),
+  file: orNull(text('File in which it stands')),
+  line: orNull(integer('Line of the field, from 1')),
+  text: text('All of it in one line'),
+});
+
+export const statusView: Schema<StatusView> = object('What a route is to one of its parents', {
+  object: text('The route, such as "HTTPRoute shop/orders"'),
+  generation: integer('Generation of the object that it is about; 0: unknown'),
+  parent: text('The Service, with its port or section where the route names one'),
+  conditions: list(
+    'As the status of the object would say it',
+    object('A condition', {
+      type: choice('What it is about', ['Accepted', 'ResolvedRefs', 'PartiallyInvalid']),
+      status: boolean('Whether it holds'),
+      reason: choice('Why, in a word of Gateway API', [
+        'Accepted',
+        'NoMatchingParent',
+        'UnsupportedValue',
+        'IncompatibleFilters',
+        'Conflicted',
+        'ResolvedRefs',
+        'RefNotPermitted',
+        'InvalidKind',
+        'BackendNotFound',
+        'UnsupportedProtocol',
+        'Pending',
+      ]),
+      message: text('Why, for a person'),
     }),
   ),
+});
+
+export const problemsAnswer: Schema<ProblemsAnswer> = object('What could not be obeyed', {
+  problems: list('In the order of the manifests', problemView),
+  statuses: list('Of Gateway API routes with a Service as parent, by object', statusView),
 });
 
 export const discoveryAnswer: Schema<DiscoveryAnswer> = object('Where resources come from, and how fresh they are', {
@@ -242,16 +295,15 @@ export const bridgeAnswer: Schema<BridgeAnswer> = object('The links to the broke
   ),
 });
 
+export const effectiveSetting: Schema<EffectiveSetting> = object('A setting', {
+  name: text('Name of the flag, without the dashes'),
+  value: text('Its value, as it would be written'),
+  origin: choice('Where the value comes from', ['flag', 'environment', 'file', 'default']),
+});
+
 export const configAnswer: Schema<ConfigAnswer> = object('The settings in effect', {
   version: text('Version of Heddle'),
-  settings: list(
-    'By name',
-    object('A setting', {
-      name: text('Name of the flag, without the dashes'),
-      value: text('Its value, as it would be written'),
-      origin: choice('Where the value comes from', ['flag', 'environment', 'file', 'default']),
-    }),
-  ),
+  settings: list('By name', effectiveSetting),
 });
 
 export const generationsAnswer: Schema<GenerationsAnswer> = object('What was published to the workers', {
@@ -329,6 +381,7 @@ export const tapRecord: Schema<TapRecord> = object('An exchange that has ended',
   authority: text('Host header, or authority of the target'),
   path: text('Path, without the query'),
   backend: text('namespace/name:port; empty where none was found'),
+  rule: text('What decided about it, such as HTTPRoute shop/orders rules[1]; empty where no rule did'),
   endpoint: text('Address and port of the last attempt; empty where there was none'),
   status: integer('Status of the reply; 0: none was given'),
   failure: text('Code of the mesh failure; empty where nothing failed'),

@@ -18,6 +18,8 @@ import {
   traceProbeAnswer,
 } from './answers.ts';
 import { Content, jsonContent, type Lazily } from './content.ts';
+import { EXPLAIN_PARAMS, explainBody, explainView, questionOfBody, questionOfQuery } from './explain.ts';
+import { explainAnswer } from './explain-answer.ts';
 import { freshnessText } from './freshness.ts';
 import { linkText } from './link-text.ts';
 import { formatFor, MEDIA_TYPES, type Metrics } from './metrics.ts';
@@ -44,6 +46,8 @@ export interface Route {
   readonly summary: string;
   readonly params: Params;
   readonly body?: JsonSchema;
+  /** Default: a few thousand. */
+  readonly bodyBytesMax?: number;
   /** Of the answer; without a schema it is text. */
   readonly type: string;
   readonly schema?: JsonSchema;
@@ -71,6 +75,8 @@ export interface Answer {
 const JSON_TYPE = 'application/json';
 const TEXT_TYPE = 'text/plain; charset=utf-8';
 const EVENTS_TYPE = 'text/event-stream';
+/** The largest head that can be asked about, and what JSON makes of it. */
+const EXPLAIN_BYTES_MAX = 512 * 1024;
 
 const SELECTION = {
   service: textParam('A Service, as namespace/name', /^[a-z0-9-]{1,63}\/[a-z0-9-]{1,63}$/),
@@ -139,10 +145,15 @@ export function adminRoutes(source: AdminSource): readonly Route[] {
       endpointsAnswer,
       (values) => endpointsView(source, values),
     ),
-    view('/routes', 'What a client may address, and by which names', SELECTION, routesAnswer, (values) =>
-      routesView(source, values),
+    view(
+      '/routes',
+      'What a client may address, by which rules, and where it leads',
+      SELECTION,
+      routesAnswer,
+      (values) => routesView(source, values),
     ),
     view('/problems', 'What in the configuration could not be obeyed', {}, problemsAnswer, () => problemsView(source)),
+    ...explainRoutes(source),
     view(
       '/discovery',
       'Where resources come from, and how fresh they are',
@@ -187,6 +198,34 @@ export function adminRoutes(source: AdminSource): readonly Route[] {
         type: EVENTS_TYPE,
         content: new TapStream(source, values),
       }),
+    },
+  ];
+}
+
+/** A worker answers: it costs its time, so that no page of another origin may ask. */
+function explainRoutes(source: AdminSource): readonly Route[] {
+  const common = {
+    path: '/explain',
+    summary: 'What happens to a request, and why',
+    type: JSON_TYPE,
+    schema: explainAnswer.json,
+    statuses: { '503': 'No worker answers' },
+    guarded: true,
+  };
+  return [
+    {
+      ...common,
+      method: 'GET',
+      params: EXPLAIN_PARAMS,
+      answer: async ({ values }) => await jsonAnswer(await explainView(source, questionOfQuery(values))),
+    },
+    {
+      ...common,
+      method: 'POST',
+      params: {},
+      body: explainBody.json,
+      bodyBytesMax: EXPLAIN_BYTES_MAX,
+      answer: async ({ body }) => await jsonAnswer(await explainView(source, questionOfBody(body))),
     },
   ];
 }

@@ -145,6 +145,7 @@ function serveRoute(app: FastifyInstance, route: Route, connections: Connections
   app.route({
     method: route.method === 'GET' ? ['GET', 'HEAD'] : [route.method],
     url: route.path,
+    bodyLimit: route.bodyBytesMax ?? BODY_BYTES_MAX,
     onRequest: (request, _reply, done) => {
       if (route.guarded) checkOrigin(request.raw);
       done();

@@ -9,7 +9,9 @@ import type {
   TraceProbeAnswer,
   WorkerStatus,
 } from '../../model/admin.ts';
+import type { ExplainQuestion, Explanation } from '../../model/explanation.ts';
 import type { Problem } from '../../model/problem.ts';
+import type { RouteStatus } from '../../model/routing.ts';
 import type { BackendId, Snapshot } from '../../model/snapshot.ts';
 import type { Exemplar, MeterReader } from '../../telemetry.ts';
 
@@ -24,6 +26,8 @@ export interface AdminSource {
   /** Endpoints that are known and get nothing, with the reason. */
   unused(backend: BackendId): readonly { readonly address: string; readonly reason: string }[];
   readonly problems: readonly Problem[];
+  /** Of Gateway API routes. By object. */
+  readonly statuses: readonly RouteStatus[];
   /** No check: nothing that happens to the source of resources makes a node unready. */
   readonly discovery: DiscoveryAnswer;
   /** No check either: what happens to the broker is nothing that other nodes could do better. */
@@ -54,6 +58,8 @@ export interface AdminSource {
    * with a message for the user, when there are too many taps.
    */
   tap(filter: TapFilter, onRecord: (json: string) => void): () => void;
+  /** Asks a worker. Settles within seconds; rejects, with a reason for the user, where none answers. */
+  explain(question: ExplainQuestion): Promise<Explanation>;
   /** Settles within seconds. */
   probeTrace(): Promise<TraceProbeAnswer>;
 }

@@ -5,8 +5,10 @@ import type {
   EndpointView,
   GenerationsAnswer,
   ProblemsAnswer,
+  RoutePortView,
   RoutesAnswer,
   RouteView,
+  RuleView,
   ServicesAnswer,
   ServiceView,
   StatsAnswer,
@@ -14,7 +16,16 @@ import type {
   WorkerStatus,
 } from '../../model/admin.ts';
 import { problemView } from '../../model/problem.ts';
-import { authoritiesOf, type Backend, endpointKey, type Frontend, objectKey } from '../../model/snapshot.ts';
+import { statusViews } from '../../model/route-status.ts';
+import type { Routing, RuleTable } from '../../model/routing.ts';
+import {
+  authoritiesOf,
+  type Backend,
+  endpointKey,
+  type Frontend,
+  type FrontendPort,
+  objectKey,
+} from '../../model/snapshot.ts';
 import { BOUNDS_MS, ROW_FIRST, WORKER } from '../../telemetry.ts';
 import type { Lazily } from './content.ts';
 import {
@@ -80,12 +91,16 @@ export function endpointsView(source: AdminSource, selection: Selection): Lazily
 
 function* eachEndpoint(source: AdminSource, selection: Selection): Generator<EndpointView> {
   for (const backend of inOrder(source.snapshot?.backends ?? [])) {
-    if (!isSelected(backend, selection)) continue;
-    const used = backend.endpoints.map((one) => ({ address: endpointKey(one), reason: '', tier: one.tier }));
-    const unused = source.unused(backend.id).map(({ address, reason }) => ({ address, reason, tier: 0 }));
-    for (const known of [...used, ...unused].toSorted((a, b) => compare(a.address, b.address)))
-      yield endpointView(source, backend, known);
+    if (isSelected(backend, selection)) yield* endpointsOf(source, backend);
   }
+}
+
+/** By address. */
+export function* endpointsOf(source: AdminSource, backend: Backend): Generator<EndpointView> {
+  const used = backend.endpoints.map((one) => ({ address: endpointKey(one), reason: '', tier: one.tier }));
+  const unused = source.unused(backend.id).map(({ address, reason }) => ({ address, reason, tier: 0 }));
+  for (const known of [...used, ...unused].toSorted((a, b) => compare(a.address, b.address)))
+    yield endpointView(source, backend, known);
 }
 
 function endpointView(
@@ -119,15 +134,40 @@ export function routesView(source: AdminSource, selection: Selection): Lazily<Ro
 
 function* eachRoute(source: AdminSource, selection: Selection): Generator<RouteView> {
   const clusterDomain = source.snapshot?.clusterDomain ?? '';
+  const routings = new Map((source.snapshot?.routings ?? []).map((routing) => [routing.id, routing]));
   for (const route of routesInOrder(source, selection)) {
     const { namespace, name, enabled, clusterIps } = route;
-    const ports = route.ports.map(({ port, name: portName, backend }) => ({ port, name: portName, backend }));
+    const ports = route.ports.map((port) => portView(port, routings.get(port.backend)));
     yield { namespace, name, enabled, authorities: [...authoritiesOf(route, clusterDomain), ...clusterIps], ports };
   }
 }
 
-export function problemsView({ problems }: AdminSource): Lazily<ProblemsAnswer> {
-  return { problems: problems.map(problemView) };
+function portView({ port, name, backend }: FrontendPort, routing: Routing | undefined): RoutePortView {
+  const consumers = Object.entries(routing?.consumers ?? {}).toSorted(([a], [b]) => compare(a, b));
+  const rules = [
+    ...consumers.flatMap(([namespace, table]) => rulesOf(table, namespace)),
+    ...(routing?.all === undefined ? [] : rulesOf(routing.all, '')),
+  ];
+  return { port, name, backend, rules, unmatched: routing?.all?.unmatched ?? 'forward' };
+}
+
+function rulesOf({ rules, entries }: RuleTable, consumers: string): readonly RuleView[] {
+  const matches = new Map<number, number>();
+  for (const { rule } of entries) matches.set(rule, (matches.get(rule) ?? 0) + 1);
+  return rules.map(({ source: { object, field, name }, redirect, mirrors, targets }, index) => ({
+    consumers,
+    object,
+    field,
+    name,
+    matches: matches.get(index) ?? 0,
+    redirect: redirect?.status ?? 0,
+    mirrors: mirrors.length,
+    targets: targets.map((target) => ({ name: target.name, weight: target.weight })),
+  }));
+}
+
+export function problemsView({ problems, statuses }: AdminSource): Lazily<ProblemsAnswer> {
+  return { problems: problems.map(problemView), statuses: statusViews(statuses) };
 }
 
 export function statsView(source: AdminSource): Lazily<StatsAnswer> {

@@ -9,7 +9,9 @@ import type {
   TapFilter,
   WorkerStatus,
 } from '../../../src/model/admin.ts';
+import type { ExplainQuestion, Explanation } from '../../../src/model/explanation.ts';
 import type { Problem } from '../../../src/model/problem.ts';
+import type { Routing, Rule, RouteStatus } from '../../../src/model/routing.ts';
 import { type Backend, type BackendId, type Frontend, type Snapshot } from '../../../src/model/snapshot.ts';
 import {
   allocateMeters,
@@ -22,6 +24,7 @@ import {
   WORKER,
   WorkerMeter,
 } from '../../../src/telemetry.ts';
+import { fullExplanation } from '../../harness/explanation.ts';
 
 export const WORKERS = 2;
 
@@ -34,6 +37,10 @@ export class StandIn implements AdminSource {
   checks: Check[] = [{ name: 'workers', ok: true, text: 'all have a plan' }];
   snapshot: Snapshot | undefined;
   problems: Problem[] = [];
+  statuses: RouteStatus[] = [];
+  /** Questions that came, and what is said to each. */
+  readonly questions: ExplainQuestion[] = [];
+  explanation: Explanation | Error = fullExplanation();
   discovery: DiscoveryAnswer = {
     from: 'kubernetes',
     sources: ['https://10.96.0.1:443'],
@@ -97,6 +104,11 @@ export class StandIn implements AdminSource {
     return () => this.taps.delete(one);
   }
 
+  explain(question: ExplainQuestion): Promise<Explanation> {
+    this.questions.push(question);
+    return this.explanation instanceof Error ? Promise.reject(this.explanation) : Promise.resolve(this.explanation);
+  }
+
   probeTrace(): ReturnType<AdminSource['probeTrace']> {
     return Promise.resolve({ ok: true, traceId: 'ab'.repeat(16), steps: [{ step: 'sampled', ok: true, text: 'yes' }] });
   }
@@ -141,7 +153,16 @@ export function snapshotOf(services: readonly ServiceSpec[]): Snapshot {
     .map(({ name, namespace = 'shop', endpoints }) => {
       const id = `${namespace}/${name}:80` as BackendId;
       const all = endpoints.map((address, index) => ({ address, port: 80, tier: index === 0 ? 0 : 1 }));
-      return { id, namespace, name, port: 80, affinity: 'none', endpoints: all, subject: undefined };
+      return {
+        id,
+        namespace,
+        name,
+        port: 80,
+        affinity: 'none',
+        endpoints: all,
+        subject: undefined,
+        session: undefined,
+      };
     });
   const frontends: Frontend[] = services.map(({ name, namespace = 'shop', enabled = true }) => {
     const backend = `${namespace}/${name}:80` as BackendId;
@@ -153,6 +174,7 @@ export function snapshotOf(services: readonly ServiceSpec[]): Snapshot {
     clusterDomain: 'cluster.local',
     frontends,
     backends,
+    routings: [],
     workloads: [],
     subscriptions: [],
     policies: [],
@@ -213,6 +235,8 @@ export function busyStandIn(): StandIn {
   second.end(503, 'connect-failed', 100_000_000);
   service.bytes(10, 20);
   service.retry();
+  service.fault('delay');
+  service.mirrored('answered');
   endpoint.begin();
   endpoint.failed();
   endpoint.latency(5);
@@ -232,6 +256,51 @@ export function busyStandIn(): StandIn {
   source.deliveries = [deliveryView('Service shop/orders', { delivered: 31, pending: 32, oldestMs: 33_000 })];
   return source;
 }
+
+/** Of a route that names a Service that is not there. */
+export function statusOf(object: string): RouteStatus {
+  const conditions = [
+    { type: 'Accepted', status: true, reason: 'Accepted', message: 'The rules are in force' },
+    { type: 'ResolvedRefs', status: false, reason: 'BackendNotFound', message: 'There is no Service shop/nix' },
+  ] as const;
+  const parent = { namespace: 'shop', name: 'orders', port: 80, sectionName: '', conditions };
+  return { object, generation: 3, parents: [parent] };
+}
+
+const RULE: Rule = {
+  source: { object: 'HTTPRoute shop/orders', field: 'spec.rules[0]', name: '' },
+  cors: undefined,
+  redirect: undefined,
+  mirrors: [],
+  targets: [
+    {
+      field: 'spec.rules[0].backendRefs[0]',
+      name: 'Service shop/orders:80',
+      backend: ORDERS,
+      reason: '',
+      weight: 1,
+      request: undefined,
+      response: undefined,
+    },
+  ],
+  response: undefined,
+  session: undefined,
+  timeouts: { requestMs: undefined, tryMs: undefined },
+  retry: undefined,
+};
+const ENTRY = {
+  match: { path: undefined, methods: [], fields: [] },
+  rule: 0,
+  field: 'spec.rules[0].matches[0]',
+};
+
+/** Of `shop/orders:80`: a rule for clients of one namespace, and one with two matches for the others. */
+export const ROUTING: Routing = {
+  id: ORDERS,
+  policy: undefined,
+  consumers: { office: { protocol: 'http', rules: [RULE], entries: [ENTRY], unmatched: 'refuse' } },
+  all: { protocol: 'http', rules: [RULE], entries: [ENTRY, ENTRY], unmatched: 'refuse' },
+};
 
 /** An open port for the length of a test. */
 export async function withAdmin(

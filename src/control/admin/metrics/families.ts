@@ -72,6 +72,24 @@ export const SERVICE_FAMILIES: readonly Family<ServiceFigures>[] = [
     help: 'Exchanges that the mesh failed, by code of the failure',
     of: ({ totals }) => counted('failure', totals.failures),
   },
+  {
+    name: 'heddle_faults',
+    type: 'counter',
+    help: 'Faults that exchanges got because somebody asked for them',
+    of: ({ totals }) => counted('fault', totals.faults),
+  },
+  {
+    name: 'heddle_mirrored_requests',
+    type: 'counter',
+    help: 'Copies of requests, by the backend that is the mirror: answered, failed, or dropped, which were not sent',
+    of: ({ totals }) => counted('result', totals.mirrored),
+  },
+  {
+    name: 'heddle_mirrored_requests_active',
+    type: 'gauge',
+    help: 'Copies of requests under way, from when their copying begins',
+    of: ({ totals }) => totals.mirrorsActive,
+  },
 ];
 
 export const ENDPOINT_FAMILIES: readonly Family<EndpointFigures>[] = [
@@ -257,6 +275,12 @@ export const NODE_FAMILIES: readonly Family<AdminSource>[] = [
     type: 'gauge',
     help: 'Whether what is in force is what the source of resources says now; 0: it is the last good state',
     of: ({ discovery }) => (discovery.fresh ? 1 : 0),
+  },
+  {
+    name: 'heddle_routings',
+    type: 'gauge',
+    help: 'Ports of Services about whose requests rules or wishes of their owners decide',
+    of: ({ snapshot }) => snapshot?.routings.length ?? 0,
   },
   {
     name: 'heddle_problems',

@@ -1,4 +1,4 @@
-import { styled, type Screen } from '../screen.ts';
+import { styled, type Screen } from './screen.ts';
 
 export type Verdict = 'ok' | 'warning' | 'wrong';
 
