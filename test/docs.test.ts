@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import { NOT_YET, OBEYED } from '../src/control/compile/annotations.ts';
+import { NOT_YET, OBEYED } from '../src/control/compile/annotation-keys.ts';
 import { TABLES, withTables } from './docs/tables.ts';
 
 const readme = readFileSync('README.md', 'utf8');

@@ -6,6 +6,7 @@ import { NODE_FLAGS } from '../../bin/find-node.js';
 import { onPath, versionOf } from './machine.ts';
 import type { Command } from './stage.ts';
 import { nginxTemporaryFolders } from './upstreams.ts';
+import { HOST } from './fetch.ts';
 
 /** Everything a peer needs to know to write its configuration. All of them forward to the same two upstreams. */
 export interface Place {
@@ -64,6 +65,10 @@ export const PEERS: readonly Peer[] = [
   },
   { name: 'http-proxy', find: findHttpProxy, prepare: prepareHttpProxy, says: 'one thread, keep-alive agent' },
   heddle('heddle', 'as it comes: metrics, errors in the access log'),
+  heddle('heddle-rules', 'through an HTTPRoute: header match, split 90/10, edits of both heads', {}, [
+    webTwo,
+    webRoute,
+  ]),
   heddle('heddle-reuseport', '--accept reuseport', { accept: 'reuseport' }),
   heddle('heddle-1worker', 'one worker', { workers: '1' }),
   heddle('heddle-1worker-reuseport', 'one worker, --accept reuseport', { workers: '1', accept: 'reuseport' }),
@@ -250,9 +255,14 @@ function prepareHttpProxy({ port, upstreams }: Place): Command {
   };
 }
 
-/** @param flags in place of those that all have. */
-function heddle(name: string, says: string, flags: Readonly<Record<string, string>> = {}): Peer {
-  return { name, find: findHeddle, prepare: (place) => prepareHeddle(place, flags), says };
+/** @param flags in place of those that all have. @param more manifests */
+function heddle(
+  name: string,
+  says: string,
+  flags: Readonly<Record<string, string>> = {},
+  more: readonly ((upstreams: readonly number[]) => object)[] = [],
+): Peer {
+  return { name, find: findHeddle, prepare: (place) => prepareHeddle(place, flags, more), says };
 }
 
 /** The built output is measured: it is what the image runs, and the loader for .ts files takes memory in each thread. */
@@ -271,21 +281,55 @@ function findHeddle(): Found {
   }
 }
 
+function service(name: string, enabled: string, upstreams: readonly number[]): object {
+  const endpoints = upstreams.map((upstream) => `127.0.0.1:${upstream}`).join(',');
+  const annotations = { 'heddle.dev/enabled': enabled, 'heddle.dev/endpoints': endpoints };
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name, namespace: 'bench', annotations },
+    spec: { ports: [{ port: 80 }] },
+  };
+}
+
+function webTwo(upstreams: readonly number[]): object {
+  return service('web2', 'false', upstreams);
+}
+
+/** What is asked for carries no field beside Host. */
+function webRoute(): object {
+  const set = [{ name: 'x-env', value: 'bench' }];
+  return {
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'HTTPRoute',
+    metadata: { name: 'web', namespace: 'bench' },
+    spec: {
+      parentRefs: [{ group: '', kind: 'Service', name: 'web' }],
+      rules: [
+        { matches: [{ headers: [{ name: 'x-user', value: '7' }] }], backendRefs: [{ name: 'web2', port: 80 }] },
+        {
+          matches: [{ headers: [{ name: 'host', value: HOST }] }],
+          filters: [
+            { type: 'RequestHeaderModifier', requestHeaderModifier: { set, remove: ['x-gone'] } },
+            { type: 'ResponseHeaderModifier', responseHeaderModifier: { set } },
+          ],
+          backendRefs: [
+            { name: 'web', port: 80, weight: 90 },
+            { name: 'web2', port: 80, weight: 10 },
+          ],
+        },
+      ],
+    },
+  };
+}
+
 function prepareHeddle(
   { folder, port, probePort, upstreams, collectorPort }: Place,
   own: Readonly<Record<string, string>>,
+  more: readonly ((upstreams: readonly number[]) => object)[],
 ): Command {
-  const annotations = {
-    'heddle.dev/enabled': 'true',
-    'heddle.dev/endpoints': upstreams.map((upstream) => `127.0.0.1:${upstream}`).join(','),
-  };
-  const service = {
-    apiVersion: 'v1',
-    kind: 'Service',
-    metadata: { name: 'web', namespace: 'bench', annotations },
-    spec: { ports: [{ port: 80 }] },
-  };
-  writeFileSync(join(folder, 'web.json'), JSON.stringify(service));
+  const objects = [service('web', 'true', upstreams), ...more.map((make) => make(upstreams))];
+  writeFileSync(join(folder, 'web.json'), JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }));
   const flags = {
     'discovery': 'files',
     'manifests': folder,

@@ -41,6 +41,11 @@ export class Api {
     return (await this.#expect('POST', path, body)) as Body;
   }
 
+  /** As it shall be, with the resourceVersion that it had. */
+  async update(path: string, body: unknown): Promise<void> {
+    await this.#expect('PUT', path, body);
+  }
+
   async patch(path: string, body: unknown, kind: PatchKind): Promise<void> {
     await this.#expect('PATCH', path, body, `application/${kind}-patch+json`);
   }

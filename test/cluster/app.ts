@@ -6,12 +6,30 @@ export interface AppSpec {
   /** `each-node`: a DaemonSet in place of a Deployment, so that a node that is lost and comes back has its pod again. */
   readonly replicas: number | 'each-node';
   readonly version?: string;
+  /** Of its pods, besides `app` with its name. */
+  readonly labels?: Readonly<Record<string, string>>;
   /** Default: wherever. */
   readonly node?: string;
 }
 
 /** A Deployment of heddle-test/app, and the Service before it, port 80 to 8080. */
-export function appObjects({ namespace, name, replicas, version = '1', node }: AppSpec): readonly object[] {
+export function appObjects(spec: AppSpec): readonly object[] {
+  const { namespace, name } = spec;
+  return [appWorkload(spec), serviceObject(namespace, name, { app: name })];
+}
+
+/** A Service before pods of the application. */
+export function serviceObject(
+  namespace: string,
+  name: string,
+  selector: Readonly<Record<string, string>>,
+  ports: readonly object[] = [{ name: 'http', port: 80, targetPort: 'http' }],
+): object {
+  return { apiVersion: 'v1', kind: 'Service', metadata: { namespace, name }, spec: { selector, ports } };
+}
+
+/** A Deployment of heddle-test/app, without a Service. */
+export function appWorkload({ namespace, name, replicas, version = '1', labels = {}, node }: AppSpec): object {
   const container = {
     name: 'app',
     image: `heddle-test/app:${version}`,
@@ -28,15 +46,7 @@ export function appObjects({ namespace, name, replicas, version = '1', node }: A
       timeoutSeconds: 5,
     },
   };
-  return [
-    workload({ namespace, name, replicas, container, ...(node === undefined ? {} : { node }) }),
-    {
-      apiVersion: 'v1',
-      kind: 'Service',
-      metadata: { namespace, name },
-      spec: { selector: { app: name }, ports: [{ name: 'http', port: 80, targetPort: 'http' }] },
-    },
-  ];
+  return workload({ namespace, name, replicas, labels, container, ...(node === undefined ? {} : { node }) });
 }
 
 /** A pod from which scenarios call, as a Deployment of one, on a node. */
@@ -55,12 +65,14 @@ interface WorkloadSpec {
   readonly namespace: string;
   readonly name: string;
   readonly replicas: AppSpec['replicas'];
+  readonly labels?: Readonly<Record<string, string>>;
   readonly container: object;
   readonly node?: string;
   readonly hostNetwork?: boolean;
 }
 
-function workload({ namespace, name, replicas, container, node, hostNetwork = false }: WorkloadSpec): object {
+function workload(spec: WorkloadSpec): object {
+  const { namespace, name, replicas, labels = {}, container, node, hostNetwork = false } = spec;
   const isOnEach = replicas === 'each-node';
   return {
     apiVersion: 'apps/v1',
@@ -70,7 +82,7 @@ function workload({ namespace, name, replicas, container, node, hostNetwork = fa
       ...(isOnEach ? {} : { replicas }),
       selector: { matchLabels: { app: name } },
       template: {
-        metadata: { labels: { app: name } },
+        metadata: { labels: { ...labels, app: name } },
         spec: {
           ...(node === undefined ? {} : { nodeSelector: { 'kubernetes.io/hostname': node } }),
           hostNetwork,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, test, type TestContext } from 'node:test';
 import type { ProblemView } from '../../src/model/admin.ts';
-import { NOT_YET, OBEYED } from '../../src/control/compile/annotations.ts';
+import { NOT_YET, OBEYED } from '../../src/control/compile/annotation-keys.ts';
 import { appObjects, clientObjects } from './app.ts';
 import { Box, type Load, nameOf, type PodName } from './box.ts';
 import { heddle, installHeddle, MeshClient } from './heddle.ts';

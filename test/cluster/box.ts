@@ -146,9 +146,16 @@ export class Box {
 
   /** One request from a pod of the image heddle-test/client; an error when there is no reply. */
   async call(pod: PodName, call: Call): Promise<CallReply> {
-    const { code, stdout, stderr } = await this.exec(pod, [NODE, CALL_PROGRAM, JSON.stringify(call)]);
-    if (code !== 0) throw new Error(`Expected a reply of ${call.url}, got exit code ${code} ${stderr}`);
-    return JSON.parse(stdout) as CallReply;
+    const [reply] = (await this.calls(pod, [call])) as [CallReply];
+    return reply;
+  }
+
+  /** One request after the other; an error when one has no reply. */
+  async calls(pod: PodName, calls: readonly Call[]): Promise<readonly CallReply[]> {
+    const { code, stdout, stderr } = await this.exec(pod, [NODE, CALL_PROGRAM, JSON.stringify(calls)]);
+    const urls = calls.map(({ url }) => url).join(', ');
+    if (code !== 0) throw new Error(`Expected a reply of ${urls}, got exit code ${code} ${stderr}`);
+    return JSON.parse(stdout) as readonly CallReply[];
   }
 
   /** Starts load from a pod of the image heddle-test/client. Resolves when its first request is over. */

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import type { ProblemsAnswer } from '../../src/model/admin.ts';
 import { type Box, nameOf, type PodName } from './box.ts';
 import type { Call, CallReply } from './load.ts';
 import type { PodObject } from './objects.ts';
@@ -27,6 +28,11 @@ export async function heddle(box: Box, pod: PodName, args: readonly string[]): P
   const { code, stdout, stderr } = await box.exec(pod, ['heddle', ...args]);
   if (code !== 0) throw new Error(`Expected heddle ${args.join(' ')} to succeed, got ${code}: ${stdout}${stderr}`);
   return stdout;
+}
+
+/** What a pod of the mesh could not obey, and what it says of routes. */
+export async function problemsOf(box: Box, pod: PodName): Promise<ProblemsAnswer> {
+  return JSON.parse(await heddle(box, pod, ['problems', '-o', 'json'])) as ProblemsAnswer;
 }
 
 /** A pod of the image heddle-test/client that asks the mesh at the address of its node. */

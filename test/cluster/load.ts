@@ -49,6 +49,8 @@ export interface LoadReport {
   readonly pods: Readonly<Record<string, number>>;
   readonly nodes: Readonly<Record<string, number>>;
   readonly versions: Readonly<Record<string, number>>;
+  /** By version: when the last request that it answered was sent, as Date.now() has it. */
+  readonly lastSentMs: Readonly<Record<string, number>>;
   /** From the moment at which a request was due. */
   readonly latencyMs: { readonly p50: number; readonly p90: number; readonly p99: number; readonly max: number };
   /** Longest time without a success. */

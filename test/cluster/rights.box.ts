@@ -7,6 +7,7 @@ import { kindsOf } from '../../src/control/discovery/kubernetes/kinds.ts';
 import type { Api } from './api.ts';
 import { appObjects, clientObjects } from './app.ts';
 import { Box, nameOf, type PodName } from './box.ts';
+import { installGatewayApi, installSmi } from './crds.ts';
 import { heddle, installHeddle, MeshClient } from './heddle.ts';
 import type { Finished } from './kubelet/container.ts';
 import type { PodObject } from './objects.ts';
@@ -24,6 +25,15 @@ interface Finding {
   readonly verdict: 'ok' | 'warning' | 'wrong';
   readonly text: string;
 }
+
+/** The routes of others, which the mesh reads. */
+const ROUTE_KINDS = [
+  '/apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes',
+  '/apis/gateway.networking.k8s.io/v1/namespaces/shop/grpcroutes',
+  '/apis/gateway.networking.k8s.io/v1/namespaces/shop/referencegrants',
+  '/apis/split.smi-spec.io/v1alpha4/namespaces/shop/trafficsplits',
+  '/apis/specs.smi-spec.io/v1alpha4/namespaces/shop/httproutegroups',
+];
 
 /** Method and path that the account of the mesh must be refused. */
 const FORBIDDEN: readonly (readonly [what: string, method: string, path: string])[] = [
@@ -68,6 +78,17 @@ const FORBIDDEN: readonly (readonly [what: string, method: string, path: string]
   ['create a clusterrolebinding', 'POST', '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings'],
   ['patch its own DaemonSet', 'PATCH', '/apis/apps/v1/namespaces/heddle/daemonsets/heddle'],
   ['create a lease', 'POST', '/apis/coordination.k8s.io/v1/namespaces/heddle/leases'],
+  ...ROUTE_KINDS.flatMap((collection) => {
+    const kind = path.basename(collection);
+    return [
+      [`create ${kind}`, 'POST', collection] as const,
+      [`update ${kind}`, 'PUT', `${collection}/one`] as const,
+      [`patch ${kind}`, 'PATCH', `${collection}/one`] as const,
+      [`patch the status of ${kind}`, 'PATCH', `${collection}/one/status`] as const,
+      [`delete ${kind}`, 'DELETE', `${collection}/one`] as const,
+    ];
+  }),
+  ['list Gateways', 'GET', '/apis/gateway.networking.k8s.io/v1/gateways'],
   ['list CustomResourceDefinitions', 'GET', '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'],
 ];
 
@@ -142,13 +163,8 @@ describe('Heddle in a cluster', () => {
       writeFileSync(NOBODY_FILE, JSON.stringify(changed), { mode: 0o600 });
       const done = await checkPre(NOBODY_FILE);
       assert.equal(done.code, 1);
-      assertFinding(
-        findingsOf(done),
-        'rights',
-        'wrong',
-        /you may not create namespaces, .*create daemonsets\.apps -n heddle/,
-      );
-      assertFinding(findingsOf(done), 'rights', 'wrong', /you may not let Heddle get services/);
+      assertFinding(findingsOf(done), 'rights', 'wrong', /you may not create namespaces, .*daemonsets\.apps -n heddle/);
+      assertFinding(findingsOf(done), 'rights', 'wrong', /you may not let Heddle get, list, watch services/);
     });
 
     test('after the installation says that it is there', async () => {
@@ -201,17 +217,21 @@ describe('Heddle in a cluster', () => {
 
   describe('its service account', () => {
     before(async () => {
+      await installGatewayApi(box);
+      await installSmi(box);
       account = box.controlPlane.apiAs((await box.exec(node, ['cat', TOKEN_FILE])).stdout);
     });
 
     test('may make every request that a node makes', async () => {
-      for (const { path: resource, how, fieldSelector = 'metadata.name=nobody' } of Object.values(kindsOf('n1'))) {
-        const asked =
-          how === 'poll'
-            ? [resource]
-            : [`${resource}?limit=1`, `${resource}?watch=true&timeoutSeconds=1&fieldSelector=metadata.name=nobody`];
-        if (how === 'watch') asked.push(`${resource}?limit=1&fieldSelector=${encodeURIComponent(fieldSelector)}`);
-        for (const one of asked) assert.equal((await account.ask('GET', one)).status, 200, one);
+      for (const { paths, how, fieldSelector = 'metadata.name=nobody' } of Object.values(kindsOf('n1'))) {
+        for (const resource of paths) {
+          const asked =
+            how === 'poll'
+              ? [resource]
+              : [`${resource}?limit=1`, `${resource}?watch=true&timeoutSeconds=1&fieldSelector=metadata.name=nobody`];
+          if (how === 'watch') asked.push(`${resource}?limit=1&fieldSelector=${encodeURIComponent(fieldSelector)}`);
+          for (const one of asked) assert.equal((await account.ask('GET', one)).status, 200, one);
+        }
       }
     });
 
@@ -241,6 +261,13 @@ describe('Heddle in a cluster', () => {
           { verbs: ALL, apiGroups: [''], resources: ['services', 'namespaces', 'pods'] },
           { verbs: ALL, apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'] },
           { verbs: ALL, apiGroups: ['heddle.dev'], resources: ['subscriptions', 'natspolicies'] },
+          {
+            verbs: ALL,
+            apiGroups: ['gateway.networking.k8s.io'],
+            resources: ['httproutes', 'grpcroutes', 'referencegrants'],
+          },
+          { verbs: ALL, apiGroups: ['split.smi-spec.io'], resources: ['trafficsplits'] },
+          { verbs: ALL, apiGroups: ['specs.smi-spec.io'], resources: ['httproutegroups'] },
           { verbs: ['get'], apiGroups: [''], resources: ['nodes'] },
           // What everybody may ask: about themselves.
           mayAsk('authentication.k8s.io', 'selfsubjectreviews'),

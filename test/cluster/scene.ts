@@ -111,9 +111,9 @@ export class Loads {
     this.#loads = loads;
   }
 
-  static async start(t: TestContext, box: Box, { pod, url }: MeshClient): Promise<Loads> {
+  static async start(t: TestContext, box: Box, { pod, url }: MeshClient, host: string = SERVICE): Promise<Loads> {
     const start = async (shape: Shape): Promise<readonly [Shape, Load]> => {
-      const plan = { url: `${url}/`, host: SERVICE, secondsMax: SECONDS_MAX, timeoutMs: TIMEOUT_MS, ...SHAPES[shape] };
+      const plan = { url: `${url}/`, host, secondsMax: SECONDS_MAX, timeoutMs: TIMEOUT_MS, ...SHAPES[shape] };
       return [shape, await box.startLoad(pod, plan)];
     };
     const loads = new Loads(new Map(await Promise.all((Object.keys(SHAPES) as Shape[]).map(start))));

@@ -14,6 +14,11 @@ export async function kubernetesAway(minutes: number): Promise<Figure[]> {
   return isolated('kubernetes-away', [String(minutes)]);
 }
 
+/** Weights of routes and splits change at the API server under load. */
+export async function kubernetesRules(): Promise<Figure[]> {
+  return isolated('kubernetes-rules', []);
+}
+
 const BESIDES_MS = 5 * 60_000;
 
 /**

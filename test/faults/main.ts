@@ -7,9 +7,12 @@ import { drainUnderLoad } from './drain.ts';
 import { table, type Figure, type Scenario } from './figures.ts';
 import { herd } from './herd.ts';
 import { idleConnections } from './idle.ts';
-import { kubernetesAway, kubernetesWatch } from './kubernetes.ts';
+import { kubernetesAway, kubernetesRules, kubernetesWatch } from './kubernetes.ts';
 import { overload } from './overload.ts';
 import { reload } from './reload.ts';
+import { rulesBad } from './rules-bad.ts';
+import { rulesCanary } from './rules-canary.ts';
+import { rulesWeights } from './rules-weights.ts';
 import { slowHeads } from './slow-heads.ts';
 import { slowReaders } from './slow-readers.ts';
 import { soak } from './soak.ts';
@@ -44,7 +47,11 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'slow-readers': slowReaders,
   'blocked-log': blockedLog,
   'kubernetes-watch': kubernetesWatch,
+  'kubernetes-rules': kubernetesRules,
   'kubernetes-away': async () => kubernetesAway(awayMinutes),
+  'rules-bad': rulesBad,
+  'rules-weights': rulesWeights,
+  'rules-canary': rulesCanary,
   'soak': async () => soak(soakMinutes),
 };
 

@@ -19,6 +19,7 @@ export interface ServerRecipe {
 export type Provided = { readonly folder: string } | { readonly missing: string };
 
 const BUILD_MS = 300_000;
+const DOWNLOAD_MS = 120_000;
 const run = promisify(execFile);
 
 /**
@@ -77,17 +78,33 @@ export interface GoBuildOptions {
  */
 export async function goBuild(sources: string, target: string, options: GoBuildOptions = {}): Promise<void> {
   const { program = '.', ldflags = '', timeoutMs = BUILD_MS } = options;
-  await run(
-    'go',
-    ['build', '-trimpath', '-buildvcs=false', '-mod=readonly', `-ldflags=${ldflags}`, '-o', target, program],
-    {
-      cwd: sources,
-      timeout: timeoutMs,
-      env: { ...process.env, CGO_ENABLED: '0', GOFLAGS: '', GOTOOLCHAIN: 'auto' },
-    },
-  ).catch((error: unknown) => {
+  const flags = ['-trimpath', '-buildvcs=false', '-mod=readonly', `-ldflags=${ldflags}`];
+  await go(sources, ['build', ...flags, '-o', target, program], timeoutMs);
+}
+
+/** Folders of the modules that go.mod of a folder names, by path, as go.sum pins them. What those need in turn is not fetched. */
+export async function goModules(sources: string): Promise<Readonly<Record<string, string>>> {
+  const { Require } = JSON.parse(await go(sources, ['mod', 'edit', '-json'], DOWNLOAD_MS)) as {
+    readonly Require: readonly { readonly Path: string; readonly Version: string }[];
+  };
+  const wanted = Require.map(({ Path, Version }) => `${Path}@${Version}`);
+  const downloaded = await go(sources, ['mod', 'download', '-json', ...wanted], DOWNLOAD_MS);
+  // One object after the other.
+  const modules = JSON.parse(`[${downloaded.trim().replaceAll('}\n{', '},{')}]`) as readonly {
+    readonly Path: string;
+    readonly Dir: string;
+  }[];
+  return Object.fromEntries(modules.map(({ Path, Dir }) => [Path, Dir]));
+}
+
+/** Standard output of the go command in a folder. */
+async function go(folder: string, args: readonly string[], timeoutMs: number): Promise<string> {
+  const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '', GOTOOLCHAIN: 'auto' };
+  const running = run('go', args, { cwd: folder, timeout: timeoutMs, env });
+  const { stdout } = await running.catch((error: unknown) => {
     throw isAbsent(error) ? new Error('Expected Go (https://go.dev/dl) on the path, got none') : error;
   });
+  return stdout;
 }
 
 function isAbsent(error: unknown): boolean {

@@ -18,6 +18,7 @@ const failures: Record<string, number> = {};
 const pods: Record<string, number> = {};
 const nodes: Record<string, number> = {};
 const versions: Record<string, number> = {};
+const lastSentMs: Record<string, number> = {};
 const firstFailures: { afterMs: number; what: string }[] = [];
 const latencies: number[] = [];
 let sent = 0;
@@ -47,11 +48,12 @@ function tick(): void {
 function send(dueMs: number): void {
   sent++;
   underWay++;
+  const sentMs = Date.now();
   const asked = request({ ...options, signal: AbortSignal.timeout(timeoutMs) }, (reply) => {
     reply
       .resume()
       .on('error', fail)
-      .on('end', () => settle(() => note(reply, dueMs)));
+      .on('end', () => settle(() => note(reply, dueMs, sentMs)));
   });
   asked.on('error', fail).end();
   let settled = false;
@@ -70,7 +72,7 @@ function send(dueMs: number): void {
   }
 }
 
-function note(reply: IncomingMessage, dueMs: number): void {
+function note(reply: IncomingMessage, dueMs: number, sentMs: number): void {
   const status = reply.statusCode!;
   count(statuses, String(status));
   if (status < 200 || status > 299 || !reply.complete) {
@@ -84,7 +86,9 @@ function note(reply: IncomingMessage, dueMs: number): void {
   lastSuccessMs = nowMs;
   count(pods, header(reply, 'x-pod'));
   count(nodes, header(reply, 'x-node'));
-  count(versions, header(reply, 'x-version'));
+  const version = header(reply, 'x-version');
+  count(versions, version);
+  lastSentMs[version] = Math.max(lastSentMs[version] ?? 0, sentMs);
 }
 
 function noteFailure(what: string): void {
@@ -138,6 +142,7 @@ function report(): void {
     pods,
     nodes,
     versions,
+    lastSentMs,
     latencyMs: { p50: at(0.5), p90: at(0.9), p99: at(0.99), max: at(1) },
     longestGapMs: Math.round(longestGapMs),
   };
