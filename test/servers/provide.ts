@@ -101,8 +101,10 @@ export async function goModules(sources: string): Promise<Readonly<Record<string
 async function go(folder: string, args: readonly string[], timeoutMs: number): Promise<string> {
   const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '', GOTOOLCHAIN: 'auto' };
   const running = run('go', args, { cwd: folder, timeout: timeoutMs, env });
-  const { stdout } = await running.catch((error: unknown) => {
-    throw isAbsent(error) ? new Error('Expected Go (https://go.dev/dl) on the path, got none') : error;
+  const { stdout } = await running.catch((error: Error & { readonly stdout?: string }) => {
+    if (isAbsent(error)) throw new Error('Expected Go (https://go.dev/dl) on the path, got none');
+    // With -json it says there what went wrong.
+    throw new Error(`${error.message}${error.stdout ?? ''}`, { cause: error });
   });
   return stdout;
 }
