@@ -9,8 +9,8 @@ export {
   ROW_FIRST,
   ROW_NONE,
   ROW_OTHER,
-  SERVICE_ROWS,
-  ServiceMeter,
+  BACKEND_ROWS,
+  BackendMeter,
   WORKER,
   WorkerMeter,
 } from './telemetry/meters.ts';

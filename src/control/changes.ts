@@ -150,8 +150,8 @@ export class Changes {
     return this.#generations.views;
   }
 
-  serviceRow(id: BackendId): number {
-    return this.#publication.serviceRow(id);
+  backendRow(id: BackendId): number {
+    return this.#publication.backendRow(id);
   }
 
   endpointRow(id: BackendId, key: string): number {

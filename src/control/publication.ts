@@ -9,7 +9,7 @@ import {
   type PlacedBackend,
   type Snapshot,
 } from '../model/snapshot.ts';
-import { ENDPOINT_ROWS, type MeterReader, ROW_FIRST, ROW_OTHER, SERVICE_ROWS } from '../telemetry.ts';
+import { ENDPOINT_ROWS, type MeterReader, ROW_FIRST, ROW_OTHER, BACKEND_ROWS } from '../telemetry.ts';
 import { Rows } from './rows.ts';
 
 const NOTHING: Snapshot = {
@@ -27,7 +27,7 @@ type Deltas = { readonly [L in ListName]: Delta<ItemOf<L>> };
  */
 export class Publication {
   readonly #meters: MeterReader;
-  readonly #services = new Rows(ROW_FIRST, SERVICE_ROWS, ROW_OTHER);
+  readonly #backends = new Rows(ROW_FIRST, BACKEND_ROWS, ROW_OTHER);
   readonly #endpoints = new Rows(ROW_FIRST, ENDPOINT_ROWS, ROW_OTHER);
   #snapshot: Snapshot = NOTHING;
   readonly #placed = new Map<BackendId, PlacedBackend>();
@@ -66,11 +66,11 @@ export class Publication {
   /** Every worker has at least this generation: rows that nothing uses any more are free. */
   settle(applied: number): void {
     const meters = this.#meters;
-    this.#services.settle(
+    this.#backends.settle(
       applied,
-      (row) => meters.serviceAtRest(row),
+      (row) => meters.backendAtRest(row),
       (row) => {
-        meters.clearService(row);
+        meters.clearBackend(row);
       },
     );
     this.#endpoints.settle(
@@ -82,8 +82,8 @@ export class Publication {
     );
   }
 
-  serviceRow(id: BackendId): number {
-    return this.#services.find(id);
+  backendRow(id: BackendId): number {
+    return this.#backends.find(id);
   }
 
   /** @param key of the endpoint, as `endpointKey` makes it. */
@@ -101,7 +101,7 @@ export class Publication {
     }
     const placed = {
       backend,
-      row: this.#services.take(id),
+      row: this.#backends.take(id),
       endpointRows: keys.map((key) => this.#endpoints.take(key)),
     };
     this.#placed.set(id, placed);
@@ -111,7 +111,7 @@ export class Publication {
   #leave(id: BackendId, generation: number): void {
     const { backend } = this.#placed.get(id)!;
     for (const endpoint of backend.endpoints) this.#endpoints.leave(`${id} ${endpointKey(endpoint)}`, generation);
-    this.#services.leave(id, generation);
+    this.#backends.leave(id, generation);
     this.#placed.delete(id);
   }
 }

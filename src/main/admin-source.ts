@@ -82,7 +82,7 @@ export function adminSource(parts: NodeParts): AdminSource {
       return { exported, dropped: dropped + meters.workers(WORKER.spansDropped), failed };
     },
     unused: (id) => changes.unused(id),
-    serviceRow: (id) => changes.serviceRow(id),
+    backendRow: (id) => changes.backendRow(id),
     endpointRow: (id, key) => changes.endpointRow(id, key),
     exemplar: (row, bucket) => meters.exemplar(row, bucket),
     tap: (filter, onRecord) => taps.add(filter, onRecord),

@@ -8,7 +8,7 @@ export interface Routing {
   /** The backend of the port: each has at most one routing. */
   readonly id: BackendId;
   /** Undefined: its owner wants nothing special. */
-  readonly policy: ServicePolicy | undefined;
+  readonly policy: FrontendPolicy | undefined;
   /** By namespace of the client, in place of `all`: consumer routes (GEP-1426). */
   readonly consumers: Readonly<Record<string, RuleTable>>;
   /** Undefined: without a rule everything goes to the port's own backend. */
@@ -187,7 +187,7 @@ export interface RetryWishes {
 }
 
 /** What the owner of a Service wants of the requests to it, whoever routes them. */
-export interface ServicePolicy {
+export interface FrontendPolicy {
   /** Each has its own dice. */
   readonly faults: readonly Fault[];
   /** Clients may ask for faults by x-heddle-fault. */

@@ -1,5 +1,5 @@
 import { type Backend, type BackendId, endpointKey, type PlacedBackend } from '../model/snapshot.ts';
-import { ServiceMeter } from '../telemetry.ts';
+import { BackendMeter } from '../telemetry.ts';
 import type { Balancer } from './balance/balancer.ts';
 import { PowerOfTwoChoices } from './balance/p2c.ts';
 import { Rendezvous } from './balance/rendezvous.ts';
@@ -16,7 +16,7 @@ export class LiveBackend {
   balancer: Balancer;
   /** Of the meters. */
   readonly row: number;
-  readonly meter: ServiceMeter;
+  readonly meter: BackendMeter;
   /** By the mark that sessions know them by; made when the first one asks. */
   #marks: ReadonlyMap<number, LiveEndpoint> | undefined = undefined;
   readonly #room: WaitingRoom = { waiting: 0 };
@@ -26,7 +26,7 @@ export class LiveBackend {
     this.id = backend.id;
     this.backend = backend;
     this.row = row;
-    this.meter = new ServiceMeter(context.meters, context.worker, row);
+    this.meter = new BackendMeter(context.meters, context.worker, row);
     this.endpoints = this.#adopt(placed, new Map(), context);
     this.balancer = balancerOf(backend, this.endpoints);
   }

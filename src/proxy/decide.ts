@@ -1,5 +1,5 @@
 import type { Dice } from '../lib/dice.ts';
-import type { ServicePolicy } from '../model/routing.ts';
+import type { FrontendPolicy } from '../model/routing.ts';
 import { type Backend, type BackendId, BRIDGE_BACKEND, type NatsPolicy, type Subscription } from '../model/snapshot.ts';
 import type { LiveBackend } from './balance.ts';
 import type { Decision } from './decide/decision.ts';
@@ -74,7 +74,7 @@ function mayConnect(backend: BackendId, { backends }: Directory, decision: Decis
 }
 
 /** What the Service's owner wants of all requests to it. A fault that answers leaves nothing to route. */
-function applyPolicy(head: Head, policy: ServicePolicy, dice: Dice, decision: Decision): void {
+function applyPolicy(head: Head, policy: FrontendPolicy, dice: Dice, decision: Decision): void {
   const asked = policy.faultOnHeader ? head.find(FIELD.heddleFault) : -1;
   if (asked >= 0) faultsOfClient(head.value(asked), decision);
   if (decision.faultsBy === 'nobody' && policy.faults.length > 0) rollFaults(policy.faults, dice, decision);

@@ -4,7 +4,7 @@ import type { LiveBackend } from './balance.ts';
 import { addRequestEdits, decide, Decision, ownAnswer } from './decide.ts';
 import type { FailureCode } from '../model/failure.ts';
 import { type BackendId, BRIDGE_BACKEND } from '../model/snapshot.ts';
-import { ExchangeRecord, type MessageRecord, NO_HEADERS, type ServiceMeter, type TraceContext } from '../telemetry.ts';
+import { ExchangeRecord, type MessageRecord, NO_HEADERS, type BackendMeter, type TraceContext } from '../telemetry.ts';
 import {
   beginTrace,
   bringsRequestId,
@@ -51,7 +51,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   readonly #timer = new Timer(this);
   readonly #requestId = requestIdRoom();
   readonly #record = new ExchangeRecord();
-  #meter!: ServiceMeter;
+  #meter!: BackendMeter;
   #stage: number = STAGE.idle;
   /** What came is a request: its head can be read. */
   #isRequest = false;

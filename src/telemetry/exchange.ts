@@ -1,5 +1,5 @@
 import type { FailureCode } from '../model/failure.ts';
-import type { ServicePolicy } from '../model/routing.ts';
+import type { FrontendPolicy } from '../model/routing.ts';
 import type { Backend, Endpoint } from '../model/snapshot.ts';
 import { type AttemptRecord, TraceContext } from './trace.ts';
 
@@ -61,7 +61,7 @@ export class ExchangeRecord {
   /** What decided about it: `HTTPRoute shop/orders rules[1]`; empty: no rule. */
   rule = '';
   /** What the Service's owner wants to read of it; undefined: what the settings say. */
-  accessLog: ServicePolicy['accessLog'] = undefined;
+  accessLog: FrontendPolicy['accessLog'] = undefined;
   /** The endpoint of the last attempt. */
   endpoint = '';
   attempts = 0;

@@ -11,7 +11,7 @@ import { BUCKETS, bucketOf } from './histogram.ts';
  * A row is a backend, or one of its endpoints. The main thread gives rows out (control/rows.ts): there are only so many, and
  * what comes beyond them is counted in a row that they share.
  */
-export const SERVICE_ROWS = 2048;
+export const BACKEND_ROWS = 2048;
 export const ENDPOINT_ROWS = 16_384;
 
 /** Row of exchanges that never found a backend. */
@@ -50,7 +50,7 @@ const FAULTS = ['abort', 'delay', 'throttle'] as const;
 /** Cells of a backend. The first ones are gauges. */
 const ACTIVE = 0;
 const MIRRORS_ACTIVE = 1;
-const SERVICE_GAUGES = 2;
+const BACKEND_GAUGES = 2;
 const DURATION_SUM_MS = 2;
 const REQUEST_BYTES = 3;
 const REPLY_BYTES = 4;
@@ -61,7 +61,7 @@ const FAULT = MIRRORED + MIRROR_RESULTS.length;
 const STATUS = FAULT + FAULTS.length;
 const FAILURE = STATUS + STATUS_LABELS.length;
 const DURATION = FAILURE + FAILURE_CODES.length;
-const SERVICE_CELLS = DURATION + BUCKETS;
+const BACKEND_CELLS = DURATION + BUCKETS;
 
 /** Of each whole power of two of the durations one exchange that was traced: time of day, duration, id of the trace. */
 const OCTAVES_SHOWN = (BUCKETS + 3) >> 2;
@@ -115,15 +115,15 @@ export function allocateMeters(workers: number): MeterMemory {
     new SharedArrayBuffer(columns * cells * Float64Array.BYTES_PER_ELEMENT);
   return {
     columns,
-    services: memory(SERVICE_ROWS * SERVICE_CELLS),
+    services: memory(BACKEND_ROWS * BACKEND_CELLS),
     endpoints: memory(ENDPOINT_ROWS * ENDPOINT_CELLS),
     workers: memory(WORKER_CELLS),
-    exemplars: memory(SERVICE_ROWS * OCTAVES_SHOWN * EXEMPLAR_CELLS),
+    exemplars: memory(BACKEND_ROWS * OCTAVES_SHOWN * EXEMPLAR_CELLS),
   };
 }
 
 /** A worker's hand on one backend's row. */
-export class ServiceMeter {
+export class BackendMeter {
   readonly #cells: Float64Array;
   readonly #base: number;
   readonly #memory: Float64Array;
@@ -131,9 +131,9 @@ export class ServiceMeter {
 
   constructor(memory: MeterMemory, worker: number, row: number) {
     this.#cells = new Float64Array(memory.services);
-    this.#base = (worker * SERVICE_ROWS + row) * SERVICE_CELLS;
+    this.#base = (worker * BACKEND_ROWS + row) * BACKEND_CELLS;
     this.#memory = new Float64Array(memory.exemplars);
-    this.#exemplars = (worker * SERVICE_ROWS + row) * OCTAVES_SHOWN;
+    this.#exemplars = (worker * BACKEND_ROWS + row) * OCTAVES_SHOWN;
   }
 
   begin(): void {
@@ -252,7 +252,7 @@ export class WorkerMeter {
 }
 
 /** What all workers together counted of one backend. Times are milliseconds. */
-export interface ServiceTotals {
+export interface BackendTotals {
   readonly active: number;
   readonly requests: number;
   /** Of these: a status from 500 on, or a failure that is not the client's doing. */
@@ -286,14 +286,14 @@ export interface EndpointTotals {
 /** The main thread's view. */
 export class MeterReader {
   readonly #columns: number;
-  readonly #services: Float64Array;
+  readonly #backends: Float64Array;
   readonly #endpoints: Float64Array;
   readonly #workers: Float64Array;
   readonly #exemplars: Float64Array;
 
   constructor({ columns, services, endpoints, workers, exemplars }: MeterMemory) {
     this.#columns = columns;
-    this.#services = new Float64Array(services);
+    this.#backends = new Float64Array(services);
     this.#endpoints = new Float64Array(endpoints);
     this.#workers = new Float64Array(workers);
     this.#exemplars = new Float64Array(exemplars);
@@ -303,7 +303,7 @@ export class MeterReader {
   exemplar(row: number, octave: number): Exemplar | undefined {
     let newest: Exemplar | undefined;
     for (let column = 0; column < this.#columns; column++) {
-      const at = ((column * SERVICE_ROWS + row) * OCTAVES_SHOWN + octave) * EXEMPLAR_CELLS;
+      const at = ((column * BACKEND_ROWS + row) * OCTAVES_SHOWN + octave) * EXEMPLAR_CELLS;
       const cells = this.#exemplars.slice(at, at + EXEMPLAR_CELLS);
       const timeMs = cells[0]!;
       if (timeMs <= (newest?.timeMs ?? 0) || this.#exemplars[at] !== timeMs) continue;
@@ -314,8 +314,8 @@ export class MeterReader {
     return newest;
   }
 
-  service(row: number): ServiceTotals {
-    const cells = this.#sum(this.#services, SERVICE_ROWS, SERVICE_CELLS, row);
+  service(row: number): BackendTotals {
+    const cells = this.#sum(this.#backends, BACKEND_ROWS, BACKEND_CELLS, row);
     const statuses = named(STATUS_LABELS, cells, STATUS);
     return {
       active: Math.max(0, cells[ACTIVE]!),
@@ -374,13 +374,13 @@ export class MeterReader {
         cells[from + at] = 0;
       }
     };
-    move(this.#services, SERVICE_ROWS * SERVICE_CELLS, SERVICE_CELLS, SERVICE_GAUGES);
+    move(this.#backends, BACKEND_ROWS * BACKEND_CELLS, BACKEND_CELLS, BACKEND_GAUGES);
     move(this.#endpoints, ENDPOINT_ROWS * ENDPOINT_CELLS, ENDPOINT_CELLS, ENDPOINT_GAUGES);
     move(this.#workers, WORKER_CELLS, WORKER_CELLS, WORKER_GAUGES);
   }
 
   /** Nothing is under way there. */
-  serviceAtRest(row: number): boolean {
+  backendAtRest(row: number): boolean {
     const { active, mirrorsActive } = this.service(row);
     return active === 0 && mirrorsActive === 0;
   }
@@ -392,9 +392,9 @@ export class MeterReader {
   }
 
   /** For the next one who gets this row. Only when no worker writes to it any more. */
-  clearService(row: number): void {
-    this.#clear(this.#services, SERVICE_ROWS, SERVICE_CELLS, row);
-    this.#clear(this.#exemplars, SERVICE_ROWS, OCTAVES_SHOWN * EXEMPLAR_CELLS, row);
+  clearBackend(row: number): void {
+    this.#clear(this.#backends, BACKEND_ROWS, BACKEND_CELLS, row);
+    this.#clear(this.#exemplars, BACKEND_ROWS, OCTAVES_SHOWN * EXEMPLAR_CELLS, row);
   }
 
   clearEndpoint(row: number): void {

@@ -166,7 +166,7 @@ describe('series', () => {
       { name: 'c', endpoints: ['10.0.0.3'] },
     ]);
     source.rowsMax = 1;
-    source.serviceRow('shop/a:80' as never);
+    source.backendRow('shop/a:80' as never);
     source.serviceMeter(0, ROW_OTHER).begin();
     const metrics = await scrape(source);
     const services = metrics.get('heddle_requests_active')?.samples.map(({ labels }) => labels['service']);

@@ -280,7 +280,7 @@ describe('views', () => {
   test('/stats adds the workers up, and counts a failure with its reply once', async () => {
     const source = new StandIn();
     const [first, second] = [source.serviceMeter(0, ROW_FIRST), source.serviceMeter(1, ROW_FIRST)];
-    assert.equal(source.serviceRow('shop/orders:80' as never), ROW_FIRST);
+    assert.equal(source.backendRow('shop/orders:80' as never), ROW_FIRST);
     for (const meter of [first, second, first, first]) meter.begin();
     first.end(200, '', 10);
     second.end(503, 'connect-failed', 20);

@@ -4,7 +4,7 @@ import { Publication } from '../../src/control/publication.ts';
 import { Rows } from '../../src/control/rows.ts';
 import { KEY_OF, LIST_NAMES } from '../../src/model/lists.ts';
 import type { Backend, BackendId, Configuration, Frontend, Workload } from '../../src/model/snapshot.ts';
-import { allocateMeters, EndpointMeter, MeterReader, ServiceMeter } from '../../src/telemetry.ts';
+import { allocateMeters, EndpointMeter, MeterReader, BackendMeter } from '../../src/telemetry.ts';
 
 const ORDERS = backend('orders', ['10.0.0.1', '10.0.0.2']);
 const USERS = backend('users', ['10.0.0.3']);
@@ -183,14 +183,14 @@ describe('rows of the meters', () => {
   test('whoever gets a row that was used starts at nothing', () => {
     const { publication, memory } = start();
     publication.next(configuration(USERS));
-    const row = publication.serviceRow(USERS.id);
-    const meter = new ServiceMeter(memory, 0, row);
+    const row = publication.backendRow(USERS.id);
+    const meter = new BackendMeter(memory, 0, row);
     meter.begin();
     meter.end(200, '', 1);
     publication.next(configuration());
     publication.settle(2);
     publication.next(configuration(ORDERS));
-    assert.equal(publication.serviceRow(ORDERS.id), row);
+    assert.equal(publication.backendRow(ORDERS.id), row);
     assert.equal(new MeterReader(memory).service(row).requests, 0);
   });
 

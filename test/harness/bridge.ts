@@ -15,7 +15,7 @@ import {
   type MessageRecord,
   ROW_BRIDGE,
   ROW_NONE,
-  ServiceMeter,
+  BackendMeter,
   WorkerMeter,
 } from '../../src/telemetry.ts';
 import { emptyPlan } from '../../src/worker/plan.ts';
@@ -128,7 +128,7 @@ function wire({
     mirrors: new Mirrors(),
     edits: new Edits(DROP_FROM_REQUEST),
     observer,
-    unrouted: new ServiceMeter(meters, 0, ROW_NONE),
+    unrouted: new BackendMeter(meters, 0, ROW_NONE),
     traceSample: 1,
     messages: carriers ?? {
       api: () => api.carrier(),

@@ -82,7 +82,7 @@ export class DataPath {
 
   /** What was counted of a backend: `test/orders:80`. */
   totals(id: string): ReturnType<MeterReader['service']> {
-    return this.#meters.service(this.#publication.serviceRow(id as BackendId));
+    return this.#meters.service(this.#publication.backendRow(id as BackendId));
   }
 
   /** Resolves when every worker has it in force. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { SeededDice } from '../../src/lib/dice.ts';
 import { markOf } from '../../src/lib/mark.ts';
-import type { Routing, Rule, RuleTable, ServicePolicy, Target } from '../../src/model/routing.ts';
+import type { Routing, Rule, RuleTable, FrontendPolicy, Target } from '../../src/model/routing.ts';
 import type { Backend, BackendId, Workload } from '../../src/model/snapshot.ts';
 import { type Circumstances, decide, Decision, type Directory } from '../../src/proxy/decide.ts';
 import { feedHead, type Head, HeadPool, startRequest } from '../../src/proxy/http.ts';
@@ -64,7 +64,7 @@ function table(one: Rule, more: Partial<RuleTable> = {}): RuleTable {
   return { protocol: 'http', rules: [one], entries, unmatched: 'refuse', ...more };
 }
 
-const POLICY: ServicePolicy = {
+const POLICY: FrontendPolicy = {
   faults: [],
   faultOnHeader: false,
   explainOnHeader: false,

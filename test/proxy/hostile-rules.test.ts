@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { markOf } from '../../src/lib/mark.ts';
-import type { Rule, RuleTable, ServicePolicy, SessionPolicy } from '../../src/model/routing.ts';
+import type { Rule, RuleTable, FrontendPolicy, SessionPolicy } from '../../src/model/routing.ts';
 import type { BackendId, Configuration } from '../../src/model/snapshot.ts';
 import { Client, eventually, exchange, sleep } from '../harness/client.ts';
 import { configurationOf, DataPath } from '../harness/data-path.ts';
@@ -26,7 +26,7 @@ interface Scene {
 
 interface Wishes {
   readonly all?: RuleTable | undefined;
-  readonly policy?: Partial<ServicePolicy>;
+  readonly policy?: Partial<FrontendPolicy>;
   /** Endpoints of `shop/orders`, by the recorders' names. */
   readonly orders?: readonly ('one' | 'two')[];
   /** Without `shop/orders-v2`. */

@@ -6,7 +6,7 @@ import type {
   Routing,
   Rule,
   RuleTable,
-  ServicePolicy,
+  FrontendPolicy,
   Target,
 } from '../../src/model/routing.ts';
 import type { Backend, BackendId, Frontend, Workload } from '../../src/model/snapshot.ts';
@@ -66,7 +66,7 @@ export function table(rules: readonly Rule[], entries: readonly Entry[], wishes:
   return { protocol: 'http', rules, entries, unmatched: 'refuse', ...wishes };
 }
 
-export const NO_POLICY: ServicePolicy = {
+export const NO_POLICY: FrontendPolicy = {
   faults: [],
   faultOnHeader: false,
   explainOnHeader: false,
@@ -77,7 +77,7 @@ export const NO_POLICY: ServicePolicy = {
 export interface Ruled {
   readonly all?: RuleTable;
   readonly consumers?: Readonly<Record<string, RuleTable>>;
-  readonly policy?: ServicePolicy;
+  readonly policy?: FrontendPolicy;
   /** Of orders; others have one. */
   readonly endpoints?: readonly string[];
   readonly backend?: Partial<Backend>;

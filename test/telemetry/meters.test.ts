@@ -5,7 +5,7 @@ import {
   EndpointMeter,
   MeterReader,
   ROW_FIRST,
-  ServiceMeter,
+  BackendMeter,
   WORKER,
   WorkerMeter,
 } from '../../src/telemetry/meters.ts';
@@ -15,7 +15,7 @@ const ROW = ROW_FIRST;
 test('what several workers count of one backend is added up', () => {
   const memory = allocateMeters(2);
   for (const worker of [0, 1]) {
-    const meter = new ServiceMeter(memory, worker, ROW);
+    const meter = new BackendMeter(memory, worker, ROW);
     meter.begin();
     meter.end(200, '', 3);
     meter.bytes(10, 100);
@@ -30,7 +30,7 @@ test('what several workers count of one backend is added up', () => {
 
 test('a status that is rare counts for its class, and no reply as none', () => {
   const memory = allocateMeters(1);
-  const meter = new ServiceMeter(memory, 0, ROW);
+  const meter = new BackendMeter(memory, 0, ROW);
   for (const status of [299, 404, 599, 0]) {
     meter.begin();
     meter.end(status, status === 0 ? 'client-gone' : '', 1);
@@ -42,7 +42,7 @@ test('a status that is rare counts for its class, and no reply as none', () => {
 
 test('a status beyond all classes counts as a 5xx', () => {
   const memory = allocateMeters(1);
-  const meter = new ServiceMeter(memory, 0, ROW);
+  const meter = new BackendMeter(memory, 0, ROW);
   meter.begin();
   meter.end(999, '', 1);
   assert.deepEqual(new MeterReader(memory).service(ROW).statuses, [['5xx', 1]]);
@@ -50,7 +50,7 @@ test('a status beyond all classes counts as a 5xx', () => {
 
 test('when a worker dies its counters stay and what it had under way does not', () => {
   const memory = allocateMeters(2);
-  const service = new ServiceMeter(memory, 1, ROW);
+  const service = new BackendMeter(memory, 1, ROW);
   const endpoint = new EndpointMeter(memory, 1, ROW);
   const worker = new WorkerMeter(memory, 1);
   service.begin();
@@ -85,7 +85,7 @@ test('the newest example of a duration is kept, with its trace', () => {
   const memory = allocateMeters(2);
   const reader = new MeterReader(memory);
   const traceId = '0af7651916cd43dd8448eb211c80319c';
-  new ServiceMeter(memory, 0, ROW).exemplar(3, traceId);
+  new BackendMeter(memory, 0, ROW).exemplar(3, traceId);
   const found = reader.exemplar(ROW, 3);
   assert.deepEqual([found?.traceId, found?.valueMs], [traceId, 3]);
   assert.equal(reader.exemplar(ROW, 4), undefined);
@@ -101,7 +101,7 @@ for (const [failure, status, failed] of [
 ] as const) {
   test(`an exchange with status ${status} that ended as ${failure} ${failed === 1 ? 'counts' : 'does not count'} as failed`, () => {
     const memory = allocateMeters(1);
-    const meter = new ServiceMeter(memory, 0, ROW);
+    const meter = new BackendMeter(memory, 0, ROW);
     meter.begin();
     meter.end(status, failure, 1);
     const totals = new MeterReader(memory).service(ROW);

@@ -9,7 +9,7 @@ import {
   Lines,
   MeterReader,
   ROW_FIRST,
-  ServiceMeter,
+  BackendMeter,
   Taps,
 } from '../../src/telemetry.ts';
 import { encodeSpans } from '../../src/telemetry/trace.ts';
@@ -103,19 +103,19 @@ describe("what a Service's owner wants of the access log", () => {
 describe('the meter of a backend', () => {
   test('counts copies of requests by their ends, and those under way, beside its exchanges', () => {
     const memory = allocateMeters(1);
-    const meter = new ServiceMeter(memory, 0, ROW_FIRST);
+    const meter = new BackendMeter(memory, 0, ROW_FIRST);
     const reader = new MeterReader(memory);
     for (const result of ['answered', 'answered', 'failed', 'dropped'] as const) meter.mirrored(result);
     meter.mirrors(1);
     const { mirrored, mirrorsActive, requests, active } = reader.service(ROW_FIRST);
     assert.deepEqual(Object.fromEntries(mirrored), { answered: 2, failed: 1, dropped: 1 });
     assert.deepEqual([mirrorsActive, requests, active], [1, 0, 0]);
-    assert.equal(reader.serviceAtRest(ROW_FIRST), false);
+    assert.equal(reader.backendAtRest(ROW_FIRST), false);
   });
 
   test('keeps what was counted of copies when its worker dies, and forgets those under way', () => {
     const memory = allocateMeters(1);
-    const meter = new ServiceMeter(memory, 0, ROW_FIRST);
+    const meter = new BackendMeter(memory, 0, ROW_FIRST);
     meter.mirrors(1);
     meter.mirrored('answered');
     const reader = new MeterReader(memory);
@@ -126,7 +126,7 @@ describe('the meter of a backend', () => {
 
   test('counts faults by their kind', () => {
     const memory = allocateMeters(1);
-    const meter = new ServiceMeter(memory, 0, ROW_FIRST);
+    const meter = new BackendMeter(memory, 0, ROW_FIRST);
     for (const fault of ['abort', 'delay', 'delay', 'throttle'] as const) meter.fault(fault);
     const { faults } = new MeterReader(memory).service(ROW_FIRST);
     assert.deepEqual(Object.fromEntries(faults), { abort: 1, delay: 2, throttle: 1 });

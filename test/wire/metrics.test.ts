@@ -3,7 +3,7 @@ import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { SERVICE_ROWS } from '../../src/telemetry.ts';
+import { BACKEND_ROWS } from '../../src/telemetry.ts';
 import type { Sample } from '../control/admin/exposition.ts';
 import { Client, exchange, sleep } from '../harness/client.ts';
 import { assertPassed } from '../harness/failure.ts';
@@ -193,7 +193,7 @@ describe('metrics', { concurrency: 4 }, () => {
   });
 
   test('of more Services than there are places share a series, and are right in sum', async () => {
-    const names = Array.from({ length: SERVICE_ROWS + 52 }, (_, index) => `s${String(index).padStart(4, '0')}`);
+    const names = Array.from({ length: BACKEND_ROWS + 52 }, (_, index) => `s${String(index).padStart(4, '0')}`);
     await withMesh(
       {
         flags: [ADMIN],

@@ -2,7 +2,7 @@ import { type Backend, BRIDGE_BACKEND, endpointKey } from '../../model/snapshot.
 import { type MeterReader, ROW_BRIDGE, ROW_NONE, ROW_OTHER } from '../../telemetry.ts';
 import type { AdminSource } from './source.ts';
 
-export type ServiceTotals = ReturnType<MeterReader['service']>;
+export type BackendTotals = ReturnType<MeterReader['service']>;
 export type EndpointTotals = ReturnType<MeterReader['endpoint']>;
 
 /** Name of all those together for which no row of the meters was left. */
@@ -33,7 +33,7 @@ export function* serviceSeries(source: AdminSource): Generator<ServiceSeries> {
   const { namespace: none, name: bridge, port: bridgePort } = BRIDGE_BACKEND;
   yield { namespace: none, name: bridge, port: bridgePort, row: ROW_BRIDGE };
   for (const { id, namespace, name, port } of inOrder(source.snapshot?.backends ?? [])) {
-    const row = source.serviceRow(id);
+    const row = source.backendRow(id);
     if (row === ROW_OTHER) shared = true;
     else yield { namespace, name, port, row };
   }

@@ -35,7 +35,7 @@ export interface AdminSource {
   /** By subscription. */
   readonly deliveries: readonly DeliveryView[];
   /** Row of the meters: ROW_OTHER where it has none of its own. */
-  serviceRow(backend: BackendId): number;
+  backendRow(backend: BackendId): number;
   /** @param key as `endpointKey` makes it. */
   endpointRow(backend: BackendId, key: string): number;
   readonly meters: MeterReader;

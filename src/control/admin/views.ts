@@ -34,7 +34,7 @@ import {
   inOrder,
   serviceSeries,
   type ServiceSeries,
-  type ServiceTotals,
+  type BackendTotals,
 } from './series.ts';
 import type { AdminSource } from './source.ts';
 
@@ -183,7 +183,7 @@ function* eachBackendStats(source: AdminSource): Generator<BackendStats> {
   for (const series of serviceSeries(source)) yield backendStats(series, source.meters.service(series.row));
 }
 
-function backendStats({ namespace, name, port }: ServiceSeries, totals: ServiceTotals): BackendStats {
+function backendStats({ namespace, name, port }: ServiceSeries, totals: BackendTotals): BackendStats {
   const { active, requests, failed, retries, requestBytes, replyBytes, durationSumMs, durations } = totals;
   return {
     namespace,

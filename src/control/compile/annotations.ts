@@ -4,7 +4,7 @@ import { shown } from '../../lib/shown.ts';
 import { portOf } from '../../model/ports.ts';
 import type { Mismatch } from '../../model/problem.ts';
 import { ANNOTATION_PREFIX, FOREIGN_PREFIXES, type Service } from '../../model/resource.ts';
-import type { ServicePolicy, SessionPolicy } from '../../model/routing.ts';
+import type { FrontendPolicy, SessionPolicy } from '../../model/routing.ts';
 import type { Endpoint, SubjectTarget } from '../../model/snapshot.ts';
 import { refusal } from './address.ts';
 import { FOREIGN_KEYS, isMissed, KEYS, type Standing } from './annotation-keys.ts';
@@ -22,7 +22,7 @@ export interface FrontendWishes {
   /** `undefined`: all goes to its own endpoints. */
   readonly routing: RoutingWishes | undefined;
   /** `undefined`: nothing special. */
-  readonly policy: ServicePolicy | undefined;
+  readonly policy: FrontendPolicy | undefined;
   /** That holds for a split as a whole. */
   readonly session: SessionPolicy | undefined;
   /** For messages. */

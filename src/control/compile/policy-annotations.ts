@@ -1,14 +1,14 @@
 import { parsePercent } from '../../lib/percent.ts';
 import { shown } from '../../lib/shown.ts';
 import { FAULT_FORMS, parseFault } from '../../model/faults.ts';
-import type { Fault, ServicePolicy } from '../../model/routing.ts';
+import type { Fault, FrontendPolicy } from '../../model/routing.ts';
 import type { AnnotationReading, Read } from './annotation-reading.ts';
 
 const ONE_IN = /^1\/([1-9]\d{0,8})$/;
 
 /** What the owner of a Service wants of the requests to it, whoever routes them; undefined: nothing special. */
-export function readPolicy(reading: AnnotationReading): ServicePolicy | undefined {
-  const policy: ServicePolicy = {
+export function readPolicy(reading: AnnotationReading): FrontendPolicy | undefined {
+  const policy: FrontendPolicy = {
     faults: reading.all('fault', `${FAULT_FORMS}, each with :PERCENT behind it, as abort=503:10%`, readFault) ?? [],
     faultOnHeader: reading.flag('fault-on-header'),
     explainOnHeader: reading.flag('explain-on-header'),

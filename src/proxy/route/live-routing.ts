@@ -5,7 +5,7 @@ import type {
   Rule,
   RuleSource,
   RuleTable,
-  ServicePolicy,
+  FrontendPolicy,
   Target,
 } from '../../model/routing.ts';
 import { LineEdits } from '../http.ts';
@@ -17,7 +17,7 @@ const OWNERS_MAX = 3;
 /** A worker's live form of a routing. Immutable; what a worker knows of a session or an endpoint is nowhere in it. */
 export class LiveRouting {
   readonly routing: Routing;
-  readonly policy: ServicePolicy | undefined;
+  readonly policy: FrontendPolicy | undefined;
   /** The namespace of a client makes a difference. */
   readonly hasConsumers: boolean;
   readonly #all: LiveTable | undefined;

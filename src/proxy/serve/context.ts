@@ -1,4 +1,4 @@
-import type { ExchangeObserver, ServiceMeter } from '../../telemetry.ts';
+import type { ExchangeObserver, BackendMeter } from '../../telemetry.ts';
 import type { LiveBackend } from '../balance.ts';
 import type { Circumstances, Plan } from '../decide.ts';
 import type { Edits, HttpContext } from '../http.ts';
@@ -16,7 +16,7 @@ export interface ServeContext extends HttpContext {
   /** Reads what is known of each exchange, when it has ended. */
   readonly observer: ExchangeObserver;
   /** Of exchanges that found no backend. */
-  readonly unrouted: ServiceMeter;
+  readonly unrouted: BackendMeter;
   readonly traceSample: number;
   readonly messages: MessageCarriers;
   /** Of the bridge's API, which no plan names. */

@@ -1,5 +1,5 @@
 import { markOf } from '../../lib/mark.ts';
-import type { ServiceMeter } from '../../telemetry.ts';
+import type { BackendMeter } from '../../telemetry.ts';
 import type { Decision } from '../decide.ts';
 import { CORS_REPLACED, corsLines, tokenLine } from '../filter.ts';
 import { type Edits, FIELD, type Head } from '../http.ts';
@@ -23,7 +23,7 @@ export function addReplyEdits(edits: Edits, head: Head, decision: Decision, endp
     edits.put(explainLine(decision));
 }
 
-export function countFaults(meter: ServiceMeter, { abortStatus, delayMs, throttleBytesPerS }: Decision): void {
+export function countFaults(meter: BackendMeter, { abortStatus, delayMs, throttleBytesPerS }: Decision): void {
   if (abortStatus > 0) meter.fault('abort');
   if (delayMs > 0) meter.fault('delay');
   if (throttleBytesPerS > 0) meter.fault('throttle');

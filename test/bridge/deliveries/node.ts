@@ -17,7 +17,7 @@ import {
   MeterReader,
   ROW_BRIDGE,
   ROW_NONE,
-  ServiceMeter,
+  BackendMeter,
 } from '../../../src/telemetry.ts';
 import { emptyPlan, Planner } from '../../../src/worker/plan.ts';
 import { eventually } from '../../harness/client.ts';
@@ -89,7 +89,7 @@ function dataPath(): { readonly upstream: UpstreamContext; readonly serve: Serve
     mirrors: new Mirrors(),
     edits: new Edits(DROP_FROM_REQUEST),
     observer,
-    unrouted: new ServiceMeter(meters, 0, ROW_NONE),
+    unrouted: new BackendMeter(meters, 0, ROW_NONE),
     traceSample: 1,
     messages: { api: refuse, subject: refuse },
     bridge: new LiveBackend({ backend: BRIDGE_BACKEND, row: ROW_BRIDGE, endpointRows: [] }, upstream),

@@ -20,7 +20,7 @@ import {
   ROW_FIRST,
   ROW_NONE,
   ROW_OTHER,
-  ServiceMeter,
+  BackendMeter,
   WORKER,
   WorkerMeter,
 } from '../../../src/telemetry.ts';
@@ -89,7 +89,7 @@ export class StandIn implements AdminSource {
     return backend === 'shop/orders:80' ? [{ address: '10.0.0.9:80', reason: 'not ready' }] : [];
   }
 
-  serviceRow(backend: BackendId): number {
+  backendRow(backend: BackendId): number {
     return this.#row(backend);
   }
 
@@ -119,8 +119,8 @@ export class StandIn implements AdminSource {
   }
 
   /** The row of what the test counts for. */
-  serviceMeter(worker: number, row: number): ServiceMeter {
-    return new ServiceMeter(this.memory, worker, row);
+  serviceMeter(worker: number, row: number): BackendMeter {
+    return new BackendMeter(this.memory, worker, row);
   }
 
   endpointMeter(worker: number, row: number): EndpointMeter {
@@ -223,7 +223,7 @@ const ORDERS = 'shop/orders:80' as BackendId;
 /** A node on which one thing of each kind has happened. */
 export function busyStandIn(): StandIn {
   const source = new StandIn();
-  const own = source.serviceRow(ORDERS);
+  const own = source.backendRow(ORDERS);
   const row = source.endpointRow(ORDERS, '10.0.0.1:80');
   const [service, second, endpoint] = [
     source.serviceMeter(0, own),

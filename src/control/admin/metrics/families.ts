@@ -1,6 +1,6 @@
 import type { KindView, WorkerStatus } from '../../../model/admin.ts';
 import { BOUNDS_MS, type Exemplar, WORKER } from '../../../telemetry.ts';
-import type { EndpointSeries, EndpointTotals, ServiceSeries, ServiceTotals } from '../series.ts';
+import type { EndpointSeries, EndpointTotals, ServiceSeries, BackendTotals } from '../series.ts';
 import { type AdminSource, isReady } from '../source.ts';
 import { type Family, label, type Sample } from './format.ts';
 
@@ -12,7 +12,7 @@ const BOUNDS: readonly number[] = BOUNDS_MS.filter((_, index) => index % FINE_BU
 
 /** With what it has counted. */
 export interface ServiceFigures extends ServiceSeries {
-  readonly totals: ServiceTotals;
+  readonly totals: BackendTotals;
   readonly exemplar: (bucket: number) => Exemplar | undefined;
 }
 
