@@ -9,7 +9,9 @@ import {
   type PlacedBackend,
   type Snapshot,
 } from '../model/snapshot.ts';
-import { ENDPOINT_ROWS, type MeterReader, ROW_FIRST, ROW_OTHER, BACKEND_ROWS } from '../telemetry.ts';
+import { ENDPOINT_ROWS, ROW_FIRST, ROW_OTHER, BACKEND_ROWS } from '../model/rows.ts';
+import { type MeterReader } from '../telemetry.ts';
+import type { SharedReader } from '../shared.ts';
 import { Rows } from './rows.ts';
 
 const NOTHING: Snapshot = {
@@ -27,13 +29,15 @@ type Deltas = { readonly [L in ListName]: Delta<ItemOf<L>> };
  */
 export class Publication {
   readonly #meters: MeterReader;
+  readonly #shared: SharedReader;
   readonly #backends = new Rows(ROW_FIRST, BACKEND_ROWS, ROW_OTHER);
   readonly #endpoints = new Rows(ROW_FIRST, ENDPOINT_ROWS, ROW_OTHER);
   #snapshot: Snapshot = NOTHING;
   readonly #placed = new Map<BackendId, PlacedBackend>();
 
-  constructor(meters: MeterReader) {
+  constructor(meters: MeterReader, shared: SharedReader) {
     this.#meters = meters;
+    this.#shared = shared;
   }
 
   /** What was published last. */
@@ -41,8 +45,11 @@ export class Publication {
     return this.#snapshot === NOTHING ? undefined : this.#snapshot;
   }
 
-  /** The next generation, as what differs from the one before; undefined where nothing does. */
-  next(configuration: Configuration): Change | undefined {
+  /**
+   * The next generation, as what differs from the one before; undefined where nothing does.
+   * @param nowMs since when endpoints are there that come with it.
+   */
+  next(configuration: Configuration, nowMs: number = performance.now()): Change | undefined {
     const before = this.#snapshot;
     const deltas = recordOf<Deltas>(LIST_NAMES, (list) => difference(before[list], configuration[list], KEY_OF[list]));
     const same = Object.values(deltas).every(({ put, gone }) => put.length + gone.length === 0);
@@ -52,7 +59,7 @@ export class Publication {
     const { clusterDomain } = configuration;
     const gone = deltas.backends.gone as readonly BackendId[];
     for (const id of gone) this.#leave(id, generation);
-    const put = deltas.backends.put.map((backend) => this.#place(backend, generation));
+    const put = deltas.backends.put.map((backend) => this.#place(backend, generation, nowMs));
     return { ...deltas, from: before.generation, generation, clusterDomain, backends: { put, gone } };
   }
 
@@ -68,16 +75,19 @@ export class Publication {
     const meters = this.#meters;
     this.#backends.settle(
       applied,
-      (row) => meters.backendAtRest(row),
+      (row) => meters.backendAtRest(row) && this.#shared.backendAtRest(row),
       (row) => {
         meters.clearBackend(row);
+        this.#shared.clearBackend(row);
       },
     );
     this.#endpoints.settle(
       applied,
-      (row) => meters.endpointAtRest(row),
+      // Whoever waits at a backend that is gone, for a place or for another attempt, may still choose among its endpoints.
+      (row, backend) => meters.endpointAtRest(row) && !this.#backends.isLeaving(backend),
       (row) => {
         meters.clearEndpoint(row);
+        this.#shared.clearEndpoint(row);
       },
     );
   }
@@ -91,26 +101,29 @@ export class Publication {
     return this.#endpoints.find(`${id} ${key}`);
   }
 
-  #place(backend: Backend, generation: number): PlacedBackend {
+  #place(backend: Backend, generation: number, nowMs: number): PlacedBackend {
     const { id } = backend;
     const keys = backend.endpoints.map((endpoint) => `${id} ${endpointKey(endpoint)}`);
     const named = new Set(keys);
-    for (const endpoint of this.#placed.get(id)?.backend.endpoints ?? []) {
-      const key = `${id} ${endpointKey(endpoint)}`;
-      if (!named.has(key)) this.#endpoints.leave(key, generation);
-    }
+    const before = new Set(this.#placed.get(id)?.backend.endpoints.map((endpoint) => `${id} ${endpointKey(endpoint)}`));
+    for (const key of before) if (!named.has(key)) this.#endpoints.leave(key, generation);
     const placed = {
       backend,
       row: this.#backends.take(id),
       endpointRows: keys.map((key) => this.#endpoints.take(key)),
     };
+    // The first ones of a backend have nobody who could take more for them while they are new.
+    if (before.size > 0)
+      for (const [index, key] of keys.entries())
+        if (!before.has(key)) this.#shared.arrive(placed.endpointRows[index]!, nowMs);
     this.#placed.set(id, placed);
     return placed;
   }
 
   #leave(id: BackendId, generation: number): void {
     const { backend } = this.#placed.get(id)!;
-    for (const endpoint of backend.endpoints) this.#endpoints.leave(`${id} ${endpointKey(endpoint)}`, generation);
+    const row = this.#backends.find(id);
+    for (const endpoint of backend.endpoints) this.#endpoints.leave(`${id} ${endpointKey(endpoint)}`, generation, row);
     this.#backends.leave(id, generation);
     this.#placed.delete(id);
   }

@@ -5,7 +5,7 @@
 export class Rows {
   readonly #rows = new Map<string, number>();
   readonly #free: number[] = [];
-  #leaving: { readonly row: number; readonly generation: number }[] = [];
+  readonly #leaving = new Map<number, { readonly generation: number; readonly owner: number }>();
   #next: number;
   readonly #end: number;
   readonly #other: number;
@@ -31,23 +31,31 @@ export class Rows {
     return this.#rows.get(key) ?? this.#other;
   }
 
-  /** From this generation on nothing has this key. */
-  leave(key: string, generation: number): void {
+  /**
+   * From this generation on nothing has this key.
+   * @param owner row of another table, with which it left; `other`: it left alone.
+   */
+  leave(key: string, generation: number, owner: number = this.#other): void {
     const row = this.#rows.get(key);
     this.#rows.delete(key);
-    if (row !== undefined && row !== this.#other) this.#leaving.push({ row, generation });
+    if (row !== undefined && row !== this.#other) this.#leaving.set(row, { generation, owner });
+  }
+
+  /** Its key has left, and it is not free yet. */
+  isLeaving(row: number): boolean {
+    return this.#leaving.has(row);
   }
 
   /**
    * @param applied the generation that every worker has at least. @param atRest is nothing under way there?
    * @param clear makes the row ready for the next one.
    */
-  settle(applied: number, atRest: (row: number) => boolean, clear: (row: number) => void): void {
-    this.#leaving = this.#leaving.filter(({ row, generation }) => {
-      if (generation > applied || !atRest(row)) return true;
+  settle(applied: number, atRest: (row: number, owner: number) => boolean, clear: (row: number) => void): void {
+    for (const [row, { generation, owner }] of this.#leaving) {
+      if (generation > applied || !atRest(row, owner)) continue;
       clear(row);
+      this.#leaving.delete(row);
       this.#free.push(row);
-      return false;
-    });
+    }
   }
 }

@@ -1,18 +1,27 @@
+/** Of a word that is the beginning of another. */
+const OPENING_MIN = 4;
+
 /**
  * The known word that a mistyped one most likely means, or `undefined` if none is near: at most a third of its letters
- * may be wrong, missing, added or swapped with their neighbour.
+ * may be wrong, missing, added or swapped with their neighbour. Else one of the two begins with the other, hyphens aside.
  */
 export function nearest(word: string, known: Iterable<string>): string | undefined {
+  const words = [...known];
   let best: string | undefined;
   let bestDistance = Math.floor(word.length / 3) + 1;
-  for (const candidate of known) {
+  for (const candidate of words) {
     const distance = editDistance(word, candidate, bestDistance);
     if (distance < bestDistance) {
       best = candidate;
       bestDistance = distance;
     }
   }
-  return best;
+  return best ?? words.find((candidate) => opens(word, candidate) || opens(candidate, word));
+}
+
+function opens(word: string, other: string): boolean {
+  const letters = word.replaceAll('-', '');
+  return letters.length >= OPENING_MIN && other.replaceAll('-', '').startsWith(letters);
 }
 
 /** Optimal string alignment distance; words whose lengths differ by `limit` or more are not compared. */

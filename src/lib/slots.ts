@@ -2,7 +2,15 @@
  * Numbers that threads share without locks or messages: a SharedArrayBuffer with one column per worker, each cell with a
  * single writer. Counters are 32-bit and wrap; differences of two of them stay right.
  */
-export const CELLS = { heartbeat: 0, handed: 1, received: 2, closed: 3, lost: 4 } as const;
+export const CELLS = {
+  heartbeat: 0,
+  handed: 1,
+  received: 2,
+  closed: 3,
+  lost: 4,
+  /** 1: it is the keeper of the node. */
+  keeper: 5,
+} as const;
 
 const CELLS_PER_WORKER = 16; // one cache line of Int32 each, so that columns do not share one
 
@@ -25,6 +33,11 @@ export class Slots {
   increment(worker: number, cell: number): void {
     const index = worker * CELLS_PER_WORKER + cell;
     Atomics.store(this.#cells, index, (this.#cells[index]! + 1) | 0);
+  }
+
+  /** Only the one thread that owns the cell may call this. */
+  set(worker: number, cell: number, value: number): void {
+    Atomics.store(this.#cells, worker * CELLS_PER_WORKER + cell, value);
   }
 
   /** For a column whose worker is gone. */

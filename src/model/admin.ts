@@ -44,11 +44,28 @@ export interface EndpointView {
   readonly port: number;
   /** `10.1.2.3:8080`, `[fd00::1]:8080` */
   readonly address: string;
-  readonly state: 'used' | 'unused';
-  /** Why it gets nothing; empty where it is used. */
+  /** `out`: ejected, or its check fails. `unused`: no traffic is meant for it here. */
+  readonly state: 'used' | 'out' | 'unused';
+  /** Why it gets nothing, or less; empty where there is nothing to say. */
   readonly reason: string;
   /** 0: preferred; also where it is unused. */
   readonly tier: number;
+  /** Until a request tries it; null: it is not ejected. */
+  readonly ejectedMs: number | null;
+  /** What ejected it; empty: nothing did. */
+  readonly ejectedBy: '' | 'consecutive' | 'success-rate';
+  /** How often in a row. */
+  readonly ejections: number;
+  /** Failures in a row, where they may eject it. */
+  readonly failuresInRow: number;
+  /** What its health check says; `off`: there is none. */
+  readonly check: 'off' | 'unknown' | 'passing' | 'failing';
+  /** Too few endpoints of its backend are usable: those that are out get traffic like the others. */
+  readonly panic: boolean;
+  /** Of the attempts at its backend since the start, from 0 to 1. */
+  readonly share: number;
+  /** Replies from 500 on. */
+  readonly errors: number;
   /** Attempts under way. */
   readonly active: number;
   /** Peak-sensitive mean of the time to a reply head; 0: none yet. */
@@ -59,6 +76,46 @@ export interface EndpointView {
   readonly connectionsIdle: number;
   /** Exchanges that wait for a connection. */
   readonly waiting: number;
+}
+
+/** `GET /backends` */
+export interface BackendsAnswer {
+  readonly generation: number;
+  /** By namespace, name and port. */
+  readonly backends: readonly BackendView[];
+}
+
+/** What serves one port of a Service: the policy in force, and how full its limits are. Over all workers of the node. */
+export interface BackendView extends LoadView {
+  readonly namespace: string;
+  /** Of the Service. */
+  readonly name: string;
+  readonly port: number;
+  /** Subject that serves it in place of endpoints; empty: endpoints do. */
+  readonly subject: string;
+  /** Those that may get traffic here, and those of them that are not out. */
+  readonly endpointsUsed: number;
+  readonly endpointsUsable: number;
+  /** So few are usable that it makes no difference which. */
+  readonly panic: boolean;
+  /** What its owner wished, as annotations: `max-in-flight 100; outlier consecutive=5, …`. Empty: all is as by default. */
+  readonly policy: string;
+}
+
+/** How full the limits of a backend are. */
+export interface LoadView {
+  /** Exchanges under way; at most `maxInFlight`. */
+  readonly inFlight: number;
+  readonly maxInFlight: number;
+  /** For a place; at most `maxWaiting`. */
+  readonly waiting: number;
+  readonly maxWaiting: number;
+  /** `half-open`: the next request tries it. */
+  readonly breaker: 'none' | 'closed' | 'open' | 'half-open';
+  /** Until it lets a request through; 0: it is not open. */
+  readonly breakerMs: number;
+  /** That may be made now. */
+  readonly retriesLeft: number;
 }
 
 /** `GET /routes` */
@@ -313,6 +370,10 @@ export interface TapRecord {
   readonly failure: string;
   readonly detail: string;
   readonly attempts: number;
+  /** Why attempts came to nothing, in order: `connect-failed@10.1.2.3:80 503@10.1.2.4:80`. */
+  readonly attemptFailures: string;
+  /** For a place at the backend. */
+  readonly waitedMs: number;
   readonly durationMs: number;
   /** From the start of the last attempt to its reply head; 0: none came. */
   readonly upstreamMs: number;

@@ -1,4 +1,4 @@
-import type { EffectiveSetting, EndpointView } from './admin.ts';
+import type { EffectiveSetting, EndpointView, LoadView } from './admin.ts';
 import type { FailureCode } from './failure.ts';
 import type { ProblemView } from './problem.ts';
 import type { StatusView } from './route-status.ts';
@@ -37,11 +37,13 @@ export interface ExplainAnswer {
   readonly endpoints: readonly EndpointView[];
   /** How many of them are left out. */
   readonly endpointsLeft: number;
+  /** How full the limits of the backend are; null: it is not known here, or it goes to none. */
+  readonly load: LoadView | null;
   /** Those that name the Service, the objects of its rules, or a target of the rule. */
   readonly problems: readonly ProblemView[];
   /** Of routes that name the Service, an object of its rules or a target, or are one of these. */
   readonly statuses: readonly StatusView[];
-  /** Timeouts and limits in force. */
+  /** Limits of the node. */
   readonly settings: readonly EffectiveSetting[];
 }
 
@@ -62,6 +64,9 @@ export interface Explanation {
   /** What the dice said about the targets; null: they were not asked. */
   readonly roll: number | null;
   readonly mirrors: readonly MirrorStep[];
+  /** Timeouts and retries. Empty: it goes to no backend. */
+  readonly terms: readonly TermView[];
+  readonly rateLimit: RateLimitStep | null;
   readonly backend: BackendStep | null;
   /** Lines of the head that an endpoint gets, with all edits; lines that each request has of its own are left out. */
   readonly sent: readonly string[];
@@ -139,8 +144,29 @@ export interface RuleStep {
   readonly cors: readonly string[];
   /** `302 to https://shop.example`; empty: none. */
   readonly redirect: string;
-  /** Wishes that are carried, and not yet obeyed. */
-  readonly carried: readonly { readonly name: string; readonly value: string }[];
+}
+
+/** Something that holds for the request, called and written as by an annotation (without its prefix). */
+export interface TermView {
+  readonly name: string;
+  /** `off` where there is no limit. */
+  readonly value: string;
+  /** Whose wish it is: `HTTPRoute shop/orders spec.rules[0]`, `Service shop/orders`, `x-heddle-timeout-ms`, `settings`, `default`. */
+  readonly by: string;
+}
+
+/** The rate limit that the request comes under. */
+export interface RateLimitStep {
+  /** `10/s, burst 20, per source` */
+  readonly policy: string;
+  /** Whose wish it is. */
+  readonly by: string;
+  /** Requests that may still come at once with this one's key; null: it is not known here. */
+  readonly left: number | null;
+  /** Until one more than these may come, in milliseconds. */
+  readonly nextMs: number;
+  /** It has no bucket of its own: there are too many keys. */
+  readonly shared: boolean;
 }
 
 export interface FaultsStep {
@@ -188,13 +214,23 @@ export interface MirrorStep {
 export interface BackendStep {
   /** `shop/orders:80` */
   readonly id: string;
-  readonly affinity: 'none' | 'source';
   /** Subject that serves it in place of endpoints; empty: endpoints do. */
   readonly subject: string;
   /** Those that may get traffic now. */
   readonly endpoints: number;
   /** Of these, those that are tried first. */
   readonly preferred: number;
+  /** In force there. */
+  readonly policy: readonly TermView[];
+  /** What the request's hash means, where the endpoint follows from one; null: it does not. */
+  readonly hash: HashStep | null;
+}
+
+export interface HashStep {
+  /** `header:x-user`, `source` */
+  readonly on: string;
+  /** `10.1.2.3:8080`; empty: it is not known here. */
+  readonly endpoint: string;
 }
 
 export interface HeaderEditsView {
@@ -202,16 +238,13 @@ export interface HeaderEditsView {
   readonly lines: readonly string[];
 }
 
-/** Settings that every request meets. */
+/** Settings that every request meets; others are told as terms. */
 export const EXPLAIN_SETTINGS: ReadonlySet<string> = new Set([
-  'timeout-connect',
-  'timeout-request',
-  'timeout-idle',
-  'timeout-stream-idle',
   'limit-upstream-connections',
   'limit-pending',
-  'limit-retry-body',
   'limit-mirrors',
+  'limit-heap',
+  'limit-loop-delay',
 ]);
 
 /** What of all that is known concerns the request. */

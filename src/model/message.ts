@@ -14,6 +14,8 @@ export interface WorkerSeed {
   readonly slots: SharedArrayBuffer;
   /** Where it counts (telemetry/meters.ts). */
   readonly meters: MeterMemory;
+  /** What workers know and decide together (shared/memory.ts). */
+  readonly shared: SharedMemory;
   /** To the thread that writes the access log; transferred. */
   readonly log: MessagePort;
 }
@@ -25,6 +27,17 @@ export interface MeterMemory {
   readonly endpoints: SharedArrayBuffer;
   readonly workers: SharedArrayBuffer;
   readonly exemplars: SharedArrayBuffer;
+}
+
+/** Int32 cells that workers write together. */
+export interface SharedMemory {
+  readonly workers: number;
+  /** By the rows of backends. */
+  readonly backends: SharedArrayBuffer;
+  /** By the rows of endpoints. */
+  readonly endpoints: SharedArrayBuffer;
+  /** Token buckets (shared/buckets.ts). */
+  readonly buckets: SharedArrayBuffer;
 }
 
 /** Records that stand behind each other, on their way to another thread; the buffer is transferred. */

@@ -1,3 +1,4 @@
+import type { RateLimitPolicy, RetryWishes, TimeoutWishes } from './resilience.ts';
 import type { BackendId } from './snapshot.ts';
 
 /**
@@ -71,7 +72,7 @@ export interface Rule {
   readonly response: HeaderEdits | undefined;
   /** Undefined: as the backend says. */
   readonly session: SessionPolicy | undefined;
-  readonly timeouts: RuleTimeouts;
+  readonly timeouts: TimeoutWishes;
   readonly retry: RetryWishes | undefined;
 }
 
@@ -170,22 +171,6 @@ export interface SessionPolicy {
   readonly permanent: boolean;
 }
 
-/** Milliseconds, infinite where off; undefined: as for any request. Carried, and not yet obeyed (issue 6). */
-export interface RuleTimeouts {
-  /** Of all attempts. */
-  readonly requestMs: number | undefined;
-  /** Of each. */
-  readonly tryMs: number | undefined;
-}
-
-/** Carried, and not yet obeyed (issue 6). */
-export interface RetryWishes {
-  /** After the first. Undefined: as for any request. */
-  readonly attempts: number | undefined;
-  readonly codes: readonly number[];
-  readonly backoffMs: number | undefined;
-}
-
 /** What the owner of a Service wants of the requests to it, whoever routes them. */
 export interface FrontendPolicy {
   /** Each has its own dice. */
@@ -198,6 +183,11 @@ export interface FrontendPolicy {
   readonly accessLog: 'off' | 'errors' | number | undefined;
   /** Share of the exchanges whose caller has not decided, from 0 to 1. Undefined: as the setting says. */
   readonly traceSample: number | undefined;
+  /** Where a rule says nothing of it. */
+  readonly timeouts: TimeoutWishes;
+  readonly retry: RetryWishes | undefined;
+  /** Undefined: any number of requests. */
+  readonly rateLimit: RateLimitPolicy | undefined;
 }
 
 /** @property share of the requests, from 0 to 1. */

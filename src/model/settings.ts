@@ -78,6 +78,8 @@ export const ACCESS_LOG_FIELDS = [
   'durationMs',
   'upstreamMs',
   'attempts',
+  'attemptFailures',
+  'waitedMs',
   'requestBytes',
   'replyBytes',
   'source',
@@ -141,6 +143,10 @@ export interface Limits {
   readonly mirrors: number;
   /** Of one worker; beyond it the worker ends and another one starts. */
   readonly workerHeap: number;
+  /** Share of `workerHeap` from which on a worker is overloaded. */
+  readonly heap: number;
+  /** Of its event loop, for two seconds: the same. */
+  readonly loopDelayMs: number;
 }
 
 export interface Timeouts {

@@ -1,3 +1,4 @@
+import { type BackendPolicy, DEFAULT_BACKEND_POLICY } from './resilience.ts';
 import type { Routing, SessionPolicy } from './routing.ts';
 import type { Cidr } from './settings.ts';
 
@@ -62,14 +63,14 @@ export interface Backend {
   readonly name: string;
   /** Of the Service, not of its endpoints; 0: it is a subject, and no Service. */
   readonly port: number;
-  /** `source`: exchanges of one client address go to one endpoint, as long as it may get traffic. */
-  readonly affinity: 'none' | 'source';
   /** Those that may get traffic now: the ready ones, else the serving and terminating ones, else none. */
   readonly endpoints: readonly Endpoint[];
   /** A subject serves it in place of endpoints, of which it then has none. Undefined: endpoints do. */
   readonly subject: SubjectTarget | undefined;
   /** Of requests whose rule has no other one. */
   readonly session: SessionPolicy | undefined;
+  /** How its endpoints are chosen, and guarded. */
+  readonly policy: BackendPolicy;
 }
 
 /** The subject that serves a backend: an exchange becomes a message. */
@@ -215,10 +216,10 @@ export const BRIDGE_BACKEND: Backend = {
   namespace: '',
   name: BRIDGE_AUTHORITY,
   port: 80,
-  affinity: 'none',
   endpoints: [],
   subject: undefined,
   session: undefined,
+  policy: DEFAULT_BACKEND_POLICY,
 };
 
 /** The names by which clients address a Service, besides its ClusterIPs. */

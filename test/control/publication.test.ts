@@ -3,7 +3,21 @@ import { describe, test } from 'node:test';
 import { Publication } from '../../src/control/publication.ts';
 import { Rows } from '../../src/control/rows.ts';
 import { KEY_OF, LIST_NAMES } from '../../src/model/lists.ts';
+import type { SharedMemory } from '../../src/model/message.ts';
+import { DEFAULT_BACKEND_POLICY } from '../../src/model/resilience.ts';
 import type { Backend, BackendId, Configuration, Frontend, Workload } from '../../src/model/snapshot.ts';
+import {
+  allocateShared,
+  BACKEND,
+  BUCKET_BYTES,
+  Budget,
+  backendRow,
+  ENDPOINT,
+  endpointRow,
+  Outage,
+  Places,
+  SharedReader,
+} from '../../src/shared.ts';
 import { allocateMeters, EndpointMeter, MeterReader, BackendMeter } from '../../src/telemetry.ts';
 
 const ORDERS = backend('orders', ['10.0.0.1', '10.0.0.2']);
@@ -12,7 +26,16 @@ const USERS = backend('users', ['10.0.0.3']);
 function backend(name: string, addresses: readonly string[]): Backend {
   const id = `shop/${name}:80` as BackendId;
   const endpoints = addresses.map((address) => ({ address, port: 8080, tier: 0 }));
-  return { id, namespace: 'shop', name, port: 80, affinity: 'none', endpoints, subject: undefined, session: undefined };
+  return {
+    id,
+    namespace: 'shop',
+    name,
+    port: 80,
+    endpoints,
+    subject: undefined,
+    session: undefined,
+    policy: DEFAULT_BACKEND_POLICY,
+  };
 }
 
 function frontend({ namespace, name, id }: Backend): Frontend {
@@ -44,9 +67,16 @@ function configuration(...backends: Backend[]): Configuration {
   return { ...EMPTY, frontends: FRONTENDS, backends };
 }
 
-function start(): { publication: Publication; memory: ReturnType<typeof allocateMeters> } {
+interface Started {
+  readonly publication: Publication;
+  readonly memory: ReturnType<typeof allocateMeters>;
+  readonly shared: SharedMemory;
+}
+
+function start(): Started {
   const memory = allocateMeters(1);
-  return { publication: new Publication(new MeterReader(memory)), memory };
+  const shared = allocateShared(1, BUCKET_BYTES);
+  return { publication: new Publication(new MeterReader(memory), new SharedReader(shared)), memory, shared };
 }
 
 describe('what is published', () => {
@@ -192,6 +222,69 @@ describe('rows of the meters', () => {
     publication.next(configuration(ORDERS));
     assert.equal(publication.backendRow(ORDERS.id), row);
     assert.equal(new MeterReader(memory).service(row).requests, 0);
+  });
+
+  test('a row is not given to another one while somebody has a place there, or waits for one', () => {
+    const { publication, shared } = start();
+    publication.next(configuration(USERS));
+    const row = publication.backendRow(USERS.id);
+    const places = new Places(shared, backendRow(shared, row), 0);
+    places.take(1);
+    places.wait(1);
+    publication.next(configuration());
+    for (const release of [() => places.give(), () => places.stopWaiting()]) {
+      publication.settle(2);
+      publication.next(configuration(ORDERS));
+      assert.notEqual(publication.backendRow(ORDERS.id), row);
+      publication.next(configuration());
+      release();
+    }
+    publication.settle(2);
+    publication.next(configuration(ORDERS));
+    assert.equal(publication.backendRow(ORDERS.id), row);
+  });
+
+  test('the rows of the endpoints of a backend that is gone are not given to others while somebody waits there', () => {
+    const { publication, shared } = start();
+    publication.next(configuration(USERS));
+    const row = publication.endpointRow(USERS.id, '10.0.0.3:8080');
+    const places = new Places(shared, backendRow(shared, publication.backendRow(USERS.id)), 0);
+    places.wait(1);
+    publication.next(configuration());
+    publication.settle(2);
+    publication.next(configuration(backend('orders', ['10.0.0.1'])));
+    assert.notEqual(publication.endpointRow(ORDERS.id, '10.0.0.1:8080'), row);
+    places.stopWaiting();
+    publication.settle(3);
+    publication.next(configuration(ORDERS));
+    assert.equal(publication.endpointRow(ORDERS.id, '10.0.0.2:8080'), row);
+  });
+
+  test('whoever gets a row that was used starts without a budget spent, a breaker or health of the one before', () => {
+    const { publication, shared } = start();
+    const nowMs = performance.now();
+    const { budget } = DEFAULT_BACKEND_POLICY;
+    publication.next(configuration(USERS));
+    const row = publication.backendRow(USERS.id);
+    const own = backendRow(shared, row);
+    const endpoint = publication.endpointRow(USERS.id, '10.0.0.3:8080');
+    const cells = endpointRow(shared, endpoint);
+    new Outage(own.cells, own.base + BACKEND.breaker).begin(nowMs, () => 60_000);
+    new Budget(shared, own, 0).retry(nowMs, budget);
+    new Outage(cells.cells, cells.base + ENDPOINT.ejection).begin(nowMs, () => 60_000);
+    for (const cell of Object.values(ENDPOINT)) cells.cells[cells.base + cell] ||= 1;
+    publication.next(configuration());
+    publication.settle(2);
+    publication.next(configuration(backend('orders', ['10.0.0.1'])));
+    assert.deepEqual(
+      [publication.backendRow(ORDERS.id), publication.endpointRow(ORDERS.id, '10.0.0.1:8080')],
+      [row, endpoint],
+    );
+    const reader = new SharedReader(shared);
+    assert.deepEqual(reader.backend(row, nowMs), { inFlight: 0, waiting: 0, breakerLeftMs: undefined });
+    assert.equal(reader.retriesLeft(row, budget, nowMs), 100);
+    const fresh = new SharedReader(allocateShared(1, BUCKET_BYTES));
+    assert.deepEqual(reader.endpoint(endpoint, nowMs), fresh.endpoint(endpoint, nowMs));
   });
 
   test('who had to share a row gets one of its own once there is one, and keeps it', () => {

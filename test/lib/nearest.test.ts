@@ -11,6 +11,13 @@ test('a letter wrong, missing, added or swapped still finds the word', () => {
   );
 });
 
+test('the beginning of a word finds it, hyphens aside, and so does what begins with it', () => {
+  assert.deepEqual(
+    ['work', 'accept-loop', 'limithead', 'acc'].map((word) => nearest(word, [...KNOWN, 'rate-limit'])),
+    ['workers', 'accept', 'limit-head', undefined],
+  );
+});
+
 test('a word that resembles none finds none', () => {
   assert.deepEqual(
     ['tls', 'verbose', 'x', ''].map((word) => nearest(word, KNOWN)),
