@@ -36,6 +36,7 @@ const NUMBERS: ReadonlySet<AccessLogField> = new Set([
   'durationMs',
   'upstreamMs',
   'attempts',
+  'waitedMs',
   'requestBytes',
   'replyBytes',
   'generation',
@@ -138,6 +139,10 @@ export class AccessLog {
         return out.keyMilliseconds(key, record.upstreamMs);
       case 'attempts':
         return out.keyInteger(key, record.attempts);
+      case 'attemptFailures':
+        return this.#putText(key, record.attemptFailures);
+      case 'waitedMs':
+        return record.waitedMs === 0 ? undefined : out.keyMilliseconds(key, record.waitedMs);
       case 'requestBytes':
         return out.keyInteger(key, record.requestBytes);
       case 'replyBytes':

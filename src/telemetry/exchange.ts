@@ -1,11 +1,13 @@
-import type { FailureCode } from '../model/failure.ts';
+import { FAILURES, type FailureCode } from '../model/failure.ts';
 import type { FrontendPolicy } from '../model/routing.ts';
-import type { Backend, Endpoint } from '../model/snapshot.ts';
+import { type Backend, type Endpoint, endpointKey } from '../model/snapshot.ts';
 import { type AttemptRecord, TraceContext } from './trace.ts';
 
 /** Header lines, for those who watch. */
 export type HeaderList = readonly (readonly [name: string, value: string])[];
 export const NO_HEADERS: HeaderList = [];
+/** As many attempts as an exchange may have: one, and ten retries. Connections found dead may add to them. */
+const FAILURES_SHOWN = 11;
 
 /** Text of a request, as ranges of bytes. */
 export interface RequestText {
@@ -46,6 +48,9 @@ export interface MessageRecord {
   readonly producer: string;
 }
 
+/** Where an attempt was made; an empty address: as a message. */
+type AttemptPlace = Pick<Endpoint, 'address' | 'port'>;
+
 /**
  * What is known of one exchange: written while it runs, read when it has ended by metrics, access log, spans and taps. There is
  * one for each exchange under way; it is used again for the next. Times are `performance.now()` milliseconds.
@@ -65,6 +70,8 @@ export class ExchangeRecord {
   /** The endpoint of the last attempt. */
   endpoint = '';
   attempts = 0;
+  /** For a place at the backend. */
+  waitedMs = 0;
   /** From the start of the last attempt to its reply head; 0: none came. */
   upstreamMs = 0;
   /** 0: no reply was given. */
@@ -80,6 +87,12 @@ export class ExchangeRecord {
   attemptList: AttemptRecord[] = [];
   /** Filled while somebody watches. */
   replyHeaders: HeaderList = NO_HEADERS;
+  /** Where the last reply head came from, and its status: whether that attempt came to nothing shows later. */
+  #repliedBy: AttemptPlace | undefined = undefined;
+  #repliedStatus = 0;
+  /** Why attempts came to nothing; text is made only where one did. */
+  #attemptFailures = '';
+  #failuresShown = 0;
 
   /** Ready for the next exchange: nothing of one client may show in the record of another. */
   reset(): void {
@@ -92,6 +105,7 @@ export class ExchangeRecord {
     this.accessLog = undefined;
     this.endpoint = '';
     this.attempts = 0;
+    this.waitedMs = 0;
     this.upstreamMs = 0;
     this.status = 0;
     this.failure = '';
@@ -102,6 +116,10 @@ export class ExchangeRecord {
     this.trace.clear();
     if (this.attemptList.length > 0) this.attemptList = [];
     this.replyHeaders = NO_HEADERS;
+    this.#repliedBy = undefined;
+    this.#repliedStatus = 0;
+    this.#attemptFailures = '';
+    this.#failuresShown = 0;
   }
 
   get durationMs(): number {
@@ -113,21 +131,51 @@ export class ExchangeRecord {
     return this.failure !== '' || this.status >= 500 || (this.message !== undefined && this.message.result !== 'ok');
   }
 
-  /** How an attempt went, for spans. @param status of its reply; 0: none. */
-  attempt(
-    { address, port }: Pick<Endpoint, 'address' | 'port'>,
-    startMs: number,
-    status: number,
-    failure: FailureCode | undefined,
-  ): void {
+  /** How an attempt went: it failed, or the head of its reply is here. @param status of its reply; 0: none. */
+  attempt(place: AttemptPlace, startMs: number, status: number, failure: FailureCode | undefined): void {
+    // Whoever goes on to another attempt does not pass on what this one said.
+    this.#discardReply();
+    if (failure === undefined) {
+      this.#repliedBy = place;
+      this.#repliedStatus = status;
+    } else this.#noteFailure(failure, place);
     if (!this.trace.sampled) return;
+    const { address, port } = place;
     this.attemptList.push({ address, port, startMs, endMs: performance.now(), status, failure });
   }
 
   /** The last attempt had a reply, which broke off. */
   spoilAttempt(failure: FailureCode): void {
+    if (this.#repliedBy !== undefined) this.#noteFailure(failure, this.#repliedBy);
+    this.#repliedBy = undefined;
     const last = this.attemptList.pop();
     if (last !== undefined) this.attemptList.push({ ...last, endMs: performance.now(), failure });
+  }
+
+  /**
+   * Why attempts came to nothing, in order: `connect-failed@10.1.2.3:80 503@10.1.2.4:80`. A reply that was passed on is not among
+   * them. For when the exchange is over.
+   */
+  get attemptFailures(): string {
+    if (this.#repliedStatus !== this.status) this.#discardReply();
+    return this.#attemptFailures;
+  }
+
+  #discardReply(): void {
+    if (this.#repliedBy !== undefined) this.#noteAttempt(String(this.#repliedStatus), this.#repliedBy);
+    this.#repliedBy = undefined;
+  }
+
+  /** What its client did is no failure of an attempt. */
+  #noteFailure(failure: FailureCode, place: AttemptPlace): void {
+    if (FAILURES[failure].source !== 'downstream') this.#noteAttempt(failure, place);
+  }
+
+  #noteAttempt(what: string, place: AttemptPlace): void {
+    if (this.#failuresShown === FAILURES_SHOWN) return;
+    this.#failuresShown++;
+    const gap = this.#attemptFailures === '' ? '' : ' ';
+    this.#attemptFailures += `${gap}${what}${place.address === '' ? '' : `@${endpointKey(place)}`}`;
   }
 
   /** The first failure is the one that tells. */

@@ -56,6 +56,8 @@ export class Taps {
       failure: record.failure,
       detail: record.detail,
       attempts: record.attempts,
+      attemptFailures: record.attemptFailures,
+      waitedMs: record.waitedMs,
       durationMs,
       upstreamMs: record.upstreamMs,
       requestBytes: record.requestBytes,

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ROW_FIRST } from '../../src/model/rows.ts';
 import {
   allocateMeters,
   EndpointMeter,
   MeterReader,
-  ROW_FIRST,
   BackendMeter,
   WORKER,
   WorkerMeter,

@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ACCESS_LOG_FIELDS_DEFAULT, type Settings } from '../../src/model/settings.ts';
+import { ROW_FIRST } from '../../src/model/rows.ts';
 import {
   AccessLog,
   allocateMeters,
   ExchangeRecord,
   Lines,
   MeterReader,
-  ROW_FIRST,
   BackendMeter,
   Taps,
 } from '../../src/telemetry.ts';
