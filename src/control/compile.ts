@@ -208,7 +208,10 @@ function compiledOnce(input: ServiceInput, before: MemoService | undefined, opti
     ...input,
     frontend: unchanged(compiled.frontend, before?.frontend),
     subject: unchanged(compiled.subject, before?.subject),
-    backends: compiled.backends.map((backend) => unchanged(backend, backendsBefore.get(backend.id))),
+    backends: compiled.backends.map((backend) => {
+      const known = backendsBefore.get(backend.id);
+      return unchanged({ ...backend, policy: unchanged(backend.policy, known?.policy) }, known);
+    }),
     subscription: unchanged(compiled.subscription, before?.subscription),
     problems: compiled.problems,
   };

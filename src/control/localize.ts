@@ -111,7 +111,7 @@ function choose(
   { view, from }: { readonly view: View; readonly from: CompileOptions['from'] },
   before: Backend | undefined,
 ): Chosen {
-  const { id, namespace, name, port, affinity, subject, session } = compiled;
+  const { id, namespace, name, port, subject, session, policy } = compiled;
   const able: Candidate[] = [];
   const unused: Unused[] = [];
   const problems: Problem[] = [];
@@ -138,7 +138,7 @@ function choose(
   }
   // Those of one node are all equally near.
   const locality = compiled.internalTrafficPolicy === 'Local' ? 'any' : compiled.locality;
-  const backend = { id, namespace, name, port, affinity, endpoints: inTiers(used, locality, view), subject, session };
+  const backend = { id, namespace, name, port, endpoints: inTiers(used, locality, view), subject, session, policy };
   // Files are of one node. Where nobody knows where any of them stands, every node may deliver.
   const isHere = from === 'files' || used.every(({ nodeName }) => nodeName === '');
   const local = isHere ? used : used.filter((candidate) => standsOn(candidate, view));

@@ -7,14 +7,15 @@ import { compile, type CompileOptions } from '../../src/control/compile.ts';
 import { readManifestsOnce } from '../../src/control/discovery.ts';
 import { nodeOf, podOf, type NodeObject, type PodObject } from '../../src/control/discovery/objects.ts';
 import { localize } from '../../src/control/localize.ts';
+import { DEFAULT_BACKEND_POLICY } from '../../src/model/resilience.ts';
 import type { Resources } from '../../src/model/resource.ts';
 
 // One case is `NAME.in.yaml` and what it compiles to, `NAME.out.json`; UPDATE_GOLDEN=1 writes the latter anew. A first line
 // `# options: from=kubernetes externalName=allow nats=open node=n1 zone=a` says what differs from files discovery on a nameless node.
 for (const file of globSync('*.in.yaml', { cwd: import.meta.dirname }).toSorted()) {
   test(`${basename(file, '.in.yaml')} compiles as its golden file says`, async () => {
-    const text = readFileSync(join(import.meta.dirname, file), 'utf8');
-    const { node: nodeName = '', zone = '', ...given } = readOptions(text);
+    const manifests = readFileSync(join(import.meta.dirname, file), 'utf8');
+    const { node: nodeName = '', zone = '', ...given } = readOptions(manifests);
     const options = {
       clusterDomain: 'cluster.local',
       from: 'files',
@@ -22,8 +23,8 @@ for (const file of globSync('*.in.yaml', { cwd: import.meta.dirname }).toSorted(
       nats: 'policies',
       ...given,
     } as CompileOptions;
-    const read = await readManifestsOnce([{ type: 'text', name: file, text }]);
-    const resources = options.from === 'kubernetes' ? { ...read.resources, ...readNode(text) } : read.resources;
+    const read = await readManifestsOnce([{ type: 'text', name: file, text: manifests }]);
+    const resources = options.from === 'kubernetes' ? { ...read.resources, ...readNode(manifests) } : read.resources;
     const compiled = compile(resources, undefined, options);
     const view = {
       nodeName,
@@ -34,17 +35,21 @@ for (const file of globSync('*.in.yaml', { cwd: import.meta.dirname }).toSorted(
     const { configuration, problems, chosen } = localize(compiled, view, undefined);
     const { statuses } = compiled;
     const { routings, ...rest } = configuration;
+    const backends = rest.backends.map(({ policy, ...backend }) =>
+      policy === DEFAULT_BACKEND_POLICY ? backend : { ...backend, policy },
+    );
     const unused = [...chosen].filter(([, one]) => one.unused.length > 0).map(([id, one]) => [id, one.unused] as const);
     const actual = {
-      // Most cases have none of either.
-      configuration: { ...rest, ...(routings.length > 0 && { routings }) },
+      // Most cases have none of these, and no policy but the default.
+      configuration: { ...rest, backends, ...(routings.length > 0 && { routings }) },
       ...(statuses.length > 0 && { statuses }),
       unused: Object.fromEntries(unused),
       problems: [...read.problems, ...compiled.problems, ...problems],
     };
     const golden = join(import.meta.dirname, file.replace('.in.yaml', '.out.json'));
-    if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(golden, `${JSON.stringify(actual, null, 2)}\n`);
-    assert.deepEqual(JSON.parse(JSON.stringify(actual)), JSON.parse(readFileSync(golden, 'utf8')));
+    const text = `${JSON.stringify(actual, (_, value) => (value === Infinity ? 'infinite' : (value as unknown)), 2)}\n`;
+    if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(golden, text);
+    assert.deepEqual(JSON.parse(text), JSON.parse(readFileSync(golden, 'utf8')));
   });
 }
 

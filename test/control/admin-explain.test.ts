@@ -62,7 +62,7 @@ test('the answer has the endpoints of the backend with their state, problems and
   ];
   source.statuses = [statusOf('HTTPRoute shop/orders'), statusOf('HTTPRoute office/orders')];
   source.settings = [
-    { name: 'timeout-request', value: '15s', origin: 'default' },
+    { name: 'limit-pending', value: '1024', origin: 'default' },
     { name: 'workers', value: '2', origin: 'default' },
   ];
   await withAdmin(source, 'admin', async (port) => {
@@ -81,7 +81,7 @@ test('the answer has the endpoints of the backend with their state, problems and
       problems.map(({ object }) => object),
       ['Service shop/orders', 'TrafficSplit shop/old'],
     );
-    assert.deepEqual([statuses.length, settings.map(({ name }) => name)], [2, ['timeout-request']]);
+    assert.deepEqual([statuses.length, settings.map(({ name }) => name)], [2, ['limit-pending']]);
   });
 });
 

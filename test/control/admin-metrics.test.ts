@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { formatFor, type Format } from '../../src/control/admin/metrics.ts';
-import { ROW_BRIDGE, ROW_FIRST, ROW_OTHER } from '../../src/telemetry.ts';
+import { ROW_BRIDGE, ROW_FIRST, ROW_OTHER } from '../../src/model/rows.ts';
 import { exchange } from '../harness/client.ts';
 import { type Metric, parseExposition, valueOf } from './admin/exposition.ts';
 import { ask, busyStandIn, deliveryView, kindView, StandIn, withAdmin } from './admin/stand-in.ts';
@@ -39,7 +39,19 @@ describe('values', () => {
         ['heddle_requests_active', ORDERS, 1],
         ['heddle_request_bytes_total', ORDERS, 10],
         ['heddle_response_bytes_total', ORDERS, 20],
-        ['heddle_retries_total', ORDERS, 1],
+        ['heddle_retries_total', { ...ORDERS, reason: 'connect-failure' }, 1],
+        ['heddle_retries_refused_total', { ...ORDERS, reason: 'budget' }, 1],
+        ['heddle_attempts_total', { ...ORDERS, code: '200' }, 1],
+        ['heddle_attempts_total', { ...ORDERS, code: 'none', failure: 'connect-failed' }, 1],
+        ['heddle_attempt_duration_seconds_bucket', { ...ORDERS, le: '0.004' }, 1],
+        ['heddle_attempt_duration_seconds_sum', ORDERS, 0.003],
+        ['heddle_ejections_total', { ...ORDERS, reason: 'consecutive' }, 1],
+        ['heddle_breaker_open', ORDERS, 0],
+        ['heddle_breaker_openings_total', ORDERS, 1],
+        ['heddle_in_flight', ORDERS, 0],
+        ['heddle_waiting', ORDERS, 0],
+        ['heddle_queued_total', ORDERS, 1],
+        ['heddle_queued_seconds_total', ORDERS, 0.25],
         ['heddle_faults_total', { ...ORDERS, fault: 'delay' }, 1],
         ['heddle_mirrored_requests_total', { ...ORDERS, result: 'answered' }, 1],
         ['heddle_mirrored_requests_active', ORDERS, 0],
@@ -63,6 +75,11 @@ describe('values', () => {
     assert.equal(valueOf(metrics, 'heddle_endpoint_latency_seconds', labels), 0.005);
     assert.equal(valueOf(metrics, 'heddle_endpoint_connections', { ...labels, state: 'idle' }), 1);
     assert.equal(valueOf(metrics, 'heddle_endpoint_connections', { ...labels, state: 'busy' }), 1);
+    assert.equal(valueOf(metrics, 'heddle_endpoint_ejected', labels), 1);
+    assert.equal(valueOf(metrics, 'heddle_endpoint_ejected', { ...labels, endpoint: '10.0.0.2:80' }), 0);
+    assert.equal(valueOf(metrics, 'heddle_endpoint_check', { ...labels, endpoint: '10.0.0.2:80' }), 1);
+    // Nothing is known of the check of one that was not checked yet.
+    assert.equal(metrics.get('heddle_endpoint_check')?.samples.length, 1);
     // Nothing is known of the latency of one that was never asked.
     assert.equal(metrics.get('heddle_endpoint_latency_seconds')?.samples.length, 1);
   });
@@ -74,6 +91,9 @@ describe('values', () => {
     assert.equal(valueOf(metrics, 'heddle_worker_restarts_total', { worker: '1' }), 1);
     assert.equal(valueOf(metrics, 'heddle_worker_up', { worker: '1' }), 1);
     assert.equal(valueOf(metrics, 'heddle_connections_refused_total', { reason: 'source' }), 6);
+    assert.equal(valueOf(metrics, 'heddle_pressure', { worker: '1' }), 0.5);
+    assert.equal(valueOf(metrics, 'heddle_shed_total', { kind: 'upload' }), 1);
+    assert.equal(valueOf(metrics, 'heddle_shed_total', { kind: 'mirror' }), 0);
     assert.equal(valueOf(metrics, 'heddle_generation_lag_seconds'), 0.034);
     assert.equal(valueOf(metrics, 'heddle_ready'), 1);
     assert.equal(valueOf(metrics, 'heddle_spans_total', { outcome: 'dropped' }), 2);
@@ -159,6 +179,18 @@ describe('values', () => {
 });
 
 describe('series', () => {
+  test('of ejection, checks and breakers are there only where a policy asks for them', async () => {
+    const metrics = await scrape(new StandIn());
+    for (const name of [
+      'heddle_endpoint_ejected',
+      'heddle_endpoint_check',
+      'heddle_breaker_open',
+      'heddle_breaker_openings_total',
+      'heddle_attempt_duration_seconds',
+    ])
+      assert.equal(metrics.get(name)?.samples.length, 0, name);
+  });
+
   test('those beyond the rows are one series, not many', async () => {
     const source = new StandIn([
       { name: 'a', endpoints: ['10.0.0.1'] },

@@ -14,7 +14,8 @@ import type {
   StatsAnswer,
 } from '../../src/model/admin.ts';
 import { openAdmin } from '../../src/control/admin.ts';
-import { ROW_NONE, ROW_FIRST, WORKER } from '../../src/telemetry.ts';
+import { ROW_NONE, ROW_FIRST } from '../../src/model/rows.ts';
+import { WORKER } from '../../src/telemetry.ts';
 import { ask, busyStandIn, kindView, linkView, ROUTING, StandIn, statusOf, withAdmin } from './admin/stand-in.ts';
 
 interface OpenApi {

@@ -6,6 +6,7 @@ import type { Problem } from '../../src/model/problem.ts';
 import { type ClusterNode, NO_RESOURCES, type Resources } from '../../src/model/resource.ts';
 import type { BackendId, Change } from '../../src/model/snapshot.ts';
 import { allocateMeters, type Log, MeterReader } from '../../src/telemetry.ts';
+import { allocateShared, BUCKET_BYTES, SharedReader } from '../../src/shared.ts';
 import { endpoint, namespace, pod, service, slice } from '../compile/objects.ts';
 import { path, route, rule } from './gateway-api/routes.ts';
 
@@ -37,6 +38,7 @@ function start(over: Partial<ChangesOptions> = {}): {
     zone: undefined,
     workers: 1,
     meters: new MeterReader(allocateMeters(1)),
+    shared: new SharedReader(allocateShared(1, BUCKET_BYTES)),
     log: { warn, info } as unknown as Log,
     publish: (change) => published.push(change),
     ...over,

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { compile, type Compilation, isEnabled } from '../../src/control/compile.ts';
+import { OBEYED } from '../../src/control/compile/annotation-keys.ts';
 import { localize, type Localization } from '../../src/control/localize.ts';
 import { NO_RESOURCES, type Resources, type Service } from '../../src/model/resource.ts';
 import { namespace, pod, service, slice } from '../compile/objects.ts';
@@ -341,18 +342,7 @@ test('no annotation makes compile throw', () => {
     '1'.repeat(100_000),
     '[::1%]:1',
   ];
-  const keys = [
-    'enabled',
-    'ports',
-    'endpoints',
-    'scheme',
-    'traffic-type',
-    'locality',
-    '',
-    '__proto__',
-    'toString',
-    'x'.repeat(100_000),
-  ];
+  const keys = [...OBEYED, '', '__proto__', 'toString', 'x'.repeat(100_000)];
   for (const value of values) {
     const annotations = Object.fromEntries(
       ['heddle.dev/', 'mesh.traefik.io/', 'maesh.containo.us/'].flatMap((prefix) =>

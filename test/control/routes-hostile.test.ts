@@ -6,6 +6,7 @@ import { NO_RESOURCES, type Resources, type Service, type ServicePort } from '..
 import type { HttpRouteGroupResource, RouteResource, TrafficSplitResource } from '../../src/model/route-resource.ts';
 import type { RuleTable } from '../../src/model/routing.ts';
 import { LiveRouting } from '../../src/proxy/route.ts';
+import { settingsOf } from '../harness/settings.ts';
 import { service } from '../compile/objects.ts';
 import { Dice } from '../fuzz/dice.ts';
 import { header, match, parent, path, route, rule, to } from './gateway-api/routes.ts';
@@ -183,7 +184,7 @@ describe('names that objects of JavaScript have too', () => {
     const again = compiled({ services, httpRoutes: [theirs, route({ namespace: 'valueof', name: 'b' })] }, first);
     const [routing] = again.routings;
     assert.deepEqual(Object.keys(routing!.consumers).toSorted(), ['constructor', 'valueof']);
-    const live = new LiveRouting(structuredClone(routing!));
+    const live = new LiveRouting(structuredClone(routing!), settingsOf());
     assert.equal(live.tableFor('constructor')?.owners, 'HTTPRoute constructor/constructor');
     for (const other of ['__proto__', 'toString', '', 'shop']) assert.equal(live.tableFor(other), undefined);
   });

@@ -4,6 +4,7 @@ import { MessageChannel } from 'node:worker_threads';
 import { Workers } from '../../src/control/workers.ts';
 import type { Change, Frontend } from '../../src/model/snapshot.ts';
 import { allocateMeters } from '../../src/telemetry.ts';
+import { allocateShared, BUCKET_BYTES } from '../../src/shared.ts';
 import { eventually } from '../harness/client.ts';
 import { settingsOf } from '../harness/settings.ts';
 
@@ -33,7 +34,8 @@ test('a worker that cannot apply a generation keeps its plan, says so, and gets 
     channels.push(channel);
     return channel.port2;
   };
-  const workers = new Workers(settingsOf({ workers: '1' }), allocateMeters(1), logPort, {
+  const memory = { meters: allocateMeters(1), shared: allocateShared(1, BUCKET_BYTES) };
+  const workers = new Workers(settingsOf({ workers: '1' }), memory, logPort, {
     onApplied: (_, generation) => told.push(`applied ${generation}`),
     onKept: (_, generation, reason) => told.push(`kept ${generation} ${reason.startsWith('TypeError')}`),
     onBatch: () => {},

@@ -140,6 +140,34 @@ describe('a worker whose heart does not beat', () => {
   });
 });
 
+describe('the silence of a worker', () => {
+  const silentWorker = (): { readonly slots: Slots; readonly heartbeats: Heartbeats } => {
+    const slots = new Slots(Slots.allocate(1));
+    const heartbeats = new Heartbeats(slots, 1);
+    heartbeats.restart(0, 1000);
+    return { slots, heartbeats };
+  };
+
+  test('is not the time for which the whole process was paused', () => {
+    const { slots, heartbeats } = silentWorker();
+    slots.increment(0, CELLS.heartbeat);
+    assert.equal(heartbeats.silentMs(0, 1100), 0);
+    assert.ok(heartbeats.silentMs(0, 3_601_100) <= 200);
+    assert.ok(heartbeats.silentMs(0, 3_601_200) <= 300);
+    slots.increment(0, CELLS.heartbeat);
+    assert.equal(heartbeats.silentMs(0, 3_601_300), 0);
+  });
+
+  test('grows for one that is stuck, also where the supervisor itself is always late', () => {
+    const { heartbeats } = silentWorker();
+    const silences = Array.from({ length: 20 }, (_, look) => heartbeats.silentMs(0, 1000 + 900 * (look + 1)));
+    assert.deepEqual(
+      silences,
+      silences.map((_, look) => 200 * (look + 1)),
+    );
+  });
+});
+
 describe('two ports', () => {
   test('share the workers: each connection comes with the port that it came in on, and the spread is even', async (context) => {
     const { takers, slots, ports, connect } = await open(context, 2);

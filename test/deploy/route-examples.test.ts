@@ -22,6 +22,7 @@ const ASKED: Readonly<Record<string, { readonly rule: string | undefined; readon
     rule: 'metadata.annotations["heddle.dev/mirror"]',
     outcome: 'An endpoint of shop/search:80 gets it',
   },
+  'resilience.yaml': { rule: undefined, outcome: 'An endpoint of shop/pricing:80 gets it' },
 };
 
 /** The command after `# Ask: `, as a shell splits it. */

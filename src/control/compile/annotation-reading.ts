@@ -2,6 +2,7 @@ import { shown } from '../../lib/shown.ts';
 import type { Mismatch } from '../../model/problem.ts';
 import { ANNOTATION_PREFIX, FOREIGN_PREFIXES, type Service } from '../../model/resource.ts';
 import { FOREIGN_KEYS, type Key } from './annotation-keys.ts';
+import type { Form } from './annotation-values.ts';
 import { annotationField } from './mismatches.ts';
 
 const LIST_MAX = 1000;
@@ -10,7 +11,8 @@ const LIST_MAX = 1000;
 export const COUNTS_AS_ABSENT = ' (until then the annotation counts as absent)';
 
 /** By precedence. */
-const PREFIXES = [ANNOTATION_PREFIX, ...FOREIGN_PREFIXES] as const;
+const PREFIXES: readonly string[] = [ANNOTATION_PREFIX, ...FOREIGN_PREFIXES];
+const OUR_PREFIX: readonly string[] = [ANNOTATION_PREFIX];
 
 /** What the values of a key may be; those of `later` are known, and not yet obeyed. */
 interface Choices<T extends string> {
@@ -27,24 +29,27 @@ export interface Found {
   readonly value: string;
 }
 
+/** Whether it is one of Traefik Mesh, with its own meaning. */
+export function isForeign({ key }: Found): boolean {
+  return !key.startsWith(ANNOTATION_PREFIX);
+}
+
 /** Reads the annotations of one Service, each by its name. One that cannot be obeyed is a mismatch and counts as absent. */
 export class AnnotationReading {
   readonly mismatches: Mismatch[] = [];
   readonly service: Service;
+  readonly #foreign: 'read' | 'ignored';
 
-  constructor(service: Service) {
+  /** @param foreign keys of Traefik Mesh: they are for a mesh that the Service may not be in. */
+  constructor(service: Service, foreign: 'read' | 'ignored' = 'read') {
     this.service = service;
+    this.#foreign = foreign;
   }
 
   /** The annotation of that name; a foreign one only where none of ours says otherwise. */
   find(name: Key): Found | undefined {
-    return this.written(name);
-  }
-
-  /** The same for any name. */
-  written(name: string): Found | undefined {
     const { annotations } = this.service;
-    for (const prefix of FOREIGN_KEYS.has(name) ? PREFIXES : [ANNOTATION_PREFIX]) {
+    for (const prefix of this.#foreign === 'read' && FOREIGN_KEYS.has(name) ? PREFIXES : OUR_PREFIX) {
       const key = `${prefix}${name}`;
       const value = annotations[key];
       if (value !== undefined) return { key, value };
@@ -77,6 +82,14 @@ export class AnnotationReading {
     if ('value' in result) return result.value;
     this.mismatch(found.key, { expected: result.expected ?? expected, got: result.got });
     return undefined;
+  }
+
+  /** The same for a kind of values. */
+  value<T>(name: Key, { expected, parse }: Form<T>): T | undefined {
+    return this.one(name, expected, (text) => {
+      const value = parse(text);
+      return value === undefined ? { got: shown(text) } : { value };
+    });
   }
 
   /** The good entries of a list; without a good one the annotation counts as absent. */

@@ -1,3 +1,4 @@
+import { NO_TIMEOUTS } from '../../model/resilience.ts';
 import { shown } from '../../lib/shown.ts';
 import { USUAL_PORT } from '../../model/ports.ts';
 import { type Mismatch, placeOf } from '../../model/problem.ts';
@@ -115,7 +116,7 @@ class TableMaking {
       targets: wishes.redirect === undefined ? targets : [],
       response: wishes.response,
       session: undefined,
-      timeouts: { requestMs: undefined, tryMs: undefined },
+      timeouts: NO_TIMEOUTS,
       retry: undefined,
     };
   }

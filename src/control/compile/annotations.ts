@@ -70,20 +70,15 @@ export function readFrontendWishes(service: Service): {
   return { wishes, mismatches: reading.mismatches };
 }
 
-/** Reads the annotations of a Service that concern what serves it, with what is wrong with them. */
-export function readBackendWishes(
-  service: Service,
-  from: 'files' | 'kubernetes',
-): { readonly wishes: BackendWishes; readonly mismatches: readonly Mismatch[] } {
-  const reading = new AnnotationReading(service);
+/** Reads the annotations of a Service that concern what serves it and where. What is wrong with them is told by the reading. */
+export function readBackendWishes(reading: AnnotationReading, from: 'files' | 'kubernetes'): BackendWishes {
   reading.choice('scheme', { now: ['http'], later: ['h2c', 'https', 'h2'] });
-  const wishes = {
+  return {
     locality: reading.choice('locality', { now: ['node', 'zone', 'any'] }),
     endpoints: readEndpoints(reading, from),
     subject: readSubject(reading),
     session: readSession(reading),
   };
-  return { wishes, mismatches: reading.mismatches };
 }
 
 /** Whether the owner says that its ports speak HTTP/1.1, whatever their own fields say. */
@@ -97,7 +92,7 @@ function checkKeys(reading: AnnotationReading, standing: Standing): void {
     if (key.startsWith(ANNOTATION_PREFIX)) checkOurs(reading, { key, value }, standing);
     else if (standing === 'enabled') {
       const prefix = FOREIGN_PREFIXES.find((one) => key.startsWith(one));
-      if (prefix !== undefined) checkForeign(reading, { key, value }, prefix);
+      if (prefix !== undefined) checkForeign(reading, key, prefix);
     }
   }
 }
@@ -118,22 +113,12 @@ function checkOurs(
   }
 }
 
-function checkForeign(
-  reading: AnnotationReading,
-  { key, value }: { readonly key: string; readonly value: string },
-  prefix: string,
-): void {
+function checkForeign(reading: AnnotationReading, key: string, prefix: string): void {
   const name = key.slice(prefix.length);
-  if (!FOREIGN_KEYS.has(name)) {
-    const near = nearest(name, FOREIGN_KEYS.keys());
-    const hint = near === undefined ? '' : ` (the nearest is ${prefix}${near})`;
-    reading.mismatch(key, { expected: `a key of Traefik Mesh${hint}`, got: shown(key) });
-    return;
-  }
-  const feature = FOREIGN_KEYS.get(name);
-  if (feature === undefined || reading.written(name)?.key !== key) return;
-  const expected = `a key that this version obeys (${feature} come with ${ANNOTATION_PREFIX}${name}, which is not yet obeyed)`;
-  reading.mismatch(key, { expected, got: shown(value) });
+  if (FOREIGN_KEYS.has(name)) return;
+  const near = nearest(name, FOREIGN_KEYS);
+  const hint = near === undefined ? '' : ` (the nearest is ${prefix}${near})`;
+  reading.mismatch(key, { expected: `a key of Traefik Mesh${hint}`, got: shown(key) });
 }
 
 function readPorts(reading: AnnotationReading): ReadonlySet<number> | undefined {

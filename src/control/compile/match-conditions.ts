@@ -45,12 +45,16 @@ export function isMethod(text: string): boolean {
   return METHOD.test(text);
 }
 
+export function isQueryName(text: string): boolean {
+  return QUERY_NAME.test(text);
+}
+
 function readField(
   of: FieldMatch['of'],
   { name, operator, value }: { readonly name: string; readonly operator: string; readonly value: string },
 ): Read<FieldMatch> {
   const got = shown(`${of}:${name}${operator}${value}`);
-  if (of === 'query' ? !QUERY_NAME.test(name) : !isFieldName(name)) return { got };
+  if (of === 'query' ? !isQueryName(name) : !isFieldName(name)) return { got };
   if (operator === '=') {
     // Parameters are compared as they are decoded: they may be any text.
     if (of !== 'query' && !isFieldValue(value)) return { got };

@@ -1,4 +1,5 @@
 import { unchanged } from '../../lib/unchanged.ts';
+import { DEFAULT_BACKEND_POLICY } from '../../model/resilience.ts';
 import type { BackendId } from '../../model/snapshot.ts';
 import type { CompiledBackend } from './candidates.ts';
 import { parseSubjectTarget } from './message-annotations.ts';
@@ -48,9 +49,9 @@ function subjectBackend(id: BackendId, namespace: string, text: string): Compile
     namespace,
     name: id.slice(namespace.length + 1),
     port: 0,
-    affinity: 'none',
     subject,
     session: undefined,
+    policy: DEFAULT_BACKEND_POLICY,
     locality: 'any',
     internalTrafficPolicy: 'Cluster',
     family: 'any',

@@ -1,8 +1,23 @@
+import { isDeepStrictEqual } from 'node:util';
 import { parsePercent } from '../../lib/percent.ts';
 import { shown } from '../../lib/shown.ts';
 import { FAULT_FORMS, parseFault } from '../../model/faults.ts';
+import { NO_TIMEOUTS } from '../../model/resilience.ts';
 import type { Fault, FrontendPolicy } from '../../model/routing.ts';
 import type { AnnotationReading, Read } from './annotation-reading.ts';
+import { PERCENT } from './annotation-values.ts';
+import { readRateLimit, readRetry, readTimeouts } from './terms-annotations.ts';
+
+const NOTHING_SPECIAL: FrontendPolicy = {
+  faults: [],
+  faultOnHeader: false,
+  explainOnHeader: false,
+  accessLog: undefined,
+  traceSample: undefined,
+  timeouts: NO_TIMEOUTS,
+  retry: undefined,
+  rateLimit: undefined,
+};
 
 const ONE_IN = /^1\/([1-9]\d{0,8})$/;
 
@@ -13,12 +28,12 @@ export function readPolicy(reading: AnnotationReading): FrontendPolicy | undefin
     faultOnHeader: reading.flag('fault-on-header'),
     explainOnHeader: reading.flag('explain-on-header'),
     accessLog: reading.one('access-log', 'off, errors, all, or 1/N such as 1/100', readAccessLog),
-    traceSample: reading.one('trace-sample', 'a share from 0% to 100%, with up to three decimals', readShare),
+    traceSample: reading.value('trace-sample', PERCENT),
+    timeouts: readTimeouts(reading),
+    retry: readRetry(reading),
+    rateLimit: readRateLimit(reading),
   };
-  const { faults, faultOnHeader, explainOnHeader, accessLog, traceSample } = policy;
-  const isSpecial =
-    faults.length > 0 || faultOnHeader || explainOnHeader || accessLog !== undefined || traceSample !== undefined;
-  return isSpecial ? policy : undefined;
+  return isDeepStrictEqual(policy, NOTHING_SPECIAL) ? undefined : policy;
 }
 
 /** `abort=503:10%` */
@@ -34,9 +49,4 @@ function readAccessLog(text: string): Read<'off' | 'errors' | number> {
   if (text === 'all') return { value: 1 };
   const [, count] = ONE_IN.exec(text) ?? [];
   return count === undefined ? { got: shown(text) } : { value: Number(count) };
-}
-
-function readShare(text: string): Read<number> {
-  const share = parsePercent(text);
-  return share === undefined ? { got: shown(text) } : { value: share };
 }

@@ -2,8 +2,10 @@ import { shown } from '../../lib/shown.ts';
 import type { Mismatch, Problem } from '../../model/problem.ts';
 import { objectName, type EndpointSlice, type Service, type ServicePort } from '../../model/resource.ts';
 import { backendIdOf, type Frontend, type SubjectTarget } from '../../model/snapshot.ts';
+import { AnnotationReading } from './annotation-reading.ts';
 import { type BackendWishes, checkAnnotations, readBackendWishes } from './annotations.ts';
 import { compileAsk, type CompiledSubscription } from './asks.ts';
+import { readBackendPolicy } from './backend-annotations.ts';
 import { type Candidate, candidatesOfPort, type CompiledBackend, fixedCandidates, judgeSlices } from './candidates.ts';
 import type { MessageRules } from './message-rules.ts';
 import { problemsOf } from './mismatches.ts';
@@ -107,10 +109,17 @@ function compileBackends(
 ): Pick<CompiledService, 'subject' | 'backends' | 'problems'> & { readonly mismatches: readonly Mismatch[] } {
   const { service, key } = reading;
   const { namespace, name } = service;
-  const { wishes, mismatches } = readBackendWishes(service, options.from);
+  const { frontend } = reading;
+  const annotations = new AnnotationReading(service, frontend === undefined ? 'ignored' : 'read');
+  const wishes = readBackendWishes(annotations, options.from);
   const { subject, mismatches: ofSubject } = judgeSubject(service, { wishes, slices, rules });
   const found = candidatesByPort(service, { ports, slices, wishes, options });
   const { locality, mismatches: ofLocality } = localityOf(service, wishes);
+  const requestMs = frontend?.wishes.policy?.timeouts.requestMs;
+  const policy = readBackendPolicy(annotations, {
+    servedBy: subject === undefined ? 'endpoints' : 'subject',
+    requestMs,
+  });
   // Endpoints of the annotation are written for where they are read. A headless Service has no policy: its DNS name leads to
   // all of its endpoints.
   const isFixed = wishes.endpoints !== undefined;
@@ -119,9 +128,9 @@ function compileBackends(
     namespace,
     name,
     port,
-    affinity: service.sessionAffinity === 'ClientIP' ? 'source' : 'none',
     subject,
     session: wishes.session,
+    policy,
     locality,
     internalTrafficPolicy: isFixed || service.headless ? 'Cluster' : service.internalTrafficPolicy,
     family: isFixed ? 'any' : service.family,
@@ -130,7 +139,7 @@ function compileBackends(
   return {
     subject,
     backends,
-    mismatches: [...mismatches, ...ofSubject, ...ofLocality, ...found.mismatches],
+    mismatches: [...annotations.mismatches, ...ofSubject, ...ofLocality, ...found.mismatches],
     problems: found.problems,
   };
 }

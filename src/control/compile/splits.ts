@@ -1,3 +1,4 @@
+import { NO_TIMEOUTS } from '../../model/resilience.ts';
 import { unchangedList } from '../../lib/unchanged.ts';
 import { shown } from '../../lib/shown.ts';
 import { type Mismatch, placeOf, type Problem } from '../../model/problem.ts';
@@ -187,7 +188,7 @@ function ruleOf(split: TrafficSplitResource, targets: readonly Target[]): Rule {
     targets,
     response: undefined,
     session: undefined,
-    timeouts: { requestMs: undefined, tryMs: undefined },
+    timeouts: NO_TIMEOUTS,
     retry: undefined,
   };
 }

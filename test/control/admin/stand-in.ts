@@ -1,3 +1,9 @@
+import {
+  type BackendPolicy,
+  DEFAULT_BACKEND_POLICY,
+  DEFAULT_OUTLIER,
+  NO_TIMEOUTS,
+} from '../../../src/model/resilience.ts';
 import type { AdminSource, Check } from '../../../src/control/admin.ts';
 import { openAdmin, type AdminServer } from '../../../src/control/admin.ts';
 import type {
@@ -13,13 +19,21 @@ import type { ExplainQuestion, Explanation } from '../../../src/model/explanatio
 import type { Problem } from '../../../src/model/problem.ts';
 import type { Routing, Rule, RouteStatus } from '../../../src/model/routing.ts';
 import { type Backend, type BackendId, type Frontend, type Snapshot } from '../../../src/model/snapshot.ts';
+import { ROW_FIRST, ROW_NONE, ROW_OTHER } from '../../../src/model/rows.ts';
+import {
+  allocateShared,
+  BUCKET_BYTES,
+  CHECK_STATES,
+  EJECTION_REASONS,
+  ENDPOINT,
+  endpointRow,
+  Outage,
+  SharedReader,
+} from '../../../src/shared.ts';
 import {
   allocateMeters,
   EndpointMeter,
   MeterReader,
-  ROW_FIRST,
-  ROW_NONE,
-  ROW_OTHER,
   BackendMeter,
   WORKER,
   WorkerMeter,
@@ -34,6 +48,8 @@ export class StandIn implements AdminSource {
   readonly nodeName = 'node-1';
   readonly memory = allocateMeters(WORKERS);
   readonly meters = new MeterReader(this.memory);
+  readonly sharedMemory = allocateShared(WORKERS, BUCKET_BYTES);
+  readonly shared = new SharedReader(this.sharedMemory);
   checks: Check[] = [{ name: 'workers', ok: true, text: 'all have a plan' }];
   snapshot: Snapshot | undefined;
   problems: Problem[] = [];
@@ -79,7 +95,7 @@ export class StandIn implements AdminSource {
   /** Rows that the meters have; those beyond share one. */
   rowsMax = Infinity;
   exemplar?: NonNullable<AdminSource['exemplar']>;
-  readonly #rows = new Map<string, number>();
+  readonly #rows = { backends: new Map<string, number>(), endpoints: new Map<string, number>() };
 
   constructor(services: readonly ServiceSpec[] = [{ name: 'orders', endpoints: ['10.0.0.1', '10.0.0.2'] }]) {
     this.snapshot = snapshotOf(services);
@@ -90,11 +106,11 @@ export class StandIn implements AdminSource {
   }
 
   backendRow(backend: BackendId): number {
-    return this.#row(backend);
+    return this.#row('backends', backend);
   }
 
   endpointRow(backend: BackendId, key: string): number {
-    return this.#row(`${backend} ${key}`);
+    return this.#row('endpoints', `${backend} ${key}`);
   }
 
   tap(filter: TapFilter, onRecord: (json: string) => void): () => void {
@@ -131,11 +147,25 @@ export class StandIn implements AdminSource {
     return new WorkerMeter(this.memory, worker);
   }
 
-  #row(key: string): number {
-    const known = this.#rows.get(key);
+  /** By failures in a row, for so long. */
+  eject(row: number, lengthMs: number): void {
+    const { cells, base } = endpointRow(this.sharedMemory, row);
+    cells[base + ENDPOINT.reason] = EJECTION_REASONS.indexOf('consecutive');
+    new Outage(cells, base + ENDPOINT.ejection).begin(performance.now(), () => lengthMs);
+  }
+
+  setCheck(row: number, state: (typeof CHECK_STATES)[number]): void {
+    const { cells, base } = endpointRow(this.sharedMemory, row);
+    cells[base + ENDPOINT.check] = CHECK_STATES.indexOf(state);
+  }
+
+  #row(kind: 'backends' | 'endpoints', key: string): number {
+    const rows = this.#rows[kind];
+    const known = rows.get(key);
     if (known !== undefined) return known;
-    const row = this.#rows.size < this.rowsMax ? ROW_FIRST + this.#rows.size : ROW_OTHER;
-    this.#rows.set(key, row);
+    const given = this.#rows.backends.size + this.#rows.endpoints.size;
+    const row = given < this.rowsMax ? ROW_FIRST + rows.size : ROW_OTHER;
+    rows.set(key, row);
     return row;
   }
 }
@@ -145,12 +175,13 @@ export interface ServiceSpec {
   readonly namespace?: string;
   readonly enabled?: boolean;
   readonly endpoints: readonly string[];
+  readonly policy?: Partial<BackendPolicy>;
 }
 
 export function snapshotOf(services: readonly ServiceSpec[]): Snapshot {
   const backends: Backend[] = services
     .filter(({ enabled }) => enabled !== false)
-    .map(({ name, namespace = 'shop', endpoints }) => {
+    .map(({ name, namespace = 'shop', endpoints, policy = {} }) => {
       const id = `${namespace}/${name}:80` as BackendId;
       const all = endpoints.map((address, index) => ({ address, port: 80, tier: index === 0 ? 0 : 1 }));
       return {
@@ -158,7 +189,7 @@ export function snapshotOf(services: readonly ServiceSpec[]): Snapshot {
         namespace,
         name,
         port: 80,
-        affinity: 'none',
+        policy: { ...DEFAULT_BACKEND_POLICY, ...policy },
         endpoints: all,
         subject: undefined,
         session: undefined,
@@ -220,9 +251,25 @@ export function deliveryView(subscription: string, view: Partial<DeliveryView> =
 
 const ORDERS = 'shop/orders:80' as BackendId;
 
+/** Asks for all that has metrics of its own. */
+export const WATCHFUL: Partial<BackendPolicy> = {
+  outlier: DEFAULT_OUTLIER,
+  check: { by: 'tcp', everyMs: 5000, timeoutMs: 1000, fails: 3, passes: 1 },
+  breaker: {
+    text: 'NetworkErrorRatio() > 0.5',
+    expression: {
+      does: 'compare',
+      by: '>',
+      left: { is: 'network-error-ratio' },
+      right: { is: 'number', value: 0.5 },
+    },
+    openMs: 10_000,
+  },
+};
+
 /** A node on which one thing of each kind has happened. */
 export function busyStandIn(): StandIn {
-  const source = new StandIn();
+  const source = new StandIn([{ name: 'orders', endpoints: ['10.0.0.1', '10.0.0.2'], policy: WATCHFUL }]);
   const own = source.backendRow(ORDERS);
   const row = source.endpointRow(ORDERS, '10.0.0.1:80');
   const [service, second, endpoint] = [
@@ -234,11 +281,18 @@ export function busyStandIn(): StandIn {
   service.end(200, '', 3);
   second.end(503, 'connect-failed', 100_000_000);
   service.bytes(10, 20);
-  service.retry();
+  service.retry('connect-failure');
+  service.retryRefused('budget');
+  service.attempt(200, 3);
+  service.attemptFailed('connect-failed');
+  service.ejected('consecutive');
+  service.breakerOpened();
+  service.queued(250);
   service.fault('delay');
   service.mirrored('answered');
   endpoint.begin();
   endpoint.failed();
+  endpoint.error();
   endpoint.latency(5);
   endpoint.connection(1);
   endpoint.connection(1);
@@ -248,6 +302,10 @@ export function busyStandIn(): StandIn {
   source.workerMeter(0).set(WORKER.connections, 4);
   source.workerMeter(1).set(WORKER.loopLagMs, 250);
   source.workerMeter(1).add(WORKER.refusedBySource, 6);
+  source.workerMeter(1).set(WORKER.pressure, 0.5);
+  source.workerMeter(1).shed('upload');
+  source.eject(row, 4000);
+  source.setCheck(source.endpointRow(ORDERS, '10.0.0.2:80'), 'passing');
   const server = { name: 'nats-1', version: '2.15.2', jetStream: true };
   source.bridge = {
     links: [linkView(0, { state: 'up', server, messagesOut: 11, messagesIn: 12, bytesInFlight: 13 }), linkView(1)],
@@ -285,7 +343,7 @@ const RULE: Rule = {
   ],
   response: undefined,
   session: undefined,
-  timeouts: { requestMs: undefined, tryMs: undefined },
+  timeouts: NO_TIMEOUTS,
   retry: undefined,
 };
 const ENTRY = {

@@ -190,23 +190,51 @@ describe('what is told and harms nothing', () => {
 });
 
 describe('timeouts and retries', () => {
-  test('are carried in milliseconds, and told as not yet obeyed', () => {
+  const CONNECTIONS = ['connect-failure', 'reset', 'refused-stream', 'timeout-try'] as const;
+  const SILENT = { attempts: undefined, methods: undefined, backoff: undefined, bodyMax: undefined };
+
+  test('are obeyed without a word', () => {
     const routes = routed({
       timeouts: { request: '10s', backendRequest: '250ms' },
       retry: { attempts: 3, codes: [502, 503], backoff: '100ms' },
     });
     const found = tableOf(routes)?.rules[0];
-    assert.deepEqual(found?.timeouts, { requestMs: 10_000, tryMs: 250 });
-    assert.deepEqual(found?.retry, { attempts: 3, codes: [502, 503], backoffMs: 100 });
-    assert.equal(problemsOf(routes).filter((text) => text.includes('not yet obeyed')).length, 3);
+    assert.deepEqual(found?.timeouts, { requestMs: 10_000, tryMs: 250, idleMs: undefined });
+    assert.deepEqual(found?.retry, {
+      ...SILENT,
+      attempts: 3,
+      on: {
+        conditions: CONNECTIONS,
+        statuses: [
+          { from: 502, to: 502 },
+          { from: 503, to: 503 },
+        ],
+      },
+      backoff: { leastMs: 100, baseMs: 100, capMs: 1000 },
+    });
+    assert.deepEqual(problemsOf(routes), []);
     assert.equal(conditions(routes), FINE);
+  });
+
+  test('a retry without fields is for failures of connections and timeouts', () => {
+    const found = onlyRule({ retry: { codes: [], backoff: '' } });
+    assert.deepEqual(found?.retry, { ...SILENT, on: { conditions: CONNECTIONS, statuses: [] } });
   });
 
   test('0s is without end', () => {
     assert.deepEqual(onlyRule({ timeouts: { request: '0s', backendRequest: '1h' } })?.timeouts, {
       requestMs: Infinity,
       tryMs: 3_600_000,
+      idleMs: undefined,
     });
+    assert.equal(conditions(routed({ timeouts: { request: '1s', backendRequest: '0s' } })), FINE);
+  });
+
+  test('more than ten attempts are ten, which is told', () => {
+    const routes = routed({ retry: { attempts: 1000, codes: [], backoff: '' } });
+    assert.equal(tableOf(routes)?.rules[0]?.retry?.attempts, 10);
+    assert.match(problemsOf(routes)[0]!, /retry\.attempts: at most 10 \(so many are made\), got 1000/);
+    assert.equal(conditions(routes), FINE);
   });
 
   const bad: readonly (readonly [name: string, parts: Partial<RouteRule>, problem: RegExp])[] = [
@@ -220,6 +248,7 @@ describe('timeouts and retries', () => {
     ['no attempt', { retry: { attempts: 0, codes: [], backoff: '' } }, /retry\.attempts: 1 or more, got 0/],
     ['a code that is no error', { retry: { attempts: 1, codes: [503, 200], backoff: '' } }, /codes\[1\]: .*got 200/],
     ['a wait that is none', { retry: { attempts: 1, codes: [], backoff: 'soon' } }, /retry\.backoff: a duration/],
+    ['a wait of hours', { retry: { attempts: 1, codes: [], backoff: '2h' } }, /retry\.backoff: at most 1h, got "2h"/],
   ];
   for (const [name, parts, problem] of bad) {
     test(`${name} is refused`, () => {
