@@ -1,5 +1,9 @@
+import type { Dice } from '../../lib/dice.ts';
 import type { LiveEndpoint } from '../upstream.ts';
-import type { Balancer } from './balancer.ts';
+import { type Balancer, untriedFrom } from './balancer.ts';
+
+/** What one more attempt would cost at an endpoint: the smaller, the better. */
+export type Cost = (endpoint: LiveEndpoint, nowMs: number) => number;
 
 /**
  * Power of two choices: of two endpoints picked at random, the one where one more exchange costs less. Nearly as good as
@@ -7,23 +11,27 @@ import type { Balancer } from './balancer.ts';
  */
 export class PowerOfTwoChoices implements Balancer {
   readonly #endpoints: readonly LiveEndpoint[];
+  readonly #cost: Cost;
+  readonly #dice: Dice;
 
-  constructor(endpoints: readonly LiveEndpoint[]) {
+  constructor(endpoints: readonly LiveEndpoint[], cost: Cost, dice: Dice) {
     this.#endpoints = endpoints;
+    this.#cost = cost;
+    this.#dice = dice;
   }
 
-  pick(_source: number, nowMs: number, except: LiveEndpoint | undefined): LiveEndpoint | undefined {
+  pick(_hash: number, nowMs: number, tried: readonly LiveEndpoint[]): LiveEndpoint | undefined {
     const endpoints = this.#endpoints;
     const count = endpoints.length;
     if (count <= 1) return endpoints[0];
-    // Two different ones out of one 32-bit number.
-    const dice = (Math.random() * 2 ** 32) | 0;
-    const first = (dice & 0xffff) % count;
-    const second = (first + 1 + ((dice >>> 16) % (count - 1))) % count;
+    const first = Math.floor(this.#dice.roll() * count);
+    const second = (first + 1 + Math.floor(this.#dice.roll() * (count - 1))) % count;
     const one = endpoints[first]!;
     const other = endpoints[second]!;
-    if (one === except) return other;
-    if (other === except) return one;
-    return one.cost(nowMs) <= other.cost(nowMs) ? one : other;
+    if (tried.length > 0) {
+      if (tried.includes(one)) return untriedFrom(endpoints, second, tried);
+      if (tried.includes(other)) return one;
+    }
+    return this.#cost(one, nowMs) <= this.#cost(other, nowMs) ? one : other;
   }
 }

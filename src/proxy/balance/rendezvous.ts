@@ -1,5 +1,6 @@
 import type { LiveEndpoint } from '../upstream.ts';
 import type { Balancer } from './balancer.ts';
+import { hashText, inOneOrder, mixed } from './hash.ts';
 
 /**
  * Sends one client address to one endpoint, without remembering any: each pair of both has a weight, and the greatest wins
@@ -12,42 +13,23 @@ export class Rendezvous implements Balancer {
   readonly #hashes: Int32Array;
 
   constructor(endpoints: readonly LiveEndpoint[]) {
-    this.#endpoints = endpoints;
-    this.#hashes = Int32Array.from(endpoints, ({ key }) => hashOf(key));
+    this.#endpoints = inOneOrder(endpoints);
+    this.#hashes = Int32Array.from(this.#endpoints, ({ key }) => hashText(key));
   }
 
-  pick(source: number, _nowMs: number, except: LiveEndpoint | undefined): LiveEndpoint | undefined {
+  pick(hash: number, _nowMs: number, tried: readonly LiveEndpoint[]): LiveEndpoint | undefined {
     const endpoints = this.#endpoints;
     const hashes = this.#hashes;
     let best: LiveEndpoint | undefined;
-    let greatest = 0;
+    let greatest = -Infinity;
     for (let index = 0; index < hashes.length; index++) {
+      const weight = mixed(hash ^ hashes[index]!);
+      if (weight <= greatest) continue;
       const endpoint = endpoints[index]!;
-      if (endpoint === except) continue;
-      const weight = mixed(source ^ hashes[index]!);
-      if (best !== undefined && weight <= greatest) continue;
+      if (tried.includes(endpoint)) continue;
       best = endpoint;
       greatest = weight;
     }
     return best ?? endpoints[0];
   }
-}
-
-/** What `Balancer.pick` knows of a client: computed once, not for each request. */
-export function sourceHash(address: string): number {
-  return hashOf(address);
-}
-
-/** FNV-1a over the characters, mixed: addresses that differ in one digit have nothing in common afterwards. */
-function hashOf(text: string): number {
-  let hash = 0x811c9dc5 | 0;
-  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
-  return mixed(hash);
-}
-
-/** Each bit of the result depends on each bit of the number: the finish of MurmurHash3. */
-function mixed(number: number): number {
-  let bits = Math.imul(number ^ (number >>> 16), 0x85ebca6b);
-  bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2ae35);
-  return bits ^ (bits >>> 16);
 }
