@@ -12,16 +12,17 @@ import type {
   BridgeReport,
   FromWorker,
   ListenerName,
-  MeterMemory,
   ToWorker,
   WorkerSeed,
 } from '../model/message.ts';
 import type { Settings } from '../model/settings.ts';
 import type { Change } from '../model/snapshot.ts';
+import { SharedReader } from '../shared.ts';
 import { MeterReader } from '../telemetry.ts';
 import { type Acceptor, openAcceptor } from './workers/acceptor.ts';
 import { Handover } from './workers/handover.ts';
 import { Heartbeats } from './workers/heartbeats.ts';
+import { KeeperSeat } from './workers/keeper-seat.ts';
 import { Questions } from './workers/questions.ts';
 import { canTransfer } from './workers/transfer.ts';
 
@@ -66,6 +67,9 @@ const MIB = 1024 ** 2;
 /** The data path makes next to no garbage; without a limit a Node that has not our flags lets it grow to 64. */
 const YOUNG_MIB = 3;
 
+/** What workers share. */
+export type Memory = Pick<WorkerSeed, 'meters' | 'shared'>;
+
 interface Place {
   readonly host: string;
   readonly port: number;
@@ -101,8 +105,10 @@ export class Workers {
   readonly #slots: Slots;
   readonly #seats: readonly Seat[];
   readonly #heartbeats: Heartbeats;
+  readonly #keeperSeat: KeeperSeat;
   readonly #watch: NodeJS.Timeout;
   readonly #meters: MeterReader;
+  readonly #shared: SharedReader;
   readonly #seed: Omit<WorkerSeed, 'worker' | 'log'>;
   /** The last message of its kind, for workers that start later. */
   readonly #standing = new Map<ToWorker['type'], ToWorker>();
@@ -114,14 +120,16 @@ export class Workers {
   #onFinished: (() => void) | undefined = undefined;
 
   /** @param logPort makes the way for access log lines of a worker that starts. */
-  constructor(settings: Settings, meters: MeterMemory, logPort: () => MessagePort, events: WorkersEvents) {
+  constructor(settings: Settings, memory: Memory, logPort: () => MessagePort, events: WorkersEvents) {
     this.#settings = settings;
     this.#events = events;
     this.#logPort = logPort;
+    const { meters, shared } = memory;
     this.#meters = new MeterReader(meters);
+    this.#shared = new SharedReader(shared);
     const slots = Slots.allocate(settings.workers);
     this.#slots = new Slots(slots);
-    this.#seed = { settings, slots, meters };
+    this.#seed = { settings, slots, meters, shared };
     this.#seats = Array.from({ length: settings.workers }, (_, index) => ({
       index,
       backoff: new Backoff(RESTART_MS_FIRST, RESTART_MS_MAX),
@@ -137,10 +145,13 @@ export class Workers {
       onListen: new Map<ListenerName, (port: number, refusal: string) => void>(),
     }));
     this.#heartbeats = new Heartbeats(this.#slots, settings.workers);
+    this.#keeperSeat = new KeeperSeat(this.#slots, settings.workers);
     this.#handover = new Handover(this.#slots, this.#seats, this.#heartbeats);
     for (const seat of this.#seats) this.#start(seat);
     this.#watch = setInterval(() => {
-      this.#endStuck(performance.now());
+      const nowMs = performance.now();
+      this.#endStuck(nowMs);
+      this.#settleKeeper(nowMs);
     }, WATCH_MS);
   }
 
@@ -314,6 +325,10 @@ export class Workers {
     }
   }
 
+  #settleKeeper(nowMs: number): void {
+    this.#keeperSeat.settle((worker) => this.#stateOf(this.#seats[worker]!, nowMs) === 'ready');
+  }
+
   #lost(seat: Seat, reason: string): void {
     seat.thread = undefined;
     seat.ready = false;
@@ -321,6 +336,9 @@ export class Workers {
     seat.planMs = 0;
     seat.finished = true;
     this.#meters.retire(seat.index);
+    this.#shared.retire(seat.index);
+    this.#keeperSeat.vacate(seat.index);
+    this.#settleKeeper(performance.now());
     for (const onListen of seat.onListen.values()) onListen(0, `Worker ${seat.index} ended: ${reason}`);
     this.#tellIfFinished();
     if (this.#stage === 'finishing') return;
