@@ -280,6 +280,8 @@ function assemble(values: Values, source: Source, machine: Machine): Settings {
       retryBody: values['limit-retry-body'],
       mirrors: values['limit-mirrors'],
       workerHeap: values['limit-worker-heap'],
+      heap: values['limit-heap'],
+      loopDelayMs: values['limit-loop-delay'],
     },
     timeouts: {
       headMs: values['timeout-head'],

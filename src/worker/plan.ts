@@ -48,7 +48,7 @@ export class Planner {
 
     const routings = new Map<BackendId, LiveRouting>(whole ? [] : plan.routings);
     for (const id of change.routings.gone as readonly BackendId[]) routings.delete(id);
-    for (const routing of change.routings.put) routings.set(routing.id, new LiveRouting(routing));
+    for (const routing of change.routings.put) routings.set(routing.id, new LiveRouting(routing, this.#context));
 
     const live = new Map<BackendId, LiveBackend>(whole ? [] : plan.backends);
     for (const id of backends.gone) live.delete(id);

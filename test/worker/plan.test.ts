@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import type { BackendId, Change, NatsPolicy, PlacedBackend, Frontend, Workload } from '../../src/model/snapshot.ts';
 import { MeterReader } from '../../src/telemetry.ts';
 import { emptyPlan, Planner } from '../../src/worker/plan.ts';
+import { DEFAULT_BACKEND_POLICY } from '../../src/model/resilience.ts';
 import { upstreamContext } from '../proxy/upstream-context.ts';
 
 const ID = 'shop/orders:80' as BackendId;
@@ -14,7 +15,7 @@ function placed(...addresses: string[]): PlacedBackend {
       namespace: 'shop',
       name: 'orders',
       port: 80,
-      affinity: 'none',
+      policy: DEFAULT_BACKEND_POLICY,
       endpoints: addresses.map((address) => ({ address, port: 80, tier: 0 })),
       subject: undefined,
       session: undefined,
@@ -178,7 +179,7 @@ test('an endpoint that changes its tier keeps its state, and the new tiers count
   const endpoints = [preferred!, { ...other!, tier: 1 }];
   planner.next(first, change(1, { backends: [{ ...one, backend: { ...one.backend, endpoints } }] }));
   assert.deepEqual([...live.endpoints.values()], before);
-  const picked = Array.from({ length: 50 }, () => live.balancer.pick(0, 0, undefined)?.key);
+  const picked = Array.from({ length: 50 }, () => live.pick(0, 0, [], 0)?.key);
   assert.deepEqual([...new Set(picked)], ['10.0.0.1:80']);
 });
 

@@ -99,16 +99,18 @@ export const logShare: Kind<'off' | 'errors' | number> = {
   },
 };
 
-/** A share, from 0 to 1. */
-export const percent: Kind<number> = {
-  placeholder: 'PERCENT',
-  allowed: 'a share from 0% to 100% with at most three decimals',
-  parse: (text) => {
-    const [, digits] = /^(\d{1,3}(?:\.\d{1,3})?)%$/.exec(text) ?? [];
-    const value = within(digits === undefined ? undefined : Number(digits), { min: 0, max: 100 });
-    return value && { value: value.value / 100 };
-  },
-};
+/** A share, from 0 to 1. @param min in percent, like `max`. */
+export function percent({ min, max }: Range): Kind<number> {
+  return {
+    placeholder: 'PERCENT',
+    allowed: `a share from ${min}% to ${max}% with at most three decimals`,
+    parse: (text) => {
+      const [, digits] = /^(\d{1,3}(?:\.\d{1,3})?)%$/.exec(text) ?? [];
+      const value = within(digits === undefined ? undefined : Number(digits), { min, max });
+      return value && { value: value.value / 100 };
+    },
+  };
+}
 
 /** Without credentials and query: it stands in logs. */
 export const url: Kind<string | undefined> = optional({

@@ -291,7 +291,7 @@ export const SETTINGS = {
   }),
   'trace-sample': setting({
     group: LOGS,
-    kind: percent,
+    kind: percent({ min: 0, max: 100 }),
     default: '1%',
     means: 'share of the requests that are traced where the caller has not decided',
   }),
@@ -401,8 +401,18 @@ export const SETTINGS = {
     default: '512MiB',
     means: 'heap of one worker; beyond it that worker ends and another one starts',
   }),
-  'limit-heap': { later: 'overload protection', means: 'heap use from which requests are refused' },
-  'limit-loop-delay': { later: 'overload protection', means: 'event-loop delay from which requests are refused' },
+  'limit-heap': setting({
+    group: LIMITS,
+    kind: percent({ min: 50, max: 100 }),
+    default: '90%',
+    means: "share of a worker's heap from which on it refuses requests, more and more of them (503)",
+  }),
+  'limit-loop-delay': setting({
+    group: LIMITS,
+    kind: duration({ min: '20ms', max: '10s', off: true }),
+    default: '200ms',
+    means: 'event-loop delay, of 99 in 100 looks, from which on a worker does the same when it lasts for two seconds',
+  }),
 
   'timeout-head': setting({
     group: TIMEOUTS,

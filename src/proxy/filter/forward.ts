@@ -22,6 +22,8 @@ const FORWARDED_PROTO = Buffer.from('x-forwarded-proto: http\r\n');
 const FORWARDED_HOST = Buffer.from('x-forwarded-host: ');
 const REQUEST_ID = Buffer.from('x-request-id: ');
 const HOST = Buffer.from('host: ');
+const TIMEOUT = Buffer.from('x-heddle-timeout-ms: ');
+const ATTEMPT = Buffer.from('x-heddle-attempt: ');
 const CRLF = Buffer.from('\r\n');
 
 /** Has this request passed here more often than any sane path would (RFC 9110 section 7.6.3)? */
@@ -107,6 +109,23 @@ function editTrustedRequest(edits: Edits, head: Head, source: Source): void {
   edits.put(FORWARDED_HOST);
   edits.copy(head.bytes, head.base + head.authorityStart, head.base + head.authorityEnd);
   edits.put(CRLF);
+}
+
+/**
+ * What the next hop should know of the attempts made here.
+ * @param leftMs that an answer may take; infinite: as long as it likes. @param attempt which one it is; the first is not told.
+ */
+export function editHints(edits: Edits, leftMs: number, attempt: number): void {
+  if (leftMs !== Infinity) {
+    edits.put(TIMEOUT);
+    edits.number(Math.max(1, Math.floor(leftMs)));
+    edits.put(CRLF);
+  }
+  if (attempt > 1) {
+    edits.put(ATTEMPT);
+    edits.number(attempt);
+    edits.put(CRLF);
+  }
 }
 
 export function editReply(edits: Edits): void {
