@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import net from 'node:net';
 import { deserialize, getHeapStatistics } from 'node:v8';
 import { parentPort, workerData } from 'node:worker_threads';
+import { SeededDice } from './lib/dice.ts';
 import { nextTurn } from './lib/next-turn.ts';
 import { closeQuietly } from './lib/quiet-close.ts';
 import { CELLS, Slots } from './lib/slots.ts';
@@ -14,38 +15,31 @@ import { LiveBackend } from './proxy/balance.ts';
 import { Chance, type Plan } from './proxy/decide.ts';
 import { explain } from './proxy/explain.ts';
 import { DROP_FROM_REQUEST, Edits, HeadPool, onDefect, runTimer } from './proxy/http.ts';
+import { Keeper } from './proxy/health.ts';
+import { RateLimits } from './proxy/filter.ts';
+import { termsOf } from './proxy/route.ts';
 import { Listener } from './proxy/listener.ts';
-import { Mirrors, type ServeContext } from './proxy/serve.ts';
+import { Mirrors, Pressure, type ServeContext } from './proxy/serve.ts';
 import type { UpstreamContext } from './proxy/upstream.ts';
-import {
-  AccessLog,
-  Lines,
-  Observer,
-  ROW_BRIDGE,
-  ROW_NONE,
-  BackendMeter,
-  Taps,
-  WORKER,
-  WorkerMeter,
-} from './telemetry.ts';
+import { ROW_BRIDGE, ROW_NONE } from './model/rows.ts';
+import { AccessLog, Lines, Observer, BackendMeter, Taps, WORKER, WorkerMeter } from './telemetry.ts';
 import { emptyPlan, Planner } from './worker/plan.ts';
+import { type Heap, HEARTBEAT_MS, Pulse } from './worker/pulse.ts';
 
 /** The root of a worker thread: wires the parts of the data path together and obeys the main thread. */
-const HEARTBEAT_MS = 50;
 /** A port that is never quiet is closed all the same. */
 const CLOSE_MS_MAX = 1000;
-/** The heap is looked at so many beats apart. */
-const HEAP_BEATS = 20;
 const BACKLOG = 4096;
 const LINES_BYTES = 64 * 1024;
 const TAP_BYTES = 512 * 1024;
 
 if (parentPort === null) throw new Error('worker.ts runs as a worker thread only');
 const port = parentPort;
-const { worker, settings, slots: buffer, meters, log } = workerData as WorkerSeed;
+const { worker, settings, slots: buffer, meters, shared, log } = workerData as WorkerSeed;
 const { limits, timeouts } = settings;
 const slots = new Slots(buffer);
 const meter = new WorkerMeter(meters, worker);
+const pressure = new Pressure(meter, new SeededDice(randomInt(2 ** 32)));
 
 const accessLines = new Lines((batch) => {
   log.postMessage(batch, [batch.buffer]);
@@ -59,6 +53,7 @@ const observer = new Observer(new AccessLog(settings, worker, accessLines), taps
 const upstream: UpstreamContext = {
   heads: new HeadPool(limits.headers),
   wheel: new TimerWheel(performance.now(), runTimer),
+  dice: new SeededDice(randomInt(2 ** 32)),
   limits,
   timeouts,
   headLimits: { head: limits.head, headers: limits.headers, url: limits.url },
@@ -67,6 +62,7 @@ const upstream: UpstreamContext = {
     trailers: { head: limits.trailers, headers: limits.headers, url: 0 },
   },
   meters,
+  shared,
   worker,
 };
 const bridge = new Bridge(
@@ -85,6 +81,9 @@ const serve: ServeContext & { plan: Plan } = {
   edits: new Edits(DROP_FROM_REQUEST),
   chance: new Chance(randomInt(2 ** 32)),
   mirrors: new Mirrors(),
+  terms: termsOf(settings, []),
+  pressure,
+  rateLimits: new RateLimits(shared, worker),
   observer,
   unrouted: new BackendMeter(meters, worker, ROW_NONE),
   traceSample: settings.traceSample,
@@ -92,6 +91,7 @@ const serve: ServeContext & { plan: Plan } = {
   bridge: new LiveBackend({ backend: BRIDGE_BACKEND, row: ROW_BRIDGE, endpointRows: [] }, upstream),
 };
 const planner = new Planner(upstream);
+const keeper = new Keeper(upstream, () => serve.plan);
 const listener = new Listener(serve, settings.trustForwardedFrom, meter, () => {
   slots.increment(worker, CELLS.closed);
 });
@@ -100,8 +100,7 @@ const servers = new Map<ListenerName, net.Server>();
 
 onDefect(tellDefect);
 upstream.wheel.start();
-let beatMs = performance.now();
-let beats = 0;
+const pulse = new Pulse(limits, meter, pressure, heap, performance.now());
 setInterval(() => {
   slots.increment(worker, CELLS.heartbeat);
   beat();
@@ -115,26 +114,27 @@ function flush(): void {
   for (const lines of [accessLines, tapLines, spans]) lines?.flush();
 }
 
-/** How late it comes tells how busy the event loop is. */
 function beat(): void {
   const nowMs = performance.now();
-  const lagMs = Math.max(0, nowMs - beatMs - HEARTBEAT_MS);
-  beatMs = nowMs;
-  meter.set(WORKER.loopLagMs, lagMs);
-  meter.add(WORKER.loopLagSumMs, lagMs);
-  meter.add(WORKER.beats, 1);
+  pulse.beat(nowMs);
+  try {
+    keeper.beat(slots.get(worker, CELLS.keeper) === 1, nowMs);
+  } catch (error) {
+    // Else it would end this worker, and then the next keeper.
+    tellDefect(error);
+  }
   flush();
   meter.set(WORKER.accessLines, accessLines.written);
   meter.set(WORKER.accessLinesDropped, accessLines.dropped);
   meter.set(WORKER.tapDropped, tapLines.dropped);
-  if (spans !== undefined) {
-    meter.set(WORKER.spans, spans.written);
-    meter.set(WORKER.spansDropped, spans.dropped);
-  }
-  if (++beats % HEAP_BEATS !== 0) return;
+  if (spans === undefined) return;
+  meter.set(WORKER.spans, spans.written);
+  meter.set(WORKER.spansDropped, spans.dropped);
+}
+
+function heap(): Heap {
   const { used_heap_size: used, heap_size_limit: limit } = getHeapStatistics();
-  meter.set(WORKER.heapBytes, used);
-  meter.set(WORKER.heapLimitBytes, limit);
+  return { used, limit };
 }
 
 port.on('message', (message: ToWorker) => {
@@ -179,10 +179,16 @@ port.on('message', (message: ToWorker) => {
 
 /** A defect in the answer costs the answer, not the worker. */
 function answer(id: number, question: ExplainQuestion): void {
-  const { plan, headLimits } = serve;
+  const { plan, rateLimits } = serve;
   const listenerPort = settings.meshListen?.port ?? 0;
   try {
-    const place = { directory: plan, generation: plan.generation, headLimits, listenerPort };
+    const place = {
+      directory: plan,
+      generation: plan.generation,
+      settings,
+      listenerPort,
+      live: { backends: plan.backends, rateLimits },
+    };
     tell({ type: 'explained', id, explanation: explain(question, place) });
   } catch (error) {
     tellDefect(error);

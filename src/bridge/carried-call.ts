@@ -141,6 +141,10 @@ export abstract class CarriedCall implements Carrier {
     return moved;
   }
 
+  discard(): void {
+    this.abort();
+  }
+
   abort(): void {
     if (this.#stage === 'over') return;
     const onAbort = this.#stage === 'ending' ? undefined : this.onAbort;

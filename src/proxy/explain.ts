@@ -1,17 +1,19 @@
 import { type Dice, SeededDice } from '../lib/dice.ts';
-import { formatDuration } from '../lib/duration.ts';
 import type { ExplainQuestion, Explanation, FaultsStep, Outcome, RuleStep, TargetStep } from '../model/explanation.ts';
 import { FAILURES, type FailureCode } from '../model/failure.ts';
 import { FAULT_FORMS } from '../model/faults.ts';
-import type { Rule } from '../model/routing.ts';
-import { BRIDGE_BACKEND } from '../model/snapshot.ts';
+import { type BackendId, BRIDGE_BACKEND } from '../model/snapshot.ts';
 import { decide, Decision, type Directory, ownAnswer } from './decide.ts';
 import { clientOf } from './explain/client.ts';
 import { editsView, faultText, matchText, redirectText } from './explain/describe.ts';
 import { readQuestion } from './explain/request.ts';
 import { sentHead } from './explain/sent.ts';
+import { firstHints, hashStep, policyViews, rateLimitStep, termViews } from './explain/terms.ts';
 import { triedEntries } from './explain/tried.ts';
-import { FIELD, type Head, type HeadLimits } from './http.ts';
+import { type LiveBackend, sourceHash } from './balance.ts';
+import { type RateLimits, sourceLines } from './filter.ts';
+import { FIELD, type Head, type Source } from './http.ts';
+import type { TermsSettings } from './route.ts';
 
 export { explainLine } from './explain/line.ts';
 
@@ -19,9 +21,16 @@ export { explainLine } from './explain/line.ts';
 export interface Place {
   readonly directory: Directory;
   readonly generation: number;
-  readonly headLimits: HeadLimits;
+  readonly settings: TermsSettings;
   /** Of the mesh entry; 0: unknown. */
   readonly listenerPort: number;
+  /** What a worker knows beside. */
+  readonly live?: LivePlace;
+}
+
+export interface LivePlace {
+  readonly backends: ReadonlyMap<BackendId, LiveBackend>;
+  readonly rateLimits: RateLimits;
 }
 
 const MS_PER_S = 1000;
@@ -30,30 +39,35 @@ const MS_PER_S = 1000;
  * What this plan does with a request, and why: the decision that `serve` would obey, in words. The request is read by the parser
  * that reads requests; what it refuses is an explanation too.
  */
-export function explain(
-  question: ExplainQuestion,
-  { directory, generation, headLimits, listenerPort }: Place,
-): Explanation {
+export function explain(question: ExplainQuestion, place: Place): Explanation {
+  const { directory, generation, settings, listenerPort, live } = place;
+  const { limits } = settings;
   const { client, workloads } = clientOf(question.as, directory.workloads);
   const { method, url } = question;
   const asked = { generation, method, url, client };
-  const request = readQuestion(question, headLimits);
+  const request = readQuestion(question, { head: limits.head, headers: limits.headers, url: limits.url });
   if ('failure' in request) return { ...NOTHING, ...asked, outcome: failed(request.failure, request.detail) };
   const { head } = request;
   const decision = new Decision();
-  const source = { address: client.address, trusted: false, listener: 'mesh', listenerPort } as const;
+  const source = sourceOf(client.address, listenerPort);
   const chance = { ...diceOf(question), nowS: () => Date.now() / MS_PER_S };
   decide(head, { ...directory, workloads }, source, chance, decision);
   return {
     ...NOTHING,
     ...asked,
     ...stepsOf(decision, head),
-    ...endOf(decision, { directory, head, address: client.address }),
+    rateLimit: rateLimitStep(decision, { head, source, workloads }, live?.rateLimits),
+    ...endOf(decision, head, source, place),
   };
 }
 
+function sourceOf(address: string, listenerPort: number): Source {
+  const [lines, hash] = [sourceLines(address), sourceHash(address)];
+  return { address, trusted: false, lines, hash, listener: 'mesh', listenerPort };
+}
+
 /** Of what goes to no endpoint. */
-const NOWHERE = { backend: null, sent: [], reply: { drop: [], lines: [] } };
+const NOWHERE = { terms: [], backend: null, sent: [], reply: { drop: [], lines: [] } };
 
 /** Of what is no request. */
 const NOTHING = {
@@ -66,6 +80,7 @@ const NOTHING = {
   targets: [],
   roll: null,
   mirrors: [],
+  rateLimit: null,
 } satisfies Partial<Explanation>;
 
 function diceOf({ roll, seed }: ExplainQuestion): Dice {
@@ -117,26 +132,7 @@ function ruleStep({ table, entry, rule: live }: Decision): RuleStep | null {
     match: matchText(found.match),
     cors: rule.cors?.origins ?? [],
     redirect: rule.redirect === undefined ? '' : redirectText(rule.redirect),
-    carried: carriedOf(rule),
   };
-}
-
-/** What issue 6 obeys. */
-function carriedOf({ timeouts, retry }: Rule): RuleStep['carried'] {
-  const { requestMs, tryMs } = timeouts;
-  return [
-    ...(requestMs === undefined ? [] : [{ name: 'timeout of all attempts', value: timeText(requestMs) }]),
-    ...(tryMs === undefined ? [] : [{ name: 'timeout of each attempt', value: timeText(tryMs) }]),
-    ...(retry?.attempts === undefined ? [] : [{ name: 'retries', value: String(retry.attempts) }]),
-    ...(retry === undefined || retry.codes.length === 0
-      ? []
-      : [{ name: 'retried statuses', value: retry.codes.join(', ') }]),
-    ...(retry?.backoffMs === undefined ? [] : [{ name: 'wait before a retry', value: timeText(retry.backoffMs) }]),
-  ];
-}
-
-function timeText(ms: number): string {
-  return Number.isFinite(ms) ? formatDuration(ms) : 'off';
 }
 
 function faultsStep(decision: Decision, head: Head): FaultsStep | null {
@@ -162,36 +158,37 @@ function targetSteps({ rule, target: chosen }: Decision): readonly TargetStep[] 
   });
 }
 
-interface End {
-  readonly directory: Directory;
-  readonly head: Head;
-  /** Of the client. */
-  readonly address: string;
-}
-
-/** Where it ends, and what arrives there. */
+/** Where it ends, by which terms, and what arrives there. */
 function endOf(
   decision: Decision,
-  { directory, head, address }: End,
-): Pick<Explanation, 'outcome' | 'backend' | 'sent' | 'reply'> {
+  head: Head,
+  source: Source,
+  { directory, settings, live }: Place,
+): Pick<Explanation, 'outcome' | 'terms' | 'backend' | 'sent' | 'reply'> {
   const { failure, detail, answer, backend: id, target } = decision;
   if (failure !== undefined) return { ...NOWHERE, outcome: failed(failure, detail) };
   if (answer !== 'none') return { ...NOWHERE, ...answered(decision, head) };
   if (id === BRIDGE_BACKEND.id)
     return { ...NOWHERE, outcome: { does: 'forward', status: 0, failure: '', text: 'The bridge answers it' } };
-  const { endpoints, affinity, subject } = directory.backends.get(id!)!.backend;
+  const { backend: chosen } = directory.backends.get(id!)!;
+  const { endpoints, subject } = chosen;
+  const terms = termViews(decision, head, settings);
   const backend = {
     id: id!,
-    affinity,
     subject: subject?.template ?? '',
     endpoints: endpoints.length,
     preferred: endpoints.filter(({ tier }) => tier === 0).length,
+    policy: policyViews(chosen, terms, settings),
+    hash: hashStep(chosen, { live: live?.backends.get(chosen.id), head, source, pathStart: decision.pathStart }),
   };
-  const [sent, reply] = [sentHead(decision, head, address), editsView(target?.target.response)];
+  const [sent, reply] = [
+    sentHead(decision, head, source, firstHints(decision, head, chosen, settings)),
+    editsView(target?.target.response),
+  ];
   if (subject === undefined && endpoints.length === 0)
-    return { backend, sent, reply, outcome: failed('no-endpoint', `No endpoint of ${id} is ready`) };
+    return { terms, backend, sent, reply, outcome: failed('no-endpoint', `No endpoint of ${id} is ready`) };
   const text = subject === undefined ? `An endpoint of ${id} gets it` : `It becomes a message on ${subject.template}`;
-  return { backend, sent, reply, outcome: { does: 'forward', status: 0, failure: '', text } };
+  return { terms, backend, sent, reply, outcome: { does: 'forward', status: 0, failure: '', text } };
 }
 
 function failed(failure: FailureCode, detail: string): Outcome {

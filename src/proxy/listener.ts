@@ -53,7 +53,7 @@ export class Listener implements Door {
    * @param listener that it came in on. @param listenerPort its port; asking the socket would cost a system call.
    */
   take(socket: Socket, listener: ListenerName, listenerPort: number): void {
-    const { limits } = this.#context;
+    const { limits, pressure } = this.#context;
     const { remoteAddress } = socket;
     // Gone before it was looked at.
     if (remoteAddress === undefined) {
@@ -70,8 +70,9 @@ export class Listener implements Door {
     };
     const { trusted, lines, hash } = connections;
     const full = this.#connections.size >= limits.connections;
-    if (full || connections.count >= limits.connectionsPerSource) {
-      this.#meter.add(full ? WORKER.refusedByLimit : WORKER.refusedBySource, 1);
+    const ofSource = connections.count >= limits.connectionsPerSource;
+    if (full || ofSource || pressure.sheds('connection')) {
+      if (full || ofSource) this.#meter.add(full ? WORKER.refusedByLimit : WORKER.refusedBySource, 1);
       socket.destroy();
       this.#onGone();
       return;

@@ -12,7 +12,8 @@ import {
 } from './http.ts';
 
 const DETAIL_CHARS_MAX = 500;
-const RETRY_AFTER_S = 1;
+/** Refused for a moment only: seconds after which to try again, where nobody knows better. */
+const RETRY_AFTER_S: Partial<Record<FailureCode, number>> = { 'overload': 1, 'queue-timeout': 1, 'shed': 1 };
 /**
  * Of our own making, so that nobody's settings can be too small for it: a Location may be three times as long as the target that
  * it was made of.
@@ -58,8 +59,9 @@ export function answer(
 /**
  * What a failure is answered with: here and nowhere else. A problem document (RFC 9457) tells what was wrong and what to do;
  * `x-heddle-failure` names the failure for programs.
+ * @param againMs after which the same request may do better; 0: nobody knows.
  */
-export function failureAnswer(failure: FailureCode, detail: string): OwnAnswer {
+export function failureAnswer(failure: FailureCode, detail: string, againMs = 0): OwnAnswer {
   const { status, advice } = FAILURES[failure];
   const text = detail.slice(0, DETAIL_CHARS_MAX);
   const document = { type: 'about:blank', title: advice, status, detail: text, code: failure };
@@ -69,6 +71,7 @@ export function failureAnswer(failure: FailureCode, detail: string): OwnAnswer {
     ['cache-control', 'no-store'],
   ];
   if (failure === 'method-not-allowed') fields.push(['allow', 'GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH, CONNECT']);
-  if (failure === 'overload') fields.push(['retry-after', String(RETRY_AFTER_S)]);
+  const againS = againMs > 0 ? Math.ceil(againMs / 1000) : RETRY_AFTER_S[failure];
+  if (againS !== undefined) fields.push(['retry-after', String(againS)]);
   return { status, fields, body: Buffer.from(`${JSON.stringify(document)}\n`) };
 }

@@ -4,7 +4,9 @@ import { AuthorityTable } from './route/authority-table.ts';
 import type { Head } from './http.ts';
 
 export { LiveMirror, LiveRequestEdits, LiveRouting, LiveRule, LiveTable, LiveTarget } from './route/live-routing.ts';
+export { RequestFields } from './route/match-fields.ts';
 export type { Misfit } from './route/matcher.ts';
+export { type RetryTerms, type Terms, termsOf, type TermsSettings, type Wishes } from './route/terms.ts';
 
 /** A Service has three names and mostly one address. */
 const NAMES_OF_FRONTEND = 4;

@@ -1,15 +1,16 @@
 import { Timer, type TimerOwner } from '../lib/timer-wheel.ts';
-import { CurrentAttempt, isIdempotent, mayRetry } from './attempt.ts';
+import { Attempts, type AttemptsOwner, repeats } from './attempt.ts';
 import type { LiveBackend } from './balance.ts';
 import { addRequestEdits, decide, Decision, ownAnswer } from './decide.ts';
-import type { FailureCode } from '../model/failure.ts';
+import { FAILURES, type FailureCode } from '../model/failure.ts';
 import { type BackendId, BRIDGE_BACKEND } from '../model/snapshot.ts';
-import { ExchangeRecord, type MessageRecord, NO_HEADERS, type BackendMeter, type TraceContext } from '../telemetry.ts';
+import { type BackendMeter, ExchangeRecord, type MessageRecord, NO_HEADERS, type TraceContext } from '../telemetry.ts';
 import {
   beginTrace,
   bringsRequestId,
   describeHeaders,
   describeRequest,
+  editHints,
   editReply,
   editRequest,
   makeRequestId,
@@ -25,16 +26,19 @@ import {
   type Source,
 } from './http.ts';
 import { answer, failureAnswer, type OwnAnswer } from './reply.ts';
+import type { Terms } from './route.ts';
 import type { ServeContext } from './serve/context.ts';
 import { addReplyEdits, countFaults } from './serve/deeds.ts';
+import { Entry, type EntryOwner } from './serve/entry.ts';
 import { RequestBody } from './serve/request-body.ts';
 import { Silence } from './serve/silence.ts';
 import { STAGE } from './serve/stage.ts';
 import { isStream } from './serve/stream.ts';
 import { Throttle, type ThrottledReply } from './serve/throttle.ts';
-import type { CarrierWaiter, LiveEndpoint, MessageCarriers } from './upstream.ts';
+import type { MessageCarriers } from './upstream.ts';
 
 export { Mirrors } from './serve/mirrors.ts';
+export { Pressure } from './serve/pressure.ts';
 export type { MessageCarriers, ServeContext };
 
 /** Those of this thread that serve nothing at the moment. */
@@ -42,12 +46,13 @@ const free: Serving[] = [];
 const FREE_MAX = 1024;
 
 /**
- * The life of one exchange, from top to bottom: decide, attempt, relay. Servings are used again and again; nothing is
+ * The life of one exchange, from top to bottom: decide, enter, attempt, relay. Servings are used again and again; nothing is
  * allocated for an exchange that goes well.
  */
-export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, TimerOwner, ThrottledReply {
+export class Serving implements ExchangeOwner, CarrierOwner, EntryOwner, AttemptsOwner, TimerOwner, ThrottledReply {
   readonly #context: ServeContext;
   #exchange!: Exchange;
+  /** Of a delay, and of the silence of bodies. */
   readonly #timer = new Timer(this);
   readonly #requestId = requestIdRoom();
   readonly #record = new ExchangeRecord();
@@ -56,7 +61,9 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   /** What came is a request: its head can be read. */
   #isRequest = false;
   #backend!: LiveBackend;
-  readonly #current: CurrentAttempt;
+  #terms: Terms;
+  readonly #entry: Entry;
+  readonly #attempts: Attempts;
   readonly #decision = new Decision();
   readonly #body = new RequestBody();
   readonly #silence: Silence;
@@ -65,7 +72,9 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
 
   private constructor(context: ServeContext) {
     this.#context = context;
-    this.#current = new CurrentAttempt(this.#record, context.timeouts.connectMs);
+    this.#terms = context.terms;
+    this.#entry = new Entry(context, this, this.#record);
+    this.#attempts = new Attempts(context, this.#record, this);
     this.#silence = new Silence(context.wheel, this.#timer);
   }
 
@@ -89,16 +98,17 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   // 1. Decide.
 
   onRequest(): void {
-    const { plan, chance, wheel, timeouts, observer, traceSample, mirrors } = this.#context;
+    const { plan, chance, wheel, terms, observer, traceSample, mirrors } = this.#context;
     const exchange = this.#exchange;
     const { head } = exchange;
     const decision = this.#decision;
     this.#isRequest = true;
-    this.#stage = STAGE.connecting;
+    this.#stage = STAGE.waiting;
     this.#body.whole = exchange.requestEnded;
-    this.#silence.maxMs = timeouts.idleMs;
     if (!bringsRequestId(head)) makeRequestId(this.#requestId);
     decide(head, plan, exchange.source, chance, decision);
+    this.#terms = decision.terms ?? terms;
+    this.#silence.maxMs = this.#terms.idleMs;
     const policy = decision.routing?.policy;
     const { trace, message } = this.#record;
     if (observer.traces) beginTrace(trace, head, policy?.traceSample ?? traceSample, message?.producer ?? '');
@@ -106,24 +116,20 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     this.#record.rule = decision.rule?.text ?? '';
     const isTaken = this.#take(decision.backend ?? decision.port?.backend);
     this.#meter.begin();
-    if (decision.failure !== undefined) {
-      this.#answer(decision.failure, decision.detail);
-      return;
+    if (decision.failure !== undefined) this.#answer(decision.failure, decision.detail);
+    else if (!isTaken) this.#answer('no-endpoint', `${decision.backend} is no backend of this plan`);
+    else if (this.#entry.mayPass(exchange, decision, this.#record.startMs)) {
+      this.#body.replayable = repeats(this.#terms.retry, head.method);
+      this.#body.keptMax = this.#terms.retry.bodyMax;
+      if (decision.mirrors !== 0)
+        this.#body.copy = mirrors.copy(this.#context, exchange, decision, this.#requestId, this.trace);
+      if (decision.faultsBy !== 'nobody') countFaults(this.#meter, decision);
+      if (decision.delayMs === 0) this.#perform(this.#record.startMs);
+      else {
+        this.#stage = STAGE.delayed;
+        wheel.after(this.#timer, decision.delayMs);
+      }
     }
-    if (!isTaken) {
-      this.#answer('no-endpoint', `${decision.backend} is no backend of this plan`);
-      return;
-    }
-    this.#body.replayable = isIdempotent(head.method);
-    if (decision.mirrors !== 0)
-      this.#body.copy = mirrors.copy(this.#context, exchange, decision, this.#requestId, this.trace);
-    if (decision.faultsBy !== 'nobody') countFaults(this.#meter, decision);
-    if (decision.delayMs === 0) {
-      this.#perform(this.#record.startMs);
-      return;
-    }
-    this.#stage = STAGE.delayed;
-    wheel.after(this.#timer, decision.delayMs);
   }
 
   /** The backend that it is counted for: where it goes, or would have gone without rules. */
@@ -139,47 +145,56 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
 
   /** What was decided. */
   #perform(nowMs: number): void {
-    const { wheel, timeouts } = this.#context;
     const decision = this.#decision;
-    this.#stage = STAGE.connecting;
+    this.#stage = STAGE.waiting;
     if (decision.answer !== 'none') {
       const { failure, ...own } = ownAnswer(this.#exchange.head, decision);
       if (failure !== undefined) this.#record.fail(failure, 'A fault that was asked for');
       this.#reply(own, failure);
-      return;
-    }
-    if (decision.delayMs > 0 && !this.#isPlanned) {
+    } else if (decision.delayMs > 0 && this.#context.plan.backends.get(this.#backend.id) !== this.#backend)
       this.#answer('no-endpoint', `${this.#backend.id} went while the request waited`);
-      return;
-    }
-    wheel.after(this.#timer, timeouts.requestMs);
-    this.#attempt(undefined, false, nowMs);
+    else this.#enter(nowMs);
   }
 
-  // 2. Attempt: an endpoint, a connection, the request.
+  // 2. Enter: is there room for it, on this node and at its backend?
 
-  /** @param failed the endpoint of the attempt before. @param fresh only a new connection will do. */
-  #attempt(failed: LiveEndpoint | undefined, fresh: boolean, nowMs: number): void {
+  #enter(nowMs: number): void {
     const { backend } = this.#backend;
     if (backend.subject !== undefined || backend.id === BRIDGE_BACKEND.id) {
       const { messages } = this.#context;
-      this.#current.beginMessage(nowMs);
-      // It answers in all events: nothing is tried again.
-      this.onCarrier(backend.subject === undefined ? messages.api() : messages.subject(backend, backend.subject));
+      const carrier = backend.subject === undefined ? messages.api() : messages.subject(backend, backend.subject);
+      this.#attempts.beginMessage(this.#backend, carrier, nowMs);
       return;
     }
-    const { endpointMark } = this.#decision;
-    const known = endpointMark === 0 || failed !== undefined ? undefined : this.#backend.byMark(endpointMark);
-    const endpoint = known ?? this.#backend.balancer.pick(this.#exchange.source.hash, nowMs, failed);
-    if (endpoint === undefined) {
-      this.#answer('no-endpoint', `No endpoint of ${this.#backend.id} is ready`);
-      return;
-    }
-    this.#stage = STAGE.connecting;
-    this.#current.begin(endpoint, nowMs);
-    if (this.#record.attempts > 1) this.#meter.retry();
-    if (this.#exchange.head.method === METHOD.connect) this.#openTunnel(endpoint);
-    else endpoint.request(this, fresh);
+    this.#stage = STAGE.waiting;
+    this.#attempts.prepare();
+    this.#entry.enter(this.#backend, this.#attempts.callerMs, nowMs);
+  }
+
+  onEntered(nowMs: number): void {
+    this.#attempts.begin(this.#backend, nowMs);
+  }
+
+  // 3. Attempt: a connection, the request.
+
+  get exchange(): Exchange {
+    return this.#exchange;
+  }
+
+  get terms(): Terms {
+    return this.#terms;
+  }
+
+  get pathStart(): number {
+    return this.#decision.pathStart;
+  }
+
+  get mark(): number {
+    return this.#decision.endpointMark;
+  }
+
+  get canRepeat(): boolean {
+    return this.#body.whole || this.#body.replayable;
   }
 
   get source(): Source {
@@ -191,72 +206,66 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   }
 
   expectReplyWithin(ms: number): void {
-    if (this.#stage === STAGE.sending) this.#context.wheel.after(this.#timer, ms);
+    if (this.#stage === STAGE.sending) this.#attempts.expectReplyWithin(ms, performance.now());
   }
 
   describe(message: MessageRecord): void {
     this.#record.message = message;
   }
 
-  #openTunnel(endpoint: LiveEndpoint): void {
-    this.#current.carrier = endpoint.tunnel(this);
-    if (this.#current.carrier === undefined)
-      this.onNoCarrier('overload', 'The endpoint has as many tunnels as it may have');
-  }
-
-  onNoCarrier(failure: FailureCode, detail: string): void {
-    const failed = this.#current.endpoint;
-    if (failure !== 'overload') this.#current.blame();
-    this.#current.fail(failure);
-    if (this.#mayRetry(failure, failed, undefined)) this.#attempt(failed, false, performance.now());
-    else this.#answer(failure, detail);
-  }
-
   onCarrier(carrier: Carrier): void {
-    const { edits, wheel, timeouts } = this.#context;
+    const { edits, wheel } = this.#context;
     const exchange = this.#exchange;
     const { head } = exchange;
-    this.#current.carrier = carrier;
     this.#stage = STAGE.sending;
     this.#silence.request = false;
     const request = this.#decision.target?.request;
     editRequest(edits, head, exchange.source, this.#requestId, this.trace, request?.host);
     addRequestEdits(edits, head, this.#decision, request);
+    editHints(edits, this.#attempts.leftMs(performance.now()), this.#attempts.number);
     carrier.start(this, head, edits, this.#body.whole);
     if (this.#body.whole) return;
     if (!this.#body.sendKept(carrier)) this.#silence.request = true;
     if (exchange.requestEnded) this.onEnd(this.#body.trailers);
     else {
-      wheel.after(this.#timer, timeouts.idleMs);
+      wheel.after(this.#timer, this.#silence.maxMs);
       if (!this.#silence.request) exchange.resume();
     }
+  }
+
+  onGivenUp(failure: FailureCode, detail: string, againMs?: number): void {
+    this.#answer(failure, detail, againMs);
   }
 
   onData(bytes: Buffer, start: number, end: number): void {
     this.#record.requestBytes += end - start;
     this.#body.copy?.data(bytes, start, end);
-    if (this.#stage === STAGE.connecting || this.#stage === STAGE.delayed) {
+    const stage = this.#stage;
+    if (stage === STAGE.waiting || stage === STAGE.delayed) {
       this.#body.hold(bytes, start, end);
       this.#exchange.pause();
       return;
     }
-    if (this.#stage !== STAGE.sending && this.#stage !== STAGE.relaying) return;
-    if (this.#stage === STAGE.sending) this.#body.keep(bytes, start, end, this.#context.limits.retryBody);
+    if (stage !== STAGE.sending && stage !== STAGE.relaying) return;
+    if (stage === STAGE.sending) this.#body.keep(bytes, start, end);
     this.#touch();
-    if (this.#current.carrier?.data(bytes, start, end) === false) {
+    const { carrier } = this.#attempts.current;
+    if (carrier?.data(bytes, start, end) === false) {
       this.#silence.request = true;
       this.#exchange.pause();
-      this.#silence.watch(this.#current.carrier);
+      this.#silence.watch(carrier);
     }
   }
 
   onEnd(trailers: Head | undefined): void {
     this.#body.end(trailers);
-    if (this.#stage === STAGE.connecting || this.#stage === STAGE.delayed) return;
-    const { wheel, timeouts } = this.#context;
-    // Before its end is told: a carrier of messages may want longer, and may answer at once.
-    if (this.#stage === STAGE.sending) wheel.after(this.#timer, timeouts.requestMs);
-    this.#current.carrier?.end(trailers);
+    if (this.#stage !== STAGE.sending && this.#stage !== STAGE.relaying) return;
+    if (this.#stage === STAGE.sending) {
+      this.#context.wheel.rest(this.#timer);
+      // Before its end is told: a carrier of messages may want longer, and may answer at once.
+      this.#attempts.complete(performance.now());
+    }
+    this.#attempts.current.carrier?.end(trailers);
   }
 
   onCarrierDrain(): void {
@@ -265,7 +274,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     this.#exchange.resume();
   }
 
-  // 3. Relay the reply.
+  // 4. Relay the reply.
 
   onInformational(head: Head): void {
     editReply(this.#context.edits);
@@ -273,18 +282,23 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   }
 
   onReply(head: Head): void {
-    const { edits, timeouts, observer, wheel } = this.#context;
-    const silence = this.#silence;
+    const { edits, observer, wheel } = this.#context;
     const decision = this.#decision;
-    const mark = decision.session === undefined ? 0 : (this.#current.endpoint?.mark ?? 0);
-    this.#current.reply(head.status, performance.now());
+    const nowMs = performance.now();
+    this.#stage = STAGE.waiting;
+    if (!this.#attempts.replied(head, nowMs)) return;
     this.#stage = STAGE.relaying;
+    const mark = decision.session === undefined ? 0 : (this.#attempts.current.endpoint?.mark ?? 0);
+    const streams = isStream(this.#exchange.head, head);
+    this.#entry.settle(head.status < 500, nowMs);
+    if (streams) this.#entry.leave(nowMs);
     this.#body.forget();
     if (observer.watched) this.#record.replyHeaders = describeHeaders(head);
-    silence.ofReply(isStream(this.#exchange.head, head), timeouts);
+    this.#silence.ofReply(streams, this.#terms);
     this.#touch();
     editReply(edits);
     addReplyEdits(edits, this.#exchange.head, decision, mark);
+    this.#entry.addReplyEdits(edits);
     if (decision.throttleBytesPerS > 0 && head.status !== 101)
       this.#throttle = new Throttle(wheel, decision.throttleBytesPerS, this);
     this.#exchange.reply(head, edits);
@@ -301,7 +315,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     if (this.#exchange.data(bytes, start, end)) return true;
     this.#silence.reply = true;
     this.pauseReply();
-    this.#silence.watch(this.#current.carrier);
+    this.#silence.watch(this.#attempts.current.carrier);
     return false;
   }
 
@@ -313,16 +327,16 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   }
 
   pauseReply(): void {
-    this.#current.carrier?.pause();
+    this.#attempts.current.carrier?.pause();
   }
 
   resumeReply(): void {
-    this.#current.carrier?.resume();
+    this.#attempts.current.carrier?.resume();
   }
 
   onReplyEnd(trailers: Head | undefined): void {
     // What it was carried by is somebody else's from here on.
-    if (this.#throttle !== undefined) this.#current.end();
+    if (this.#throttle !== undefined) this.#attempts.current.end();
     (this.#throttle ?? this.#exchange).end(trailers);
   }
 
@@ -332,7 +346,9 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
 
   /** All is said on both sides. Called for each exchange exactly once, last. */
   onFinished(): void {
-    this.#current.end();
+    this.#record.endMs = performance.now();
+    this.#attempts.end();
+    this.#entry.end(this.#record.endMs);
     this.#body.clear();
     this.#tell();
     this.#isRequest = false;
@@ -343,14 +359,17 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     if (free.length < FREE_MAX) {
       this.#context.wheel.rest(this.#timer);
       free.push(this);
-    } else this.#context.wheel.remove(this.#timer);
+    } else {
+      this.#context.wheel.remove(this.#timer);
+      this.#attempts.dispose();
+      this.#entry.dispose();
+    }
   }
 
   /** What is known of it, to those who count, log and watch. */
   #tell(): void {
     const { observer } = this.#context;
     const record = this.#record;
-    record.endMs = performance.now();
     this.#meter.end(record.status, record.failure, record.durationMs);
     this.#meter.bytes(record.requestBytes, record.replyBytes);
     if (record.trace.sampled) this.#meter.exemplar(record.durationMs, record.trace.traceId);
@@ -364,35 +383,16 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   // What goes wrong.
 
   onFailure(failure: FailureCode, detail: string): void {
-    const { endpoint, carrier } = this.#current;
-    const { reused } = carrier!;
-    const relaying = this.#stage === STAGE.relaying;
-    this.#current.blame(reused);
-    this.#current.fail(failure);
-    if (relaying && !this.#exchange.retract()) this.#cut(failure, detail);
-    else if (!relaying && this.#mayRetry(failure, endpoint, carrier))
-      this.#attempt(endpoint, reused, performance.now());
-    else this.#answer(failure, detail);
-  }
-
-  /** @param failed none for a message. @param carrier what the request went out on; undefined: no byte of it did. */
-  #mayRetry(failure: FailureCode, failed: LiveEndpoint | undefined, carrier: Carrier | undefined): boolean {
-    if (!this.#isPlanned) return false;
-    return mayRetry(failure, {
-      count: this.#record.attempts,
-      written: carrier !== undefined,
-      idempotent: isIdempotent(this.#exchange.head.method),
-      replayable: this.#body.whole || this.#body.replayable,
-      replyBegan: carrier?.replyBegan ?? false,
-      reused: carrier?.reused ?? false,
-      retries: this.#exchange.retries,
-      others: failed !== undefined && this.#backend.hasOther(failed),
-    });
-  }
-
-  /** Without a plan that names it a backend gets nothing new. */
-  get #isPlanned(): boolean {
-    return this.#context.plan.backends.get(this.#backend.id) === this.#backend;
+    const nowMs = performance.now();
+    if (this.#stage === STAGE.relaying) {
+      this.#attempts.current.fail(failure, nowMs);
+      if (this.#exchange.retract()) this.#answer(failure, detail);
+      else this.#cut(failure, detail);
+      return;
+    }
+    this.#stage = STAGE.waiting;
+    this.#context.wheel.rest(this.#timer);
+    if (!this.#attempts.failed(failure, nowMs)) this.#answer(failure, detail);
   }
 
   onRefused(failure: FailureCode, detail: string): void {
@@ -419,11 +419,8 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   }
 
   onTimer(nowMs: number): void {
-    if (this.#stage === STAGE.relaying || (this.#stage === STAGE.sending && !this.#exchange.requestEnded))
-      this.#idle(nowMs);
+    if (this.#stage === STAGE.relaying || this.#stage === STAGE.sending) this.#idle(nowMs);
     else if (this.#stage === STAGE.delayed) this.#perform(nowMs);
-    else if (this.#stage !== STAGE.done)
-      this.#timeOut('reply-timeout', `No answer of ${this.#backend.id} within ${this.#context.timeouts.requestMs} ms`);
   }
 
   onDefect(): void {
@@ -434,7 +431,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
   /** Nothing was passed on for a while. */
   #idle(nowMs: number): void {
     const silence = this.#silence;
-    if (silence.goesOn(this.#exchange, this.#current.carrier, nowMs)) return;
+    if (silence.goesOn(this.#exchange, this.#attempts.current.carrier, nowMs)) return;
     if (this.#stage === STAGE.relaying) this.#cutSilence();
     else if (silence.request)
       this.#timeOut('reply-stalled', `The endpoint took nothing of the request for ${silence.maxMs} ms`);
@@ -443,23 +440,22 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
 
   #cutSilence(): void {
     const { failure, maxMs } = this.#silence;
-    if (failure === 'reply-stalled') this.#current.blame();
     this.#giveUp(failure);
     const what = failure === 'client-gone' ? 'The client took nothing of the reply' : 'Nothing came of the reply';
     this.#cut(failure, `${what} for ${maxMs} ms`);
   }
 
   #timeOut(failure: FailureCode, detail: string): void {
-    if (failure !== 'body-timeout' && this.#current.endpoint !== undefined) this.#current.blame();
     this.#giveUp(failure);
     this.#answer(failure, detail);
   }
 
-  /** Answers for the endpoint that cannot. */
-  #answer(failure: FailureCode, detail: string): void {
+  /** Answers for the endpoint that cannot. @param againMs as `failureAnswer`. */
+  #answer(failure: FailureCode, detail: string, againMs = 0): void {
     this.#body.forget();
+    this.#entry.settle(FAILURES[failure].source === 'upstream' ? false : undefined, performance.now());
     this.#record.fail(failure, detail);
-    this.#reply(failureAnswer(failure, detail), failure);
+    this.#reply(failureAnswer(failure, detail, againMs), failure);
   }
 
   /** In place of an endpoint. A client that is still sending is not waited for. */
@@ -467,6 +463,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     const { heads, wheel, edits } = this.#context;
     const { head } = this.#exchange;
     this.#stage = STAGE.done;
+    this.#entry.leave(performance.now());
     this.#unthrottle();
     this.#record.status = own.status;
     // Those of a reply that was taken back are nobody's.
@@ -478,12 +475,15 @@ export class Serving implements ExchangeOwner, CarrierOwner, CarrierWaiter, Time
     if (head.method !== METHOD.head) this.#record.replyBytes = own.body?.length ?? 0;
     edits.reset(0);
     if (this.#isRequest) addReplyEdits(edits, head, this.#decision, 0);
+    this.#entry.addReplyEdits(edits);
     answer(this.#exchange, heads, own, edits, failure);
   }
 
   /** The attempt under way is not wanted any more. */
   #giveUp(failure: FailureCode): void {
-    this.#current.abandon(this, failure);
+    const nowMs = performance.now();
+    this.#attempts.abandon(failure, nowMs);
+    this.#entry.leave(nowMs);
     this.#stage = STAGE.done;
   }
 

@@ -1,4 +1,5 @@
 import { createServer, type AddressInfo, type Server } from 'node:net';
+import { SeededDice } from '../../src/lib/dice.ts';
 import { TimerWheel } from '../../src/lib/timer-wheel.ts';
 import { BRIDGE_BACKEND } from '../../src/model/snapshot.ts';
 import type { Access } from '../../src/bridge/access.ts';
@@ -6,15 +7,17 @@ import { Api } from '../../src/bridge/api.ts';
 import type { Link } from '../../src/bridge/link.ts';
 import { LiveBackend } from '../../src/proxy/balance.ts';
 import { Chance } from '../../src/proxy/decide.ts';
+import { RateLimits } from '../../src/proxy/filter.ts';
 import { DROP_FROM_REQUEST, Edits, HeadPool, runTimer } from '../../src/proxy/http.ts';
 import { Listener } from '../../src/proxy/listener.ts';
-import { type MessageCarriers, Mirrors, type ServeContext } from '../../src/proxy/serve.ts';
+import { termsOf } from '../../src/proxy/route.ts';
+import { type MessageCarriers, Mirrors, Pressure, type ServeContext } from '../../src/proxy/serve.ts';
+import { ROW_BRIDGE, ROW_NONE } from '../../src/model/rows.ts';
+import { allocateShared, BUCKET_BYTES } from '../../src/shared.ts';
 import {
   allocateMeters,
   type ExchangeObserver,
   type MessageRecord,
-  ROW_BRIDGE,
-  ROW_NONE,
   BackendMeter,
   WorkerMeter,
 } from '../../src/telemetry.ts';
@@ -108,6 +111,8 @@ function wire({
       trailers: { head: limits.trailers, headers: limits.headers, url: 0 },
     },
     meters,
+    shared: allocateShared(1, BUCKET_BYTES),
+    dice: new SeededDice(1),
     worker: 0,
   };
   const records: (MessageRecord | undefined)[] = [];
@@ -127,6 +132,9 @@ function wire({
     chance: new Chance(1),
     mirrors: new Mirrors(),
     edits: new Edits(DROP_FROM_REQUEST),
+    terms: termsOf(settings, []),
+    pressure: new Pressure(new WorkerMeter(meters, 0), upstream.dice),
+    rateLimits: new RateLimits(upstream.shared, 0),
     observer,
     unrouted: new BackendMeter(meters, 0, ROW_NONE),
     traceSample: 1,

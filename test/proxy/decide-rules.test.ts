@@ -1,3 +1,5 @@
+import { settingsOf } from '../harness/settings.ts';
+import { NO_TIMEOUTS } from '../../src/model/resilience.ts';
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { SeededDice } from '../../src/lib/dice.ts';
@@ -52,7 +54,7 @@ function rule(targets: readonly Target[], more: Partial<Rule> = {}): Rule {
     targets,
     response: undefined,
     session: undefined,
-    timeouts: { requestMs: undefined, tryMs: undefined },
+    timeouts: NO_TIMEOUTS,
     retry: undefined,
     ...more,
   };
@@ -70,6 +72,9 @@ const POLICY: FrontendPolicy = {
   explainOnHeader: false,
   accessLog: undefined,
   traceSample: undefined,
+  timeouts: NO_TIMEOUTS,
+  retry: undefined,
+  rateLimit: undefined,
 };
 
 function directoryOf(routing: Partial<Routing>, backends: readonly Partial<Backend>[] = []): Directory {
@@ -85,7 +90,7 @@ function directoryOf(routing: Partial<Routing>, backends: readonly Partial<Backe
     frontends: new FrontendTable({ frontends: [frontend], clusterDomain: 'cluster.local' }),
     workloads: new Map([['10.1.1.1', workload]]),
     routings: new Map([
-      [PORT, new LiveRouting({ id: PORT, policy: undefined, consumers: {}, all: undefined, ...routing })],
+      [PORT, new LiveRouting({ id: PORT, policy: undefined, consumers: {}, all: undefined, ...routing }, settingsOf())],
     ]),
     backends: new Map(backends.map((backend) => [backend.id!, { backend: backend as Backend }])),
   };

@@ -5,13 +5,25 @@ import type { BackendId } from '../../src/model/snapshot.ts';
 import { decide, Decision } from '../../src/proxy/decide.ts';
 import { explain, explainLine } from '../../src/proxy/explain.ts';
 import { feedHead, HeadPool, startRequest } from '../../src/proxy/http.ts';
-import { directoryOf, entry, header, NO_POLICY, ROUTE, rule, type Ruled, table, target, workload } from './routed.ts';
+import {
+  directoryOf,
+  entry,
+  header,
+  NO_POLICY,
+  ROUTE,
+  rule,
+  type Ruled,
+  SETTINGS,
+  table,
+  target,
+  workload,
+} from './routed.ts';
 
 const HEAD_LIMITS = { head: 32_768, headers: 100, url: 16_384 };
 
 function asked(ruled: Ruled, url: string, question: Partial<ExplainQuestion> = {}): Explanation {
   const whole = { method: 'GET', url, headers: [], as: '', roll: 0.5, seed: null, ...question };
-  const place = { directory: directoryOf(ruled), generation: 7, headLimits: HEAD_LIMITS, listenerPort: 4140 };
+  const place = { directory: directoryOf(ruled), generation: 7, settings: SETTINGS, listenerPort: 4140 };
   return explain(whole, place);
 }
 
@@ -146,19 +158,6 @@ describe('rules', () => {
     const all = table([rule(0)], [entry(0, '')], { protocol: 'grpc' });
     const { outcome, rules: step } = asked({ all }, 'http://orders.shop/');
     assert.deepEqual([outcome.failure, outcome.status, step?.tried], ['not-yet', 501, []]);
-  });
-
-  test('say what they wish and nobody obeys yet', () => {
-    const timeouts = { requestMs: 3000, tryMs: Infinity };
-    const retry = { attempts: 2, codes: [502, 503], backoffMs: undefined };
-    const all = table([rule(0, { targets: [target('orders', 1)], timeouts, retry })], [entry(0, '')]);
-    const texts = asked({ all }, 'http://orders.shop/').rule?.carried.map(({ name, value }) => `${name} ${value}`);
-    assert.deepEqual(texts, [
-      'timeout of all attempts 3s',
-      'timeout of each attempt off',
-      'retries 2',
-      'retried statuses 502, 503',
-    ]);
   });
 });
 

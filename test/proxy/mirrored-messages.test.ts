@@ -1,4 +1,5 @@
 /** Mirrors that are subjects: their copies are messages. */
+import { DEFAULT_BACKEND_POLICY, NO_TIMEOUTS } from '../../src/model/resilience.ts';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Rule } from '../../src/model/routing.ts';
@@ -14,9 +15,12 @@ import {
   requestIsSound,
   startRequest,
 } from '../../src/proxy/http.ts';
-import { LiveRule } from '../../src/proxy/route.ts';
-import { Mirrors } from '../../src/proxy/serve.ts';
-import { MeterReader, ROW_FIRST } from '../../src/telemetry.ts';
+import { LiveRule, termsOf } from '../../src/proxy/route.ts';
+import { Mirrors, Pressure } from '../../src/proxy/serve.ts';
+import { ROW_FIRST } from '../../src/model/rows.ts';
+import { MeterReader, WorkerMeter } from '../../src/telemetry.ts';
+import { SeededDice } from '../../src/lib/dice.ts';
+import { settingsOf } from '../harness/settings.ts';
 import { eventually } from '../harness/client.ts';
 import { upstreamContext } from './upstream-context.ts';
 
@@ -26,10 +30,10 @@ const BACKEND: Backend = {
   namespace: 'test',
   name: 'orders.seen?publish',
   port: 0,
-  affinity: 'none',
   endpoints: [],
   subject: SUBJECT,
   session: undefined,
+  policy: DEFAULT_BACKEND_POLICY,
 };
 const RULE: Rule = {
   source: { object: 'HTTPRoute test/orders', field: 'spec.rules[0]', name: '' },
@@ -48,7 +52,7 @@ const RULE: Rule = {
   targets: [],
   response: undefined,
   session: undefined,
-  timeouts: { requestMs: undefined, tryMs: undefined },
+  timeouts: NO_TIMEOUTS,
   retry: undefined,
 };
 
@@ -91,6 +95,7 @@ class Call implements Carrier {
   pause(): void {}
   resume(): void {}
   abort(): void {}
+  discard(): void {}
 
   moved(): boolean {
     return false;
@@ -104,10 +109,12 @@ test('a mirror that is a subject gets the request as a message', async () => {
   const context = {
     ...upstream,
     plan: { backends: new Map([[BACKEND.id, backend]]) },
+    chance: new SeededDice(1),
+    pressure: new Pressure(new WorkerMeter(upstream.meters, 0), new SeededDice(1)),
     messages: { api: () => assert.fail('Expected no call of the API'), subject: () => call },
   };
   const decision = new Decision();
-  decision.rule = new LiveRule(RULE);
+  decision.rule = new LiveRule(RULE, termsOf(settingsOf(), []));
   decision.mirrors = 1;
   const exchange = exchangeOf('POST /seen HTTP/1.1\r\nhost: orders.test\r\ncontent-length: 2\r\n\r\n');
   const copy = new Mirrors().copy(context, exchange, decision, Buffer.from('an-id'), undefined);

@@ -1,6 +1,7 @@
 /** Copies of requests: what their mirrors get, and that nobody else notices. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { type BackendPolicy, DEFAULT_OUTLIER, NO_TIMEOUTS } from '../../src/model/resilience.ts';
 import type { Fault, Mirror, RequestEdits, Routing, Rule } from '../../src/model/routing.ts';
 import type { BackendId } from '../../src/model/snapshot.ts';
 import { Client, eventually, exchange, sleep } from '../harness/client.ts';
@@ -26,18 +27,21 @@ interface Scenery {
   readonly mirrors?: number;
   readonly respond?: Respond;
   readonly flags?: Readonly<Record<string, string>>;
+  /** Of the mirror, which has two endpoints where they can be ejected. */
+  readonly policy?: Partial<BackendPolicy>;
 }
 
 /** `test/orders`, whose requests are mirrored to `test/shadow`. */
 async function onStage(
-  { edits, faults = [], mirrors = 1, respond = respondOk, flags = {} }: Scenery,
+  { edits, faults = [], mirrors = 1, respond = respondOk, flags = {}, policy = {} }: Scenery,
   play: (stage: Stage) => Promise<void>,
 ): Promise<void> {
   const main = await Recorder.start();
   const mirror = await Recorder.start(respond);
+  const further = policy.outlier === undefined ? [] : [await Recorder.start(respond)];
   const services = configurationOf([
     { name: 'orders', tiers: [[main.address]] },
-    { name: 'shadow', tiers: [[mirror.address]] },
+    { name: 'shadow', policy, tiers: [[mirror, ...further].map(({ address }) => address)] },
   ]);
   const routing = routingOf(
     Array.from({ length: mirrors }, () => mirrorOf(edits)),
@@ -50,6 +54,7 @@ async function onStage(
     await mesh.stop();
     await main.stop();
     await mirror.stop();
+    for (const one of further) await one.stop();
   }
 }
 
@@ -84,7 +89,7 @@ function routingOf(mirrors: readonly Mirror[], faults: readonly Fault[]): Routin
     ],
     response: undefined,
     session: undefined,
-    timeouts: { requestMs: undefined, tryMs: undefined },
+    timeouts: NO_TIMEOUTS,
     retry: undefined,
   };
   return {
@@ -95,6 +100,9 @@ function routingOf(mirrors: readonly Mirror[], faults: readonly Fault[]): Routin
       explainOnHeader: false,
       accessLog: undefined,
       traceSample: undefined,
+      timeouts: NO_TIMEOUTS,
+      retry: undefined,
+      rateLimit: undefined,
     },
     consumers: {},
     all: {
@@ -137,7 +145,9 @@ describe('a copy', () => {
       await exchange(mesh.port, GET);
       const [request, copy] = [await main.request(1), await mirror.request(1)];
       assert.equal(copy.line, request.line);
-      assert.deepEqual(withoutConnection(copy), withoutConnection(request));
+      // Nobody waits for a copy: it is told no time.
+      const told = withoutConnection(request).filter(([name]) => name !== 'x-heddle-timeout-ms');
+      assert.deepEqual(withoutConnection(copy), told);
       assert.match(String(valueOf(copy, 'x-request-id')), /^\S{16,}$/);
       await haveEnded(stage, 'answered');
     });
@@ -332,6 +342,21 @@ describe('mirrors', () => {
       await haveEnded(stage, 'answered');
       const connection = await stage.mirror.upstream.connection(0);
       await eventually(() => connection.closed || connection.reset, WAIT);
+    });
+  });
+
+  test('whose answer is cut say nothing against their endpoint', async () => {
+    const talkative: Respond = (_, connection) => {
+      connection.send(`HTTP/1.1 200 OK\r\nContent-Length: ${8 * 1024 ** 2}\r\n\r\n`);
+      connection.send(Buffer.alloc(2 * 1024 ** 2));
+    };
+    const policy = { outlier: { ...DEFAULT_OUTLIER, consecutive: 1, maxShare: 0.5 } };
+    await onStage({ respond: talkative, policy }, async (stage) => {
+      for (let turn = 1; turn <= 4; turn++) {
+        await exchange(stage.mesh.port, GET);
+        await haveEnded(stage, 'answered', turn);
+      }
+      assert.deepEqual(stage.mesh.totals('test/shadow:80').ejections, []);
     });
   });
 

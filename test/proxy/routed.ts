@@ -1,3 +1,4 @@
+import { DEFAULT_BACKEND_POLICY, NO_TIMEOUTS } from '../../src/model/resilience.ts';
 import type {
   Entry,
   FieldMatch,
@@ -12,6 +13,7 @@ import type {
 import type { Backend, BackendId, Frontend, Workload } from '../../src/model/snapshot.ts';
 import type { Directory } from '../../src/proxy/decide.ts';
 import { FrontendTable, LiveRouting } from '../../src/proxy/route.ts';
+import { settingsOf } from '../harness/settings.ts';
 
 // Plans with rules, made by hand: what compile would make of them is its own affair.
 
@@ -27,7 +29,7 @@ export function rule(index: number, wishes: Partial<Rule> = {}): Rule {
     targets: [],
     response: undefined,
     session: undefined,
-    timeouts: { requestMs: undefined, tryMs: undefined },
+    timeouts: NO_TIMEOUTS,
     retry: undefined,
     ...wishes,
   };
@@ -72,7 +74,12 @@ export const NO_POLICY: FrontendPolicy = {
   explainOnHeader: false,
   accessLog: undefined,
   traceSample: undefined,
+  timeouts: NO_TIMEOUTS,
+  retry: undefined,
+  rateLimit: undefined,
 };
+
+export const SETTINGS = settingsOf();
 
 export interface Ruled {
   readonly all?: RuleTable;
@@ -104,7 +111,7 @@ export function directoryOf({
   return {
     frontends: new FrontendTable({ frontends, clusterDomain: 'cluster.local' }),
     workloads: new Map(workloads.map((one) => [one.address, one])),
-    routings: new Map(isPlain ? [] : [[orders, new LiveRouting(routing)]]),
+    routings: new Map(isPlain ? [] : [[orders, new LiveRouting(routing, SETTINGS)]]),
     backends: new Map(backends.map((one) => [one.id, { backend: one }])),
   };
 }
@@ -121,7 +128,7 @@ function backendOf(name: string, addresses: readonly string[]): Backend {
     namespace: 'shop',
     name,
     port: 80,
-    affinity: 'none',
+    policy: DEFAULT_BACKEND_POLICY,
     endpoints: addresses.map((address) => ({ address, port: 8080, tier: 0 })),
     subject: undefined,
     session: undefined,

@@ -1,5 +1,6 @@
 /** A throttle in its place: between an endpoint and a client. */
 import assert from 'node:assert/strict';
+import { NO_TIMEOUTS } from '../../src/model/resilience.ts';
 import { test } from 'node:test';
 import type { BackendId } from '../../src/model/snapshot.ts';
 import { Client, eventually } from '../harness/client.ts';
@@ -27,6 +28,9 @@ async function throttled(
     explainOnHeader: false,
     accessLog: undefined,
     traceSample: undefined,
+    timeouts: NO_TIMEOUTS,
+    retry: undefined,
+    rateLimit: undefined,
   } as const;
   const services = configurationOf([{ name: 'orders', tiers: [[main.address]] }]);
   const routing = { id: 'test/orders:80' as BackendId, policy, consumers: {}, all: undefined };

@@ -406,9 +406,10 @@ describe('lines of the access log', { concurrency: 5 }, () => {
         ['/broken', '/overload', '/hold/overload'],
       );
       const [line] = accessLines(mesh);
-      // No rule decided, nothing failed by the mesh, nothing is traced, and it is about no message.
+      // No rule decided, nothing failed by the mesh or waited, nothing is traced, and it is about no message.
+      const absent = new Set(['rule', 'failure', 'traceId', 'attemptFailures', 'waitedMs']);
       const shown = ACCESS_LOG_FIELDS_DEFAULT.slice(0, ACCESS_LOG_FIELDS_DEFAULT.indexOf('operation')).filter(
-        (name) => name !== 'rule' && name !== 'failure' && name !== 'traceId',
+        (name) => !absent.has(name),
       );
       assert.deepEqual(Object.keys(line!), ['log', ...shown]);
     });

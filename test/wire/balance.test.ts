@@ -1,10 +1,16 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
-import { Client } from '../harness/client.ts';
+import { DEFAULT_BALANCE, DEFAULT_OUTLIER } from '../../src/model/resilience.ts';
+import { Client, type FinalReply } from '../harness/client.ts';
 import { configurationOf, DataPath, type ServedSpec } from '../harness/data-path.ts';
 import { assertPassed } from '../harness/failure.ts';
 import { okReply, Recorder } from '../harness/recorder.ts';
 import { refusedAddress } from '../harness/upstream.ts';
+
+const BY_SOURCE = { balance: { ...DEFAULT_BALANCE, algorithm: 'rendezvous' } } as const;
+const ROUND_ROBIN = { ...DEFAULT_BALANCE, algorithm: 'round-robin' } as const;
+/** Retries as many as requests: these tests ask where retries go, not how many there may be. */
+const RETRIES = { budget: { share: 1, perS: 100, windowMs: 10_000 } };
 
 const recorders: Recorder[] = [];
 const paths: DataPath[] = [];
@@ -29,14 +35,29 @@ async function start(service: Omit<ServedSpec, 'name'>, workers = 1): Promise<Da
   return path;
 }
 
-/** Each on a connection of its own, from this address; which upstream answered. */
-async function ask(path: DataPath, count: number, localAddress = '127.0.0.1'): Promise<readonly string[]> {
+/** On a connection of its own, from this address. */
+async function exchange(
+  path: DataPath,
+  localAddress = '127.0.0.1',
+  lines: readonly string[] = [],
+): Promise<FinalReply> {
+  const client = await Client.connect(path.port, { localAddress });
+  client.send(`${['GET /x HTTP/1.1', 'Host: orders.test', ...lines].join('\r\n')}\r\n\r\n`);
+  const reply = await client.reply();
+  client.destroy();
+  return reply;
+}
+
+/** Which upstream answered each. */
+async function ask(
+  path: DataPath,
+  count: number,
+  localAddress?: string,
+  lines?: readonly string[],
+): Promise<readonly string[]> {
   const bodies: string[] = [];
-  for (let request = 0; request < count; request++) {
-    const client = await Client.connect(path.port, { localAddress });
-    client.send('GET /x HTTP/1.1\r\nHost: orders.test\r\n\r\n');
-    const reply = await client.reply();
-    client.destroy();
+  for (let asked = 0; asked < count; asked++) {
+    const reply = await exchange(path, localAddress, lines);
     assertPassed(reply);
     bodies.push(reply.body);
   }
@@ -44,21 +65,23 @@ async function ask(path: DataPath, count: number, localAddress = '127.0.0.1'): P
 }
 
 after(async () => {
-  for (const path of paths) await path.stop();
-  for (const recorder of recorders) await recorder.stop();
+  // One that complains must not leave the others running.
+  const stopped = await Promise.allSettled([...paths, ...recorders].map((one) => one.stop()));
+  const failed = stopped.find(({ status }) => status === 'rejected');
+  if (failed?.status === 'rejected') throw failed.reason;
 });
 
 describe('tiers', () => {
   test('none of 200 requests fails while the only endpoint of the lowest tier is dead', async () => {
     const [live] = await upstreams(1);
-    const path = await start({ tiers: [[await refusedAddress()], [live!.address]] });
+    const path = await start({ policy: RETRIES, tiers: [[await refusedAddress()], [live!.address]] });
     assert.deepEqual(new Set(await ask(path, 200)), new Set([live!.address]));
   });
 
   test('none of 200 requests fails while all endpoints of the lowest tier are dead', async () => {
     const [live] = await upstreams(1);
     const dead = await Promise.all([refusedAddress(), refusedAddress(), refusedAddress()]);
-    const path = await start({ tiers: [[...new Set(dead)], [live!.address]] });
+    const path = await start({ policy: RETRIES, tiers: [[...new Set(dead)], [live!.address]] });
     assert.deepEqual(new Set(await ask(path, 200)), new Set([live!.address]));
   });
 
@@ -86,7 +109,7 @@ describe('session affinity', () => {
 
   test('sends a client to one endpoint, whichever worker its connection came to', async () => {
     const made = await upstreams(4);
-    const path = await start({ affinity: 'source', tiers: [made.map(({ address }) => address)] }, 2);
+    const path = await start({ policy: BY_SOURCE, tiers: [made.map(({ address }) => address)] }, 2);
     const answers = await Promise.all(clients.map(async (client) => ask(path, 8, client)));
     for (const answer of answers) assert.equal(new Set(answer).size, 1);
     assert.ok(new Set(answers.flat()).size > 1);
@@ -95,11 +118,11 @@ describe('session affinity', () => {
 
   test('sends only the clients of an endpoint that goes to another one', async () => {
     const addresses = (await upstreams(4)).map(({ address }) => address);
-    const path = await start({ affinity: 'source', tiers: [addresses] });
+    const path = await start({ policy: BY_SOURCE, tiers: [addresses] });
     const before = await Promise.all(clients.map(async (client) => (await ask(path, 1, client))[0]!));
     const gone = before[0]!;
     const left = addresses.filter((address) => address !== gone);
-    await path.publish(configurationOf([{ name: 'orders', affinity: 'source', tiers: [left] }]));
+    await path.publish(configurationOf([{ name: 'orders', policy: BY_SOURCE, tiers: [left] }]));
     const now = await Promise.all(clients.map(async (client) => (await ask(path, 1, client))[0]!));
     for (const [index, address] of before.entries())
       assert.ok(address === gone ? now[index] !== gone : now[index] === address, `client ${index}`);
@@ -107,7 +130,49 @@ describe('session affinity', () => {
 
   test('sends a client elsewhere while its endpoint is dead, and no request fails', async () => {
     const [live] = await upstreams(1);
-    const path = await start({ affinity: 'source', tiers: [[await refusedAddress(), live!.address]] });
+    const path = await start({ policy: BY_SOURCE, tiers: [[await refusedAddress(), live!.address]] });
     for (const client of clients) assert.deepEqual(await ask(path, 2, client), [live!.address, live!.address]);
+  });
+});
+
+describe('hash', () => {
+  test('keeps the requests of one user together, whichever worker and client they come from', async () => {
+    const made = await upstreams(4);
+    const balance = { ...DEFAULT_BALANCE, algorithm: 'maglev', hashOn: { of: 'header', name: 'x-user' } } as const;
+    const path = await start({ policy: { balance }, tiers: [made.map(({ address }) => address)] }, 2);
+    const users = Array.from({ length: 16 }, (_, index) => `user-${index}`);
+    const answers = await Promise.all(
+      users.map(async (user, index) => ask(path, 6, `127.0.0.${index + 60}`, [`x-user: ${user}`])),
+    );
+    for (const answer of answers) assert.equal(new Set(answer).size, 1);
+    assert.ok(new Set(answers.flat()).size > 1);
+  });
+});
+
+describe('ejection', () => {
+  test('an endpoint that fails in a row gets nothing for a while', async () => {
+    const bad = await Recorder.start((_, connection) => {
+      connection.send('HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n');
+    });
+    recorders.push(bad);
+    const [good] = await upstreams(1);
+    const outlier = { ...DEFAULT_OUTLIER, baseMs: 60_000, maxMs: 60_000 };
+    const path = await start({ policy: { outlier, balance: ROUND_ROBIN }, tiers: [[bad.address, good!.address]] });
+    const statuses: number[] = [];
+    for (let asked = 0; asked < 40; asked++) statuses.push((await exchange(path)).status);
+    assert.equal(statuses.filter((status) => status === 500).length, outlier.consecutive);
+    assert.deepEqual(new Set(statuses.slice(-25)), new Set([200]));
+  });
+});
+
+describe('slow start', () => {
+  test('an endpoint that comes later gets a small share at first', async () => {
+    const [old, fresh] = await upstreams(2);
+    const policy = { balance: { ...ROUND_ROBIN, slowStartMs: 600_000 } };
+    const path = await start({ policy, tiers: [[old!.address]] });
+    await path.publish(configurationOf([{ name: 'orders', policy, tiers: [[old!.address, fresh!.address]] }]));
+    const answers = await ask(path, 100);
+    const share = answers.filter((address) => address === fresh!.address).length / answers.length;
+    assert.ok(share < 0.2, `${share}`);
   });
 });

@@ -3,7 +3,7 @@ import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { BACKEND_ROWS } from '../../src/telemetry.ts';
+import { BACKEND_ROWS } from '../../src/model/rows.ts';
 import type { Sample } from '../control/admin/exposition.ts';
 import { Client, exchange, sleep } from '../harness/client.ts';
 import { assertPassed } from '../harness/failure.ts';

@@ -109,6 +109,8 @@ describe('a tap', () => {
         failure: '',
         detail: '',
         attempts: 1,
+        attemptFailures: '',
+        waitedMs: 0,
         requestBytes: 3,
         replyBytes: 2,
         requestId: 'tap-1',

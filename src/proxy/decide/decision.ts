@@ -2,7 +2,7 @@ import type { FailureCode } from '../../model/failure.ts';
 import type { SessionPolicy } from '../../model/routing.ts';
 import type { BackendId, Frontend, FrontendPort } from '../../model/snapshot.ts';
 import { PATH_AS_IT_IS } from '../http.ts';
-import type { LiveRouting, LiveRule, LiveTable, LiveTarget } from '../route.ts';
+import type { LiveRouting, LiveRule, LiveTable, LiveTarget, Terms } from '../route.ts';
 
 /**
  * What the plan says about one head, with what it was said by: `serve` obeys it, `explain` tells it. Each serving has one, that is
@@ -33,6 +33,9 @@ export class Decision {
   /** Kinds of fields that rules did not look at, as bits. */
   unseen = 0;
   rule: LiveRule | undefined = undefined;
+
+  /** Undefined: those of the settings. */
+  terms: Terms | undefined = undefined;
 
   // Which target of the rule.
   target: LiveTarget | undefined = undefined;
@@ -73,6 +76,7 @@ export class Decision {
     this.entry = -1;
     this.unseen = 0;
     this.rule = undefined;
+    this.terms = undefined;
     this.target = undefined;
     this.roll = -1;
     this.session = undefined;

@@ -59,6 +59,19 @@ export class Edits {
     this.copy(bytes, 0, bytes.length);
   }
 
+  /** A whole number from 0 on, in decimal digits. */
+  number(value: number): void {
+    let digits = 1;
+    for (let rest = value; rest >= 10; rest = Math.floor(rest / 10)) digits++;
+    this.#reserve(digits);
+    let left = value;
+    for (let at = this.length + digits - 1; at >= this.length; at--) {
+      this.lines[at] = 48 + (left % 10);
+      left = Math.floor(left / 10);
+    }
+    this.length += digits;
+  }
+
   copy(bytes: Uint8Array, start: number, end: number): void {
     this.#reserve(end - start);
     copyRange(bytes, start, end, this.lines, this.length);

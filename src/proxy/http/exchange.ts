@@ -103,6 +103,8 @@ export interface Carrier {
   moved(): boolean;
   /** The attempt is not wanted any more: no callback follows. */
   abort(): void;
+  /** Its reply, whose head is here, is not wanted: what is left of it, if it is little, is read and thrown away. No callback follows. */
+  discard(): void;
 }
 
 export interface CarrierOwner {

@@ -25,8 +25,8 @@ export const FIELD = {
   xForwardedOther: 17,
   xRequestId: 18,
   heddleService: 19,
-  /** `x-heddle-…` fields that a caller may send on: hints that can only forbid or shorten. Two more have kinds of their own. */
-  heddleHint: 20,
+  /** `x-heddle-timeout-ms` of a caller, which can only shorten; we write our own. */
+  heddleTimeout: 20,
   /** Fields with which a mesh speaks to itself (`x-heddle-…`, `l5d-…`): never believed from outside. */
   meshOnly: 21,
   /** A name with an underscore: CGI and WSGI cannot tell it from the one with a hyphen. */
@@ -38,6 +38,9 @@ export const FIELD = {
   tracestate: 26,
   heddleFault: 27,
   heddleExplain: 28,
+  /** `x-heddle-attempt` of a caller, which can only forbid; we write our own. */
+  heddleAttempt: 29,
+  retryAfter: 30,
 } as const;
 
 const NAMES: Readonly<Record<string, number>> = {
@@ -61,8 +64,9 @@ const NAMES: Readonly<Record<string, number>> = {
   'x-heddle-service': FIELD.heddleService,
   'x-heddle-explain': FIELD.heddleExplain,
   'x-heddle-fault': FIELD.heddleFault,
-  'x-heddle-attempt': FIELD.heddleHint,
-  'x-heddle-timeout-ms': FIELD.heddleHint,
+  'x-heddle-attempt': FIELD.heddleAttempt,
+  'x-heddle-timeout-ms': FIELD.heddleTimeout,
+  'retry-after': FIELD.retryAfter,
   'content-type': FIELD.contentType,
   'traceparent': FIELD.traceparent,
   'tracestate': FIELD.tracestate,
@@ -86,7 +90,6 @@ const NAMES: Readonly<Record<string, number>> = {
       'pragma',
       'proxy-authenticate',
       'range',
-      'retry-after',
       'set-cookie',
       'trailer',
       'vary',
@@ -208,6 +211,8 @@ export const DROP_FROM_REQUEST = kinds(
   ...HOP_BY_HOP,
   FIELD.proxyAuthorization,
   FIELD.meshOnly,
+  FIELD.heddleTimeout,
+  FIELD.heddleAttempt,
   FIELD.underscore,
   ...CLIENT_CLAIMS,
 );
@@ -216,6 +221,8 @@ export const DROP_FROM_TRUSTED_REQUEST = kinds(
   ...HOP_BY_HOP,
   FIELD.proxyAuthorization,
   FIELD.meshOnly,
+  FIELD.heddleTimeout,
+  FIELD.heddleAttempt,
   FIELD.underscore,
   FIELD.xForwardedFor,
 );
@@ -235,7 +242,9 @@ export const DROP_FROM_TRAILERS = kinds(
   FIELD.proxyAuthorization,
   FIELD.xRequestId,
   FIELD.heddleService,
-  FIELD.heddleHint,
+  FIELD.heddleTimeout,
+  FIELD.heddleAttempt,
+  FIELD.retryAfter,
   FIELD.heddleFault,
   FIELD.heddleExplain,
   FIELD.meshOnly,

@@ -174,6 +174,8 @@ export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, 
     if (reader.done && this.#phase === PHASE.body) {
       this.#phase = PHASE.reply;
       this.#requestEnded = true;
+      // Nothing more of it can be too much, and a client that leaves is noticed only by reading on.
+      this.resume();
       this.#owner?.onEnd(reader.trailers);
     }
     return after;

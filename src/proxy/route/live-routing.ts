@@ -10,6 +10,7 @@ import type {
 } from '../../model/routing.ts';
 import { LineEdits } from '../http.ts';
 import { Matcher } from './matcher.ts';
+import { type Terms, termsOf, type TermsSettings, type Wishes } from './terms.ts';
 
 /** Of those who made a table, in a reply. */
 const OWNERS_MAX = 3;
@@ -23,14 +24,20 @@ export class LiveRouting {
   readonly #all: LiveTable | undefined;
   readonly #consumers: ReadonlyMap<string, LiveTable>;
 
+  /** Of requests that no rule decides about. */
+  readonly terms: Terms;
+
   /** Throws a SyntaxError for a regular expression that cannot be made. */
-  constructor(routing: Routing) {
+  constructor(routing: Routing, settings: TermsSettings) {
+    const ofFrontend = routing.policy === undefined ? [] : [routing.policy];
+    const composed = (...wishes: readonly Wishes[]): Terms => termsOf(settings, [...wishes, ...ofFrontend]);
     const consumers = Object.entries(routing.consumers);
     this.routing = routing;
     this.policy = routing.policy;
+    this.terms = composed();
     this.hasConsumers = consumers.length > 0;
-    this.#all = routing.all && new LiveTable(routing.all);
-    this.#consumers = new Map(consumers.map(([namespace, table]) => [namespace, new LiveTable(table)]));
+    this.#all = routing.all && new LiveTable(routing.all, composed);
+    this.#consumers = new Map(consumers.map(([namespace, table]) => [namespace, new LiveTable(table, composed)]));
   }
 
   /** The rules for a client. @param namespace of the client; empty: unknown. Undefined: there are none. */
@@ -44,10 +51,13 @@ export class LiveTable {
   readonly matcher: Matcher;
   /** Made when a request first comes under them: of thousands few are used, and a plan with all of them must not take long. */
   readonly #rules: (LiveRule | undefined)[];
+  readonly #composed: (rule: Wishes) => Terms;
   #owners = '';
 
-  constructor(table: RuleTable) {
+  /** @param composed the terms of a rule. */
+  constructor(table: RuleTable, composed: (rule: Wishes) => Terms) {
     this.table = table;
+    this.#composed = composed;
     this.matcher = new Matcher(table.entries);
     this.#rules = table.rules.map(() => undefined);
   }
@@ -56,7 +66,7 @@ export class LiveTable {
   ruleOf(entry: number): LiveRule {
     const { entries, rules } = this.table;
     const { rule } = entries[entry]!;
-    return (this.#rules[rule] ??= new LiveRule(rules[rule]!));
+    return (this.#rules[rule] ??= new LiveRule(rules[rule]!, this.#composed(rules[rule]!)));
   }
 
   /** Whose rules these are, for a person: the first few. */
@@ -80,8 +90,11 @@ export class LiveRule {
   readonly mirrors: readonly LiveMirror[];
   readonly response: LineEdits | undefined;
 
-  constructor(rule: Rule) {
+  readonly terms: Terms;
+
+  constructor(rule: Rule, terms: Terms) {
     this.rule = rule;
+    this.terms = terms;
     this.text = textOf(rule.source);
     this.targets = rule.targets.map((target) => new LiveTarget(target));
     this.weight = rule.targets.reduce((sum, { weight }) => sum + weight, 0);

@@ -1,17 +1,18 @@
 import { Timer, type TimerOwner } from '../../lib/timer-wheel.ts';
 import type { FailureCode } from '../../model/failure.ts';
-import type { BackendId } from '../../model/snapshot.ts';
 import { ExchangeRecord } from '../../telemetry.ts';
-import { CurrentAttempt } from '../attempt.ts';
+import { Attempts, type AttemptsContext, type AttemptsOwner, ONE_ATTEMPT } from '../attempt.ts';
 import type { LiveBackend } from '../balance.ts';
-import { type Carrier, type CarrierOwner, Edits, type Head, type HttpContext, type Source } from '../http.ts';
-import type { CarrierWaiter, MessageCarriers } from '../upstream.ts';
+import { type Carrier, type CarrierOwner, Edits, type Head, type Source } from '../http.ts';
+import type { Terms } from '../route.ts';
+import type { MessageCarriers } from '../upstream.ts';
+import type { Pressure } from './pressure.ts';
 import type { RequestCopy } from './request-copy.ts';
 
 /** What copies of requests need of the worker. */
-export interface MirrorContext extends HttpContext {
-  readonly plan: { readonly backends: ReadonlyMap<BackendId, LiveBackend> };
+export interface MirrorContext extends AttemptsContext {
   readonly messages: MessageCarriers;
+  readonly pressure: Pressure;
 }
 
 /** Of an answer that nobody reads; what is longer is cut. */
@@ -26,7 +27,7 @@ const STAGE = { waiting: 0, sent: 1, answered: 2, over: 3 } as const;
  * that it counts there and its latency is observed; of the exchange that it is a copy of it tells nobody. One object is used again
  * and again.
  */
-export class MirroredRequest implements CarrierOwner, CarrierWaiter, TimerOwner {
+export class MirroredRequest implements CarrierOwner, AttemptsOwner, TimerOwner {
   readonly edits: Edits = new Edits(0);
   /** What it sends; set before it is sent or dropped. */
   copy!: RequestCopy;
@@ -35,7 +36,12 @@ export class MirroredRequest implements CarrierOwner, CarrierWaiter, TimerOwner 
   readonly #timer = new Timer(this);
   /** Nobody reads it. */
   readonly #record = new ExchangeRecord();
-  readonly #current: CurrentAttempt;
+  readonly terms: Terms;
+  readonly requestEnded = true;
+  readonly retries = false;
+  readonly canRepeat = false;
+  readonly mark = 0;
+  readonly #attempts: Attempts;
   #backend!: LiveBackend;
   #source!: Source;
   #stage: number = STAGE.over;
@@ -45,7 +51,10 @@ export class MirroredRequest implements CarrierOwner, CarrierWaiter, TimerOwner 
   constructor(context: MirrorContext, give: (request: MirroredRequest) => void) {
     this.#context = context;
     this.#give = give;
-    this.#current = new CurrentAttempt(this.#record, context.timeouts.connectMs);
+    const { requestMs, idleMs, streamIdleMs } = context.timeouts;
+    const ownMs = Math.min(requestMs, WHOLE_MS_MAX);
+    this.terms = { requestMs: ownMs, tryMs: undefined, idleMs, streamIdleMs, retry: ONE_ATTEMPT };
+    this.#attempts = new Attempts(context, this.#record, this);
   }
 
   begin(backend: LiveBackend, source: Source): void {
@@ -64,15 +73,12 @@ export class MirroredRequest implements CarrierOwner, CarrierWaiter, TimerOwner 
   /** Its request is complete; or it takes too long. */
   onTimer(): void {
     if (this.#stage === STAGE.waiting) this.#send();
-    else {
-      if (this.#stage === STAGE.sent) this.#current.blame();
-      this.#cut('reply-timeout');
-    }
+    else this.#cut('reply-timeout');
   }
 
   #send(): void {
-    const { wheel, timeouts, plan, messages } = this.#context;
-    const { backend, id, balancer } = this.#backend;
+    const { wheel, plan, messages } = this.#context;
+    const { backend, id } = this.#backend;
     // Without a plan that names it a backend gets nothing new.
     if (plan.backends.get(id) !== this.#backend) {
       this.drop();
@@ -80,35 +86,36 @@ export class MirroredRequest implements CarrierOwner, CarrierWaiter, TimerOwner 
     }
     const nowMs = performance.now();
     this.#stage = STAGE.sent;
-    wheel.after(this.#timer, Math.min(timeouts.requestMs, WHOLE_MS_MAX));
-    if (backend.subject !== undefined) {
-      this.#current.beginMessage(nowMs);
-      this.onCarrier(messages.subject(backend, backend.subject));
-      return;
-    }
-    const endpoint = balancer.pick(this.#source.hash, nowMs, undefined);
-    if (endpoint === undefined) {
-      this.#end('failed');
-      return;
-    }
-    this.#current.begin(endpoint, nowMs);
-    endpoint.request(this, false);
+    this.#record.startMs = nowMs;
+    wheel.after(this.#timer, WHOLE_MS_MAX);
+    if (backend.subject !== undefined)
+      this.#attempts.beginMessage(this.#backend, messages.subject(backend, backend.subject), nowMs);
+    else this.#attempts.begin(this.#backend, nowMs);
   }
 
-  onNoCarrier(failure: FailureCode): void {
-    if (failure !== 'overload') this.#current.blame();
-    this.#current.fail(failure);
+  onGivenUp(): void {
     this.#end('failed');
   }
 
   /** A carrier holds all of the body, if its endpoint does not take it at once. */
   onCarrier(carrier: Carrier): void {
     const { head, body, bodyless } = this.copy;
-    this.#current.carrier = carrier;
     carrier.start(this, head, this.edits, bodyless);
     if (bodyless) return;
     if (body.bytes !== undefined) carrier.data(body.bytes, 0, body.length);
     carrier.end(undefined);
+  }
+
+  get exchange(): this {
+    return this;
+  }
+
+  get head(): Head {
+    return this.copy.head;
+  }
+
+  get pathStart(): number {
+    return this.edits.pathStart;
   }
 
   get source(): Source {
@@ -121,7 +128,7 @@ export class MirroredRequest implements CarrierOwner, CarrierWaiter, TimerOwner 
   }
 
   expectReplyWithin(ms: number): void {
-    if (this.#stage === STAGE.sent) this.#context.wheel.after(this.#timer, Math.min(ms, WHOLE_MS_MAX));
+    if (this.#stage === STAGE.sent) this.#attempts.expectReplyWithin(Math.min(ms, WHOLE_MS_MAX), performance.now());
   }
 
   describe(): void {}
@@ -132,7 +139,7 @@ export class MirroredRequest implements CarrierOwner, CarrierWaiter, TimerOwner 
 
   onReply(head: Head): void {
     this.#stage = STAGE.answered;
-    this.#current.reply(head.status, performance.now());
+    this.#attempts.replied(head, performance.now());
   }
 
   onReplyData(_bytes: Buffer, start: number, end: number): void {
@@ -145,8 +152,7 @@ export class MirroredRequest implements CarrierOwner, CarrierWaiter, TimerOwner 
   }
 
   onFailure(failure: FailureCode): void {
-    this.#current.blame(this.#current.carrier?.reused);
-    this.#current.fail(failure);
+    this.#attempts.failed(failure, performance.now());
     this.#end(this.#stage === STAGE.answered ? 'answered' : 'failed');
   }
 
@@ -156,7 +162,8 @@ export class MirroredRequest implements CarrierOwner, CarrierWaiter, TimerOwner 
 
   #cut(failure: FailureCode): void {
     const answered = this.#stage === STAGE.answered;
-    this.#current.abandon(this, failure);
+    // Its endpoint did its part: that nobody reads more of the answer says nothing against it.
+    this.#attempts.abandon(answered ? 'client-gone' : failure, performance.now());
     this.#end(answered ? 'answered' : 'failed');
   }
 
@@ -164,7 +171,7 @@ export class MirroredRequest implements CarrierOwner, CarrierWaiter, TimerOwner 
     const { meter } = this.#backend;
     this.#stage = STAGE.over;
     this.#context.wheel.remove(this.#timer);
-    this.#current.end();
+    this.#attempts.end();
     this.#record.reset();
     meter.mirrors(-1);
     meter.mirrored(result);

@@ -32,7 +32,7 @@ export class Mirrors {
     for (const [index, mirror] of decision.rule!.mirrors.entries()) {
       const backend = ((decision.mirrors >> index) & 1) === 1 ? backendOf(mirror, context) : undefined;
       if (backend === undefined) continue;
-      const request = canBeCopied(head) ? this.#take(context) : undefined;
+      const request = canBeCopied(head) && !context.pressure.sheds('mirror') ? this.#take(context) : undefined;
       if (request === undefined) {
         backend.meter.mirrored('dropped');
         continue;

@@ -1,7 +1,7 @@
 import type { Timer, TimerWheel } from '../../lib/timer-wheel.ts';
 import type { FailureCode } from '../../model/failure.ts';
-import type { Timeouts } from '../../model/settings.ts';
 import type { Carrier, Exchange } from '../http.ts';
+import type { Terms } from '../route.ts';
 
 /** A wire that is full is looked at so many times within an idle timeout, to see whether it moves. */
 const LOOKS = 12;
@@ -30,7 +30,7 @@ export class Silence {
   }
 
   /** A reply comes. @param streams it sends now and then, for as long as somebody listens */
-  ofReply(streams: boolean, { idleMs, streamIdleMs }: Timeouts): void {
+  ofReply(streams: boolean, { idleMs, streamIdleMs }: Terms): void {
     this.#streams = streams;
     this.maxMs = streams ? streamIdleMs : idleMs;
   }

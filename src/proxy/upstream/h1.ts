@@ -29,6 +29,9 @@ import type { Pool } from './pool.ts';
 const PHASE = { dialing: 0, idle: 1, head: 2, body: 3, tunnel: 4, closed: 5 } as const;
 /** An endpoint that has not answered after so many interim answers never will. */
 const INFORMATIONAL_MAX = 32;
+/** What may be left of a reply that is thrown away, so that its connection can be used again: a new one costs more. */
+const DISCARD_BYTES_MAX = 64 * 1024;
+const DISCARD_MS_MAX = 1000;
 
 /** The client side of an HTTP/1.1 connection to an endpoint: carries one exchange after the other. */
 export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
@@ -51,6 +54,8 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
   #keep = false;
   #tunnelEnded = false;
   #timedOut = false;
+  /** Bytes of a reply that nobody wants, which may still come; 0: it is wanted. */
+  #discarding = 0;
   reused = false;
   replyBegan = false;
 
@@ -62,8 +67,8 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
   /** The pool hears of the outcome. */
   static dial(pool: Pool, context: HttpContext): void {
     const connection = new H1Upstream(pool, context);
-    const { wheel, timeouts, limits } = context;
-    wheel.after(connection.#timer, timeouts.connectMs);
+    const { wheel, limits } = context;
+    wheel.after(connection.#timer, pool.connectMs);
     connection.#wire = Wire.dial(pool.endpoint.address, pool.endpoint.port, connection, limits.buffer);
   }
 
@@ -88,6 +93,7 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
     this.#context.wheel.rest(this.#timer);
     this.#phase = PHASE.head;
     this.#owner = owner;
+    this.#discarding = 0;
     this.#method = head.method;
     this.#upgrade = head.upgrade ? head.values(FIELD.upgrade).toLowerCase() : '';
     this.#requestChunked = head.chunked;
@@ -128,6 +134,19 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
     if (this.#phase === PHASE.idle) this.#closeIdle();
     else this.#wire.reset();
     this.#phase = PHASE.closed;
+  }
+
+  discard(): void {
+    // What an answer to HEAD tells of does not come.
+    const length = this.#reader.done ? 0 : (this.#head?.contentLength ?? 0);
+    if (!this.#requestEnded || this.#phase !== PHASE.body || length > DISCARD_BYTES_MAX) {
+      this.abort();
+      return;
+    }
+    this.#owner = undefined;
+    this.#discarding = DISCARD_BYTES_MAX;
+    this.#wire.resume();
+    this.#context.wheel.after(this.#timer, DISCARD_MS_MAX);
   }
 
   /** The socket tells of its end only later; until then nobody must be given this connection. */
@@ -178,7 +197,7 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
     this.#head = undefined;
     // A reply without a body ends with its head; an owner that gave the exchange up has left already.
     if (this.#phase === PHASE.body && this.#reader.done) return this.#complete(after, end);
-    return this.#owner === undefined ? end : after;
+    return this.#owner === undefined && this.#discarding === 0 ? end : after;
   }
 
   /** RFC 9110 section 15.2.2: only to a protocol that was offered, and not in the middle of a request. */
@@ -213,6 +232,9 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
 
   onPayload(bytes: Buffer, start: number, end: number): void {
     this.#owner?.onReplyData(bytes, start, end);
+    if (this.#discarding === 0) return;
+    this.#discarding -= end - start;
+    if (this.#discarding <= 0) this.abort();
   }
 
   /** The reply is complete; bytes behind it were not asked for, so that the connection cannot be trusted any more. */
@@ -227,6 +249,7 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
     const { heads } = this.#context;
     const reusable = this.#keep && this.#requestEnded;
     this.#owner = undefined;
+    this.#discarding = 0;
     owner?.onReplyEnd(this.#reader.trailers);
     this.#reader.finish(heads);
     if (this.#phase === PHASE.closed) return;
@@ -320,7 +343,7 @@ export class H1Upstream implements Carrier, DialOwner, BodySink, TimerOwner {
     else if (this.#timedOut)
       this.#pool.dialFailed(
         'connect-timeout',
-        `No connection to ${endpointKey(this.#pool.endpoint)} within ${this.#context.timeouts.connectMs} ms`,
+        `No connection to ${endpointKey(this.#pool.endpoint)} within ${this.#pool.connectMs} ms`,
       );
     else this.#pool.dialFailed('connect-failed', `No connection to ${endpointKey(this.#pool.endpoint)}`);
   }

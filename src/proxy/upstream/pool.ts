@@ -10,9 +10,12 @@ export interface CarrierWaiter {
   onNoCarrier(failure: FailureCode, detail: string): void;
 }
 
-/** How many exchanges of one backend wait beyond the connections that are being made for them. */
+/** What the pools of one backend share. */
 export interface WaitingRoom {
+  /** Exchanges that wait beyond the connections that are being made for them. */
   waiting: number;
+  /** How long a connection may take to be made. */
+  connectMs: number;
 }
 
 /**
@@ -61,6 +64,10 @@ export class Pool {
     }
     this.#waiters.add(waiter);
     this.#count();
+  }
+
+  get connectMs(): number {
+    return this.#room.connectMs;
   }
 
   withdraw(waiter: CarrierWaiter): void {

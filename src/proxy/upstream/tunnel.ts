@@ -35,14 +35,14 @@ export class Tunnel implements Carrier, DialOwner, TimerOwner {
   }
 
   static dial(
-    { address, port }: Pick<Endpoint, 'address' | 'port'>,
+    { address, port, connectMs }: Pick<Endpoint, 'address' | 'port'> & { readonly connectMs: number },
     context: HttpContext,
     waiter: CarrierWaiter,
     onClosed: () => void,
   ): Tunnel {
     const tunnel = new Tunnel(context, waiter, onClosed);
-    const { wheel, timeouts, limits } = context;
-    wheel.after(tunnel.#timer, timeouts.connectMs);
+    const { wheel, limits } = context;
+    wheel.after(tunnel.#timer, connectMs);
     tunnel.#wire = Wire.dial(address, port, tunnel, limits.buffer);
     return tunnel;
   }
@@ -103,6 +103,10 @@ export class Tunnel implements Carrier, DialOwner, TimerOwner {
     this.#wire.reset();
   }
 
+  discard(): void {
+    this.abort();
+  }
+
   onBytes(bytes: Buffer, start: number, end: number): void {
     this.#owner?.onReplyData(bytes, start, end);
   }
@@ -121,7 +125,7 @@ export class Tunnel implements Carrier, DialOwner, TimerOwner {
   onTimer(): void {
     const waiter = this.#waiter;
     this.abort();
-    waiter?.onNoCarrier('connect-timeout', `No connection within ${this.#context.timeouts.connectMs} ms`);
+    waiter?.onNoCarrier('connect-timeout', 'No connection to the endpoint in time');
   }
 
   onDefect(): void {
