@@ -10,6 +10,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   'demo': async () => (await import('./cli/demo.ts')).demoCommand(),
   'run': async () => (await import('./cli/run.ts')).runCommand(),
   'services': async () => (await import('./cli/show.ts')).servicesCommand(),
+  'backends': async () => (await import('./cli/show.ts')).backendsCommand(),
   'endpoints': async () => (await import('./cli/show.ts')).endpointsCommand(),
   'routes': async () => (await import('./cli/show.ts')).routesCommand(),
   'problems': async () => (await import('./cli/show.ts')).problemsCommand(),

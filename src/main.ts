@@ -17,6 +17,7 @@ import type { Batch, BatchKind, BridgeReport, ListenerName } from './model/messa
 import type { Problem } from './model/problem.ts';
 import type { Resources } from './model/resource.ts';
 import type { ListenAddress, Settings } from './model/settings.ts';
+import { allocateShared, BUCKET_BYTES, SharedReader } from './shared.ts';
 import { allocateMeters, createLog, type Log, MeterReader, Writer } from './telemetry.ts';
 
 /** Where a listener was opened. */
@@ -76,6 +77,7 @@ class Node {
   readonly #exporter: Exporter | undefined;
   readonly #traceProbe: TraceProbe;
   readonly #meters: MeterReader;
+  readonly #shared: SharedReader;
   readonly #bridge: BridgeReports;
   readonly #secrets: BridgeSecretFiles;
   readonly #admins: AdminServer[] = [];
@@ -97,8 +99,9 @@ class Node {
         resolve();
       };
     });
-    const memory = allocateMeters(settings.workers);
-    this.#meters = new MeterReader(memory);
+    const memory = { meters: allocateMeters(settings.workers), shared: allocateShared(settings.workers, BUCKET_BYTES) };
+    this.#meters = new MeterReader(memory.meters);
+    this.#shared = new SharedReader(memory.shared);
     this.#workers = new Workers(settings, memory, () => this.#writer.port(), this);
     this.#changes = new Changes({
       clusterDomain: settings.clusterDomain,
@@ -109,6 +112,7 @@ class Node {
       zone: settings.zone,
       workers: settings.workers,
       meters: this.#meters,
+      shared: this.#shared,
       log: this.#log,
       publish: (change, whole) => {
         this.#workers.publish(change, whole);
@@ -299,6 +303,7 @@ class Node {
       exporter: this.#exporter,
       traceProbe: this.#traceProbe,
       meters: this.#meters,
+      shared: this.#shared,
       bridge: this.#bridge,
       stage: () => this.#stage,
     });

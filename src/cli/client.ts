@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { StringDecoder } from 'node:string_decoder';
 import { harmless } from '../lib/shown.ts';
 import type {
+  BackendsAnswer,
   BridgeAnswer,
   ConfigAnswer,
   DeliveriesAnswer,
@@ -79,6 +80,10 @@ export class AdminClient {
 
   services(): Promise<ServicesAnswer> {
     return this.#ask('/services', answers.servicesAnswer);
+  }
+
+  backends(): Promise<BackendsAnswer> {
+    return this.#ask('/backends', answers.backendsAnswer);
   }
 
   endpoints(): Promise<EndpointsAnswer> {

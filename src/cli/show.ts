@@ -1,5 +1,14 @@
 import type { Command } from 'commander';
-import type { EndpointView, GenerationView, RouteView, RuleView, ServiceView, StatusView } from '../model/admin.ts';
+import { formatDuration } from '../lib/duration.ts';
+import type {
+  BackendView,
+  EndpointView,
+  GenerationView,
+  RouteView,
+  RuleView,
+  ServiceView,
+  StatusView,
+} from '../model/admin.ts';
 import { isFine, statusText } from '../model/route-status.ts';
 import type { AdminClient } from './client.ts';
 import {
@@ -103,6 +112,56 @@ const SERVICE_COLUMNS: readonly Column<ServiceView>[] = [
   },
 ];
 
+/** `heddle backends` */
+export function backendsCommand(): Command {
+  return listingCommand<BackendView>({
+    name: 'backends',
+    summary: 'What serves each port: how full its limits are, and the policy in force',
+    examples: [
+      ['heddle backends', 'of all Services'],
+      ['heddle backends shop/orders', 'of one: under way, waiting, breaker, retries that are left'],
+      ['heddle backends -o json', 'for a program'],
+    ],
+    ask: async (admin) => {
+      const answer = await admin.backends();
+      return { answer, member: 'backends', rows: answer.backends };
+    },
+    ownerOf: itself,
+    complete: false,
+    show: (rows) => writeTable(BACKEND_COLUMNS, rows, 'No backends'),
+  });
+}
+
+const BACKEND_COLUMNS: readonly Column<BackendView>[] = [
+  { head: 'SERVICE', text: ({ namespace, name, port }) => `${namespace}/${name}:${port}` },
+  {
+    head: 'USABLE',
+    text: ({ subject, endpointsUsable, endpointsUsed, panic }) =>
+      subject === '' ? `${endpointsUsable}/${endpointsUsed}${panic ? ' panic' : ''}` : `by ${subject}`,
+    style: ({ endpointsUsable, endpointsUsed }) => (endpointsUsable < endpointsUsed ? 'red' : undefined),
+  },
+  {
+    head: 'IN FLIGHT',
+    align: 'right',
+    text: ({ inFlight, maxInFlight }) => `${inFlight}/${maxInFlight}`,
+    style: ({ inFlight, maxInFlight }) => (inFlight >= maxInFlight ? 'red' : undefined),
+  },
+  {
+    head: 'WAITING',
+    align: 'right',
+    text: ({ waiting, maxWaiting }) => `${waiting}/${maxWaiting}`,
+    style: ({ waiting }) => (waiting > 0 ? 'yellow' : undefined),
+  },
+  { head: 'RETRIES LEFT', align: 'right', text: ({ retriesLeft }) => String(retriesLeft) },
+  {
+    head: 'BREAKER',
+    text: ({ breaker, breakerMs }) =>
+      breaker === 'none' ? '-' : breaker === 'open' ? `open ${formatDuration(Math.ceil(breakerMs))}` : breaker,
+    style: ({ breaker }) => (breaker === 'open' || breaker === 'half-open' ? 'red' : undefined),
+  },
+  { head: 'POLICY', text: ({ policy }) => (policy === '' ? 'as by default' : policy) },
+];
+
 /** `heddle endpoints` */
 export function endpointsCommand(): Command {
   return listingCommand<EndpointView>({
@@ -123,11 +182,18 @@ export function endpointsCommand(): Command {
   });
 }
 
+const STATE_STYLES = { used: 'green', out: 'red', unused: 'yellow' } as const;
+
 const ENDPOINT_COLUMNS: readonly Column<EndpointView>[] = [
   { head: 'SERVICE', text: ({ namespace, name, port }) => `${namespace}/${name}:${port}` },
   { head: 'ADDRESS', text: ({ address }) => address },
-  { head: 'STATE', text: ({ state }) => state, style: ({ state }) => (state === 'used' ? 'green' : 'yellow') },
-  { head: 'TIER', align: 'right', text: ({ state, tier }) => (state === 'used' ? String(tier) : '-') },
+  {
+    head: 'STATE',
+    text: ({ state, panic }) => (state === 'out' && panic ? 'panic' : state),
+    style: ({ state }) => STATE_STYLES[state],
+  },
+  { head: 'TIER', align: 'right', text: ({ state, tier }) => (state === 'unused' ? '-' : String(tier)) },
+  { head: 'SHARE', align: 'right', text: ({ share }) => `${(100 * share).toFixed(1)}%` },
   { head: 'ACTIVE', align: 'right', text: ({ active }) => String(active) },
   {
     head: 'LATENCY MS',
@@ -136,6 +202,8 @@ const ENDPOINT_COLUMNS: readonly Column<EndpointView>[] = [
   },
   { head: 'ATTEMPTS', align: 'right', text: ({ attempts }) => String(attempts) },
   { head: 'FAILURES', align: 'right', text: ({ failures }) => String(failures) },
+  { head: 'ERRORS', align: 'right', text: ({ errors }) => String(errors) },
+  { head: 'CHECK', text: ({ check }) => (check === 'off' ? '-' : check) },
   {
     head: 'CONNECTIONS',
     align: 'right',

@@ -89,7 +89,7 @@ async function watch(
 /** One line: when, how it ended, how long it took, from whom, what was asked, and where it went. */
 function tapLine(record: TapRecord, screen: Screen): string {
   const { time, status, durationMs, source, method, authority, path, backend, rule, endpoint } = record;
-  const { failure, detail, attempts, message, traceId } = record;
+  const { failure, detail, attempts, attemptFailures, waitedMs, message, traceId } = record;
   const parts = [
     // The day is known to whoever watches.
     harmless(/T([\d:.]+)Z$/.exec(time)?.[1] ?? time),
@@ -105,6 +105,8 @@ function tapLine(record: TapRecord, screen: Screen): string {
     failure === '' ? '' : styled(harmless(failure), 'red', screen),
     detail === '' ? '' : harmless(`(${detail})`),
     attempts > 1 ? `attempts=${attempts}` : '',
+    attemptFailures === '' ? '' : harmless(`failed=${attemptFailures.replaceAll(' ', ',')}`),
+    waitedMs === 0 ? '' : `waited=${waitedMs.toFixed(1)}ms`,
     message === null ? '' : harmless(messageText(message)),
     traceId === '' ? '' : harmless(`trace=${traceId}`),
   ];

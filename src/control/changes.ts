@@ -8,6 +8,7 @@ import type { ClusterNode, Resources } from '../model/resource.ts';
 import type { RouteResource } from '../model/route-resource.ts';
 import type { RouteStatus } from '../model/routing.ts';
 import type { BackendId, Change, Snapshot } from '../model/snapshot.ts';
+import type { SharedReader } from '../shared.ts';
 import type { Log, MeterReader } from '../telemetry.ts';
 import { type Compilation, compile, type CompileOptions } from './compile.ts';
 import { Generations } from './generations.ts';
@@ -21,6 +22,7 @@ export interface ChangesOptions extends CompileOptions {
   readonly zone: string | undefined;
   readonly workers: number;
   readonly meters: MeterReader;
+  readonly shared: SharedReader;
   readonly log: Log;
   /** @param whole makes all that is in force, for a worker that has not what the change builds upon. */
   readonly publish: (change: Change, whole: () => Change) => void;
@@ -63,7 +65,7 @@ export class Changes {
 
   constructor(options: ChangesOptions) {
     this.#options = options;
-    this.#publication = new Publication(options.meters);
+    this.#publication = new Publication(options.meters, options.shared);
     this.#generations = new Generations(options.workers);
   }
 

@@ -7,6 +7,7 @@ import type { TapHub } from '../control/tap-hub.ts';
 import type { Workers } from '../control/workers.ts';
 import type { DiscoveryAnswer, EffectiveSetting, LogLevelAnswer } from '../model/admin.ts';
 import type { Settings } from '../model/settings.ts';
+import type { SharedReader } from '../shared.ts';
 import { type Log, type MeterReader, WORKER, type Writer } from '../telemetry.ts';
 import type { TraceProbe } from './trace-probe.ts';
 
@@ -27,19 +28,21 @@ export interface NodeParts {
   readonly exporter: Exporter | undefined;
   readonly traceProbe: TraceProbe;
   readonly meters: MeterReader;
+  readonly shared: SharedReader;
   readonly bridge: BridgeReports;
   readonly stage: () => Stage;
 }
 
 /** A node as its admin side sees it. */
 export function adminSource(parts: NodeParts): AdminSource {
-  const { version, settings, effective, log, writer, workers, changes, taps, exporter, traceProbe, meters, bridge } =
-    parts;
+  const { version, settings, effective, log, writer, workers, changes, taps, exporter, traceProbe } = parts;
+  const { meters, shared, bridge } = parts;
   return {
     version,
     nodeName: settings.nodeName,
     settings: effective,
     meters,
+    shared,
     get checks() {
       return checksOf(parts);
     },

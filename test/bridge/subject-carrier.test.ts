@@ -4,6 +4,7 @@ import { MessageProblem } from '../../src/bridge/problem.ts';
 import { SubjectCarriers } from '../../src/bridge/subject-carrier.ts';
 import type { Backend, BackendId, SubjectTarget } from '../../src/model/snapshot.ts';
 import { type CarrierOwner, Edits, feedHead, HeadPool, startRequest } from '../../src/proxy/http.ts';
+import { DEFAULT_BACKEND_POLICY } from '../../src/model/resilience.ts';
 import { BridgeListener } from '../harness/bridge.ts';
 import { Client, eventually, exchange } from '../harness/client.ts';
 import { settingsOf } from '../harness/settings.ts';
@@ -25,7 +26,7 @@ function backendOf(subject: SubjectTarget): Backend {
     namespace: 'shop',
     name: 'orders',
     port: 80,
-    affinity: 'none',
+    policy: DEFAULT_BACKEND_POLICY,
     endpoints: [],
     subject,
     session: undefined,

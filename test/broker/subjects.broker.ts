@@ -4,6 +4,7 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import { SubjectCarriers } from '../../src/bridge/subject-carrier.ts';
 import { matches } from '../../src/lib/subject.ts';
 import type { Backend, BackendId, SubjectTarget } from '../../src/model/snapshot.ts';
+import { DEFAULT_BACKEND_POLICY } from '../../src/model/resilience.ts';
 import { accessOf } from '../bridge/api/scene.ts';
 import { upLink } from '../bridge/link/link-harness.ts';
 import { BridgeListener } from '../harness/bridge.ts';
@@ -32,7 +33,7 @@ async function sceneOf(t: TestContext, target: SubjectTarget): Promise<Scene> {
     namespace: 'shop',
     name: 'orders',
     port: 80,
-    affinity: 'none',
+    policy: DEFAULT_BACKEND_POLICY,
     endpoints: [],
     subject: target,
     session: undefined,

@@ -7,7 +7,7 @@ import { before, describe, test } from 'node:test';
 import { heddle } from './heddle.ts';
 
 const COMMANDS =
-  'demo run services endpoints routes problems stat top tap nats generations config explain check log-level completion';
+  'demo run services backends endpoints routes problems stat top tap nats generations config explain check log-level completion';
 
 function has(shell: string): boolean {
   return spawnSync(shell, ['-c', 'exit 0']).status === 0;
@@ -36,7 +36,7 @@ COMP_WORDS=(${line}); COMP_CWORD=${words.length}; _heddle; printf '%s\\n' "\${CO
 
   test('completes the options of the command that was given', () => {
     assert.deepEqual(complete('tap', '--s'), ['--status', '--sample']);
-    assert.deepEqual(complete('run', '--limit-he'), ['--limit-head', '--limit-headers']);
+    assert.deepEqual(complete('run', '--limit-he'), ['--limit-head', '--limit-headers', '--limit-heap']);
     assert.deepEqual(complete('tap', '--for'), []);
   });
 

@@ -6,6 +6,7 @@ import { type Look, type Picture, pictureOf } from '../../src/cli/demo/picture.t
 import { COPIES } from '../../src/cli/demo/shop.ts';
 import { farewellText, guideText, pictureText } from '../../src/cli/demo/texts.ts';
 import type { BackendStats, EndpointView, ServiceView, StatsAnswer } from '../../src/model/admin.ts';
+import { endpoint as endpointOf } from './fake-admin.ts';
 
 const FOLDER = '/tmp/heddle-demo-abc123';
 const PORTS = COPIES.map((_, index) => 41_000 + index);
@@ -16,17 +17,8 @@ function service(name: string, enabled = true): ServiceView {
 }
 
 function endpoint(name: string, port: number, more: Partial<EndpointView> = {}): EndpointView {
-  const address = `127.0.0.1:${port}`;
-  const counts = {
-    active: 0,
-    latencyMs: 2.5,
-    attempts: 10,
-    failures: 0,
-    connections: 1,
-    connectionsIdle: 1,
-    waiting: 0,
-  };
-  return { namespace: 'shop', name, port: 80, address, state: 'used', reason: '', tier: 0, ...counts, ...more };
+  const counts = { latencyMs: 2.5, attempts: 10, connections: 1, connectionsIdle: 1 };
+  return endpointOf(`127.0.0.1:${port}`, { name, ...counts, ...more });
 }
 
 function counted(name: string, requests: number, more: Partial<BackendStats> = {}): BackendStats {

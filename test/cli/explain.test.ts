@@ -5,13 +5,13 @@ import path from 'node:path';
 import { after, before, describe, test, type TestContext } from 'node:test';
 import type { ExplainAnswer } from '../../src/model/admin.ts';
 import { explanation, fullExplanation, question } from '../harness/explanation.ts';
-import { endpoint, FakeAdmin, problem } from './fake-admin.ts';
+import { endpoint, FakeAdmin, LOAD, problem } from './fake-admin.ts';
 import { heddle, type Ended } from './heddle.ts';
 
-const SETTINGS = [{ name: 'timeout-request', value: '15s', origin: 'default' }] as const;
+const SETTINGS = [{ name: 'limit-pending', value: '1024', origin: 'default' }] as const;
 
 function answerOf(view: Partial<ExplainAnswer>): ExplainAnswer {
-  const nothing = { endpoints: [], endpointsLeft: 0, problems: [], statuses: [], settings: SETTINGS };
+  const nothing = { endpoints: [], endpointsLeft: 0, load: null, problems: [], statuses: [], settings: SETTINGS };
   return { explanation: explanation(), ...nothing, ...view };
 }
 
@@ -61,7 +61,7 @@ Backend   shop/orders:80, with 2 endpoints, 1 of them first
           √ 10.0.0.2:8080, tier 1, 0 under way, no failures
 Sent      GET /cart HTTP/1.1
           host: orders.shop
-In force  timeout-request 15s
+Node      limit-pending 1024
 Outcome   √ An endpoint of shop/orders:80 gets it
 `,
     );
@@ -69,6 +69,8 @@ Outcome   √ An endpoint of shop/orders:80 gets it
 
   test('all that can happen is told in the order in which it is decided', async () => {
     const unused = endpoint('10.0.0.9:8080', { state: 'unused', reason: 'not ready' });
+    const ejected = endpoint('10.0.0.1:8080', { state: 'out', reason: 'ejected by failures in a row: 4s more' });
+    const load = { ...LOAD, inFlight: 3, waiting: 1, retriesLeft: 1, breaker: 'open', breakerMs: 7999.2 } as const;
     const statuses = [
       {
         object: 'HTTPRoute shop/orders',
@@ -83,7 +85,8 @@ Outcome   √ An endpoint of shop/orders:80 gets it
     const problems = [problem('shop.yaml:4: Service shop/orders: expected a, got b')];
     const full = answerOf({
       explanation: fullExplanation(),
-      endpoints: [unused],
+      endpoints: [unused, ejected],
+      load,
       endpointsLeft: 3,
       problems,
       statuses,
@@ -103,22 +106,30 @@ Rules     of HTTPRoute shop/orders, for all clients that have none of their own:
           √ spec.rules[0].matches[0] (path prefix /cart)
 Rule      HTTPRoute shop/orders spec.rules[0] "canary", shop.yaml:12
 CORS      for https://shop.example
-Carried   retries 2, not obeyed yet
 Target    √ 90% Service shop/orders:80 takes it: the dice said 0.4200
           10% Service shop/nix:80 leads nowhere: There is no Service shop/nix
 Session   by cookie cart: it begins with this request
 Mirrors   50% Service shop/shadow:80 gets a copy
-Backend   shop/orders:80, with 2 endpoints, 1 of them first
+Terms     by HTTPRoute shop/orders spec.rules[0]: timeout-request 3s, retry-attempts 2
+          by Service shop/orders: retry-on connect-failure, 503
+          by settings: timeout-idle 60s
+          by default: retry-methods all
+Rate      √ 10/s, burst 20, per source, by Service shop/orders; 15 left now
+Backend   shop/orders:80, with 2 endpoints, 1 of them first; its hash, on header:x-user, means 10.0.0.1:8080
           ‼ 10.0.0.9:8080 gets nothing: not ready
+          × 10.0.0.1:8080, tier 0, is out: ejected by failures in a row: 4s more
           and 3 more: heddle endpoints shows them
+Policy    by Service shop/orders: lb ring-hash, lb-hash-on header:x-user
+          by default: max-in-flight 1024
+Load      × 3 of 1024 under way, 1 of 1024 wait, 1 retry left, breaker open: 503 for 8s more
 Sent      GET /cart HTTP/1.1
           host: orders.shop
 Reply     without server
           with x-version: 2
-In force  timeout-request 15s
+Node      limit-pending 1024
 Problems  shop.yaml:4: Service shop/orders: expected a, got b
 Status    × HTTPRoute shop/orders: Service shop/orders:80: Accepted true, ResolvedRefs false (BackendNotFound: There is no Service shop/nix)
-Outcome   √ An endpoint of shop/orders:80 gets it
+Outcome   ‼ An endpoint of shop/orders:80 gets it, but not now: 503 (breaker-open)
 `,
     );
   });
@@ -245,7 +256,7 @@ describe('of manifests', () => {
     const { code, out, err } = await heddle(['explain', 'http://orders.shop/cart/1?x=1', ...flags]);
     assert.deepEqual([code, err], [0, ''], out);
     assert.equal(
-      out.replaceAll(folder, 'shop').replace(/^(?:In force|Problems) .*\n/gm, ''),
+      out.replaceAll(folder, 'shop').replace(/^(?:Node|Problems) .*\n/gm, ''),
       `Request   POST http://orders.shop/cart/1?x=1
 From      192.0.2.1, no pod of this node that is known
 Service   shop/orders, port 80 (http), named by its authority
@@ -253,11 +264,15 @@ Rules     of HTTPRoute shop/orders, for all clients that have none of their own:
           × spec.rules[1].matches[0] (path exact /old): path must be /old, and is /cart/1
           √ spec.rules[0].matches[0] (path prefix /cart)
 Rule      HTTPRoute shop/orders spec.rules[0] "canary", shop/shop.yaml:39
-Carried   timeout of all attempts 3s, not obeyed yet
 Target    90% Service shop/orders:80
           √ 10% Service shop/orders-v2:80 takes it: the dice said 0.9300
+Terms     by HTTPRoute shop/orders spec.rules[0]: timeout-request 3s
+          by settings: timeout-idle 1m, timeout-stream-idle 5m, retry-body-max 64KiB
+          by default: retry-attempts 1, retry-on connect-failure, reset, refused-stream, retry-methods GET, HEAD, OPTIONS, PUT, DELETE, TRACE, retry-backoff 25ms..250ms
 Backend   shop/orders-v2:80, with 1 endpoint
           √ 127.0.0.1:9002, tier 0
+Policy    by settings: timeout-connect 1s
+          by default: lb p2c-ewma, timeout-try off, retry-budget 20% + 10/s over 10s, max-in-flight 1024, max-queue 1024, 3s
 Sent      POST /v2/1?x=1 HTTP/1.1
           x-forwarded-for: 192.0.2.1
           x-forwarded-proto: http
@@ -266,6 +281,7 @@ Sent      POST /v2/1?x=1 HTTP/1.1
           host: orders.shop
           x-request-id: (made by the mesh)
           x-canary: yes
+          x-heddle-timeout-ms: 3000
 Status    √ HTTPRoute shop/orders: Service shop/orders:80: Accepted true, ResolvedRefs true
 Outcome   √ An endpoint of shop/orders-v2:80 gets it
 `,

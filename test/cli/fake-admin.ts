@@ -3,9 +3,11 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type {
   BackendStats,
+  BackendView,
   BridgeLinkView,
   EndpointView,
   KindView,
+  LoadView,
   ProblemView,
   ServiceView,
   StatsAnswer,
@@ -79,16 +81,40 @@ export function endpoint(address: string, view: Partial<EndpointView> = {}): End
     state: 'used',
     reason: '',
     tier: 0,
+    ejectedMs: null,
+    ejectedBy: '',
+    ejections: 0,
+    failuresInRow: 0,
+    check: 'off',
+    panic: false,
+    share: 0,
     active: 0,
     latencyMs: 0,
     attempts: 0,
     failures: 0,
+    errors: 0,
     connections: 0,
     connectionsIdle: 0,
     waiting: 0,
     ...view,
   };
 }
+
+/** With all limits as by default, and nothing under way, except where said otherwise. */
+export function backendView(name: string, view: Partial<BackendView> = {}): BackendView {
+  const endpoints = { subject: '', endpointsUsed: 2, endpointsUsable: 2, panic: false, policy: '' };
+  return { namespace: 'shop', name, port: 80, ...endpoints, ...LOAD, ...view };
+}
+
+export const LOAD: LoadView = {
+  inFlight: 0,
+  maxInFlight: 1024,
+  waiting: 0,
+  maxWaiting: 1024,
+  breaker: 'none',
+  breakerMs: 0,
+  retriesLeft: 100,
+};
 
 export function kind(name: string, view: Partial<KindView> = {}): KindView {
   const counters = { lists: 1, watches: 1, events: 0, errors: 0 };
@@ -163,6 +189,8 @@ export function tapRecord(record: Partial<TapRecord> = {}): TapRecord {
     failure: '',
     detail: '',
     attempts: 1,
+    attemptFailures: '',
+    waitedMs: 0,
     durationMs: 1.25,
     upstreamMs: 1,
     requestBytes: 0,

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { heddle } from './heddle.ts';
 
 const CLIENT_COMMANDS =
-  'services endpoints routes problems stat top tap generations config explain check log-level completion';
+  'services backends endpoints routes problems stat top tap generations config explain check log-level completion';
 const NATS_COMMANDS = 'pub req sub deliveries';
 
 describe('help', () => {
@@ -14,7 +14,10 @@ describe('help', () => {
     });
     assert.deepEqual(groups.slice(1, 5), [
       ['Run', 'demo', 'run'],
-      ['See a running node', ...'services endpoints routes problems stat top tap generations config'.split(' ')],
+      [
+        'See a running node',
+        ...'services backends endpoints routes problems stat top tap generations config'.split(' '),
+      ],
       ['Messages', 'nats'],
       ['Check and steer', 'explain', 'check', 'log-level', 'completion', 'help'],
     ]);

@@ -54,6 +54,8 @@ describe('defaults', () => {
         retryBody: 65_536,
         mirrors: 100,
         workerHeap: 512 * 1024 ** 2,
+        heap: 0.9,
+        loopDelayMs: 200,
       },
       timeouts: {
         headMs: 10_000,
@@ -222,10 +224,9 @@ describe('errors', () => {
   });
 
   test('a setting of a later version is known and refused, from each source', () => {
-    const given = { flags: { 'limit-loop-delay': '1s' }, env: { HEDDLE_SECRETS_DIR: 'x' }, file: 'limit-heap: 90%' };
+    const given = { flags: { 'timeout-tls-handshake': '1s' }, env: { HEDDLE_SECRETS_DIR: 'x' } };
     assert.deepEqual(errorsOf(given), [
-      'heddle.yaml:1: limit-heap: Is known, but comes with a later version (overload protection)',
-      '--limit-loop-delay: Is known, but comes with a later version (overload protection)',
+      '--timeout-tls-handshake: Is known, but comes with a later version (TLS)',
       'HEDDLE_SECRETS_DIR: Is known, but comes with a later version (signed deliveries)',
     ]);
   });

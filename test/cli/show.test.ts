@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { endpoint, FakeAdmin, problem, service } from './fake-admin.ts';
+import { backendView, endpoint, FakeAdmin, problem, service } from './fake-admin.ts';
 import { heddle, type Ended } from './heddle.ts';
 
 let admin: FakeAdmin;
@@ -42,7 +42,23 @@ before(async () => {
       generation: 7,
       endpoints: [
         endpoint('10.0.0.1:8080', { active: 2, latencyMs: 3.25, attempts: 1200, connections: 8, connectionsIdle: 6 }),
+        endpoint('10.0.0.2:8080', {
+          state: 'out',
+          reason: 'ejected by failures in a row: 4s more',
+          share: 0.25,
+          errors: 5,
+          check: 'failing',
+        }),
+        endpoint('10.0.0.3:8080', { state: 'out', panic: true }),
         endpoint('[fd00::1]:8080', { state: 'unused', reason: 'not ready', failures: 4 }),
+      ],
+    },
+    '/backends': {
+      generation: 7,
+      backends: [
+        backendView('orders', { inFlight: 3, waiting: 1, breaker: 'open', breakerMs: 7999.5, endpointsUsable: 1 }),
+        backendView('stock', { panic: true, policy: 'max-in-flight 1024; outlier consecutive=5', breaker: 'closed' }),
+        backendView('mail', { subject: 'mail.{path}', endpointsUsed: 0, endpointsUsable: 0 }),
       ],
     },
     '/routes': {
@@ -113,9 +129,17 @@ NAMESPACE  NAME    ENABLED  ENDPOINTS  PROBLEMS  PORTS
 shop       orders  yes            2/2         0  http:80
 `,
   'endpoints shop/orders': `
-SERVICE         ADDRESS         STATE   TIER  ACTIVE  LATENCY MS  ATTEMPTS  FAILURES  CONNECTIONS  WAITING  REASON
-shop/orders:80  10.0.0.1:8080   used       0       2         3.3      1200         0   8 (6 idle)        0
-shop/orders:80  [fd00::1]:8080  unused     -       0           -         0         4   0 (0 idle)        0  not ready
+SERVICE         ADDRESS         STATE   TIER  SHARE  ACTIVE  LATENCY MS  ATTEMPTS  FAILURES  ERRORS  CHECK    CONNECTIONS  WAITING  REASON
+shop/orders:80  10.0.0.1:8080   used       0   0.0%       2         3.3      1200         0       0  -         8 (6 idle)        0
+shop/orders:80  10.0.0.2:8080   out        0  25.0%       0           -         0         0       5  failing   0 (0 idle)        0  ejected by failures in a row: 4s more
+shop/orders:80  10.0.0.3:8080   panic      0   0.0%       0           -         0         0       0  -         0 (0 idle)        0
+shop/orders:80  [fd00::1]:8080  unused     -   0.0%       0           -         0         4       0  -         0 (0 idle)        0  not ready
+`,
+  'backends': `
+SERVICE         USABLE          IN FLIGHT  WAITING  RETRIES LEFT  BREAKER  POLICY
+shop/orders:80  1/2                3/1024   1/1024           100  open 8s  as by default
+shop/stock:80   2/2 panic          0/1024   0/1024           100  closed   max-in-flight 1024; outlier consecutive=5
+shop/mail:80    by mail.{path}     0/1024   0/1024           100  -        as by default
 `,
   'routes': `
 NAMESPACE  NAME    ENABLED  PORT  RULE                                                        MATCHES  LEADS TO                                                             AUTHORITIES
@@ -245,6 +269,7 @@ describe('text from outside', () => {
   const hostile = {
     '/services': { generation: 7, services: [service(HOSTILE, { namespace: HOSTILE })] },
     '/endpoints': { generation: 7, endpoints: [endpoint(HOSTILE, { reason: HOSTILE, state: HOSTILE as 'used' })] },
+    '/backends': { generation: 7, backends: [backendView(HOSTILE, { policy: HOSTILE, subject: HOSTILE })] },
     '/routes': {
       generation: 7,
       routes: [{ namespace: HOSTILE, name: HOSTILE, enabled: true, authorities: [HOSTILE], ports: [] }],
@@ -280,6 +305,7 @@ describe('text from outside', () => {
   for (const name of [
     'services',
     'endpoints',
+    'backends',
     'routes',
     'problems',
     'config',

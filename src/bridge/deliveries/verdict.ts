@@ -1,4 +1,5 @@
 import { FAILURES, type FailureCode } from '../../model/failure.ts';
+import { retryAfterMs } from '../../lib/retry-after.ts';
 import type { RedeliveryPolicy } from '../../model/snapshot.ts';
 
 /** What came of one attempt. */
@@ -70,11 +71,4 @@ function reachedTheService(failure: FailureCode): boolean {
 /** Full jitter: anything up to base, doubled with each attempt, but never more than the cap. @param random from 0 to below 1. */
 export function backoffMs(attempt: number, { baseMs, capMs }: RedeliveryPolicy, random: number): number {
   return random * Math.min(capMs, baseMs * 2 ** (attempt - 1));
-}
-
-/** Milliseconds of a Retry-After (RFC 9110 section 10.2.3): seconds, or a date. What is neither asks for nothing. */
-export function retryAfterMs(value: string, nowMs: number): number {
-  if (/^\d{1,9}$/.test(value)) return Number(value) * 1000;
-  const date = /^[A-Z][a-z]{2}, /.test(value) ? Date.parse(value) : Number.NaN;
-  return Number.isNaN(date) ? 0 : Math.max(0, date - nowMs);
 }

@@ -1,4 +1,6 @@
 import type {
+  BackendsAnswer,
+  BackendView,
   BridgeAnswer,
   BridgeLinkView,
   ConfigAnswer,
@@ -12,6 +14,7 @@ import type {
   GenerationsAnswer,
   GenerationView,
   KindView,
+  LoadView,
   LogLevelAnswer,
   ProblemsAnswer,
   ProblemView,
@@ -27,7 +30,7 @@ import type {
   WorkerGeneration,
   WorkerStats,
 } from '../../model/admin.ts';
-import type { Explanation } from '../../model/explanation.ts';
+import type { Explanation, TermView } from '../../model/explanation.ts';
 import { flag, list, nullable, number, object, pair, record, text, word, type Shape } from './shape.ts';
 
 const texts = list(text);
@@ -54,6 +57,14 @@ const endpointView: Shape<EndpointView> = object({
   state: word<EndpointView['state']>(),
   reason: text,
   tier: number,
+  ejectedMs: nullable(number),
+  ejectedBy: word<EndpointView['ejectedBy']>(),
+  ejections: number,
+  failuresInRow: number,
+  check: word<EndpointView['check']>(),
+  panic: flag,
+  share: number,
+  errors: number,
   active: number,
   latencyMs: number,
   attempts: number,
@@ -64,6 +75,30 @@ const endpointView: Shape<EndpointView> = object({
 });
 
 export const endpointsAnswer: Shape<EndpointsAnswer> = object({ generation: number, endpoints: list(endpointView) });
+
+const load = {
+  inFlight: number,
+  maxInFlight: number,
+  waiting: number,
+  maxWaiting: number,
+  breaker: word<LoadView['breaker']>(),
+  breakerMs: number,
+  retriesLeft: number,
+};
+
+const backendView: Shape<BackendView> = object({
+  namespace: text,
+  name: text,
+  port: number,
+  subject: text,
+  endpointsUsed: number,
+  endpointsUsable: number,
+  panic: flag,
+  policy: text,
+  ...load,
+});
+
+export const backendsAnswer: Shape<BackendsAnswer> = object({ generation: number, backends: list(backendView) });
 
 const routePort: Shape<RoutePortView> = object({
   port: number,
@@ -228,6 +263,8 @@ const effectiveSetting: Shape<EffectiveSetting> = object({
 
 export const configAnswer: Shape<ConfigAnswer> = object({ version: text, settings: list(effectiveSetting) });
 
+const term: Shape<TermView> = object({ name: text, value: text, by: text });
+
 const explanation: Shape<Explanation> = object({
   generation: number,
   method: text,
@@ -272,7 +309,6 @@ const explanation: Shape<Explanation> = object({
       match: text,
       cors: texts,
       redirect: text,
-      carried: list(object({ name: text, value: text })),
     }),
   ),
   faults: nullable(
@@ -288,14 +324,17 @@ const explanation: Shape<Explanation> = object({
   session: nullable(object({ by: word<NonNullable<Explanation['session']>['by']>(), name: text, known: flag })),
   targets: list(object({ field: text, name: text, weight: number, share: number, chosen: flag, reason: text })),
   roll: nullable(number),
+  terms: list(term),
+  rateLimit: nullable(object({ policy: text, by: text, left: nullable(number), nextMs: number, shared: flag })),
   mirrors: list(object({ field: text, name: text, share: number, copied: flag, reason: text })),
   backend: nullable(
     object({
       id: text,
-      affinity: word<NonNullable<Explanation['backend']>['affinity']>(),
       subject: text,
       endpoints: number,
       preferred: number,
+      policy: list(term),
+      hash: nullable(object({ on: text, endpoint: text })),
     }),
   ),
   sent: texts,
@@ -306,6 +345,7 @@ export const explainAnswer: Shape<ExplainAnswer> = object({
   explanation,
   endpoints: list(endpointView),
   endpointsLeft: number,
+  load: nullable(object(load)),
   problems: list(problemView),
   statuses: list(statusView),
   settings: list(effectiveSetting),
@@ -368,6 +408,8 @@ export const tapRecord: Shape<TapRecord> = object({
   failure: text,
   detail: text,
   attempts: number,
+  attemptFailures: text,
+  waitedMs: number,
   durationMs: number,
   upstreamMs: number,
   requestBytes: number,

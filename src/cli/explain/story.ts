@@ -1,6 +1,7 @@
+import { formatDuration } from '../../lib/duration.ts';
 import { harmless } from '../../lib/shown.ts';
 import type { EndpointView, ExplainAnswer } from '../../model/admin.ts';
-import type { Explanation } from '../../model/explanation.ts';
+import type { Explanation, TermView } from '../../model/explanation.ts';
 import { isFine, statusText } from '../../model/route-status.ts';
 import { markOf, type Verdict } from '../mark.ts';
 import { type Screen, styled } from '../screen.ts';
@@ -34,13 +35,17 @@ export function story(answer: ExplainAnswer, screen: Screen): string {
     ...rulesLines(explanation),
     ...ruleLines(explanation),
     ...targetLines(explanation),
+    ...termLines('Terms', explanation.terms),
+    ...rateLines(explanation),
     ...endpointLines(answer),
+    ...termLines('Policy', explanation.backend?.policy ?? []),
+    ...loadLines(answer),
     ...labelled('Sent', explanation.sent),
     ...replyLines(explanation),
     ...settingLines(answer),
     ...labelled('Problems', cut(answer.problems.map(({ text }) => text))),
     ...statusLines(answer),
-    outcomeLine(explanation),
+    outcomeLine(answer),
   ];
   return lines.map((line) => drawn(line, screen)).join('');
 }
@@ -130,17 +135,13 @@ function rulesLines({ service, rules, outcome }: Explanation): readonly Line[] {
 
 function ruleLines({ rule }: Explanation): readonly Line[] {
   if (rule === null) return [];
-  const { object, field, name, file, line, matchField, match, cors, redirect, carried } = rule;
+  const { object, field, name, file, line, matchField, match, cors, redirect } = rule;
   const place = file === null ? '' : `, ${file}:${line}`;
   return [
     { mark: 'ok', text: `${matchField} (${match})` },
     { label: 'Rule', text: `${object} ${field}${name === '' ? '' : ` "${name}"`}${place}` },
     ...(cors.length === 0 ? [] : [{ label: 'CORS', text: `for ${cors.join(', ')}` }]),
     ...(redirect === '' ? [] : [{ label: 'Redirect', text: redirect }]),
-    ...labelled(
-      'Carried',
-      carried.map(({ name: wish, value }) => `${wish} ${value}, not obeyed yet`),
-    ),
   ];
 }
 
@@ -171,10 +172,10 @@ function endpointLines({
   endpointsLeft,
 }: ExplainAnswer): readonly Line[] {
   if (backend === null) return [];
-  const { id, subject, affinity, endpoints: used, preferred } = backend;
+  const { id, subject, hash, endpoints: used, preferred } = backend;
   if (subject !== '') return [{ label: 'Backend', text: `${id}, served by messages on ${subject}` }];
   const tiers = preferred < used ? `, ${preferred} of them first` : '';
-  const choice = affinity === 'source' ? ', one for each client address' : '';
+  const choice = hash === null ? '' : `; its hash, on ${hash.on}, means ${hash.endpoint || 'one of them'}`;
   const lines: Line[] = [{ label: 'Backend', text: `${id}, with ${count(used, 'endpoint')}${tiers}${choice}` }];
   for (const endpoint of endpoints.slice(0, ITEMS_MAX)) lines.push(endpointLine(endpoint, generation > 0));
   const left = endpointsLeft + Math.max(0, endpoints.length - ITEMS_MAX);
@@ -183,13 +184,58 @@ function endpointLines({
 }
 
 function endpointLine(
-  { address, state, reason, tier, active, latencyMs, failures }: EndpointView,
+  { address, state, reason, tier, panic, active, latencyMs, failures }: EndpointView,
   isLive: boolean,
 ): Line {
-  if (state !== 'used') return { mark: 'warning', text: `${address} gets nothing: ${reason}` };
+  if (state === 'unused') return { mark: 'warning', text: `${address} gets nothing: ${reason}` };
+  if (state === 'out')
+    return { mark: panic ? 'warning' : 'wrong', text: `${address}, tier ${tier}, is out: ${reason}` };
   const latency = latencyMs === 0 ? '' : `, ${latencyMs.toFixed(1)} ms`;
   const live = isLive ? `, ${active} under way${latency}, ${count(failures, 'failure')}` : '';
-  return { mark: 'ok', text: `${address}, tier ${tier}${live}` };
+  return { mark: 'ok', text: `${address}, tier ${tier}${live}${reason === '' ? '' : `; ${reason}`}` };
+}
+
+/** Those of one owner together: what was wished stands before what is so by itself. */
+function termLines(label: string, terms: readonly TermView[]): readonly Line[] {
+  const owned = [...Map.groupBy(terms, ({ by }) => by)].toSorted(([one], [other]) => rankOf(one) - rankOf(other));
+  return labelled(
+    label,
+    owned.map(([by, own]) => `by ${by}: ${own.map(({ name, value }) => `${name} ${value}`).join(', ')}`),
+  );
+}
+
+function rankOf(by: string): number {
+  return 1 + ['settings', 'default'].indexOf(by);
+}
+
+function rateLines({ rateLimit }: Explanation): readonly Line[] {
+  if (rateLimit === null) return [];
+  const { policy, by, left, nextMs, shared } = rateLimit;
+  const full = left === null ? '' : left > 0 ? `; ${left} left now` : `; none left: 429 for ${waitText(nextMs)} more`;
+  const others = shared ? ', together with others: there are too many keys' : '';
+  const mark: Verdict | undefined = left === null ? undefined : left > 0 ? 'ok' : 'wrong';
+  const text = `${policy}, by ${by}${full}${others}`;
+  return [{ label: 'Rate', ...(mark === undefined ? {} : { mark }), text }];
+}
+
+function loadLines({ load }: ExplainAnswer): readonly Line[] {
+  if (load === null) return [];
+  const { inFlight, maxInFlight, waiting, maxWaiting, breaker, breakerMs, retriesLeft } = load;
+  const isOpen = breaker === 'open' || breaker === 'half-open';
+  const isFull = inFlight >= maxInFlight;
+  const texts = [
+    `${inFlight} of ${maxInFlight} under way`,
+    `${waiting} of ${maxWaiting} wait`,
+    `${count(retriesLeft, 'retry', 'retries')} left`,
+    ...(breaker === 'none'
+      ? []
+      : [`breaker ${breaker}${breakerMs > 0 ? `: 503 for ${waitText(breakerMs)} more` : ''}`]),
+  ];
+  return [{ label: 'Load', mark: isOpen ? 'wrong' : isFull ? 'warning' : 'ok', text: texts.join(', ') }];
+}
+
+function waitText(ms: number): string {
+  return formatDuration(Math.ceil(ms));
 }
 
 function replyLines({ reply: { drop, lines } }: Explanation): readonly Line[] {
@@ -198,7 +244,7 @@ function replyLines({ reply: { drop, lines } }: Explanation): readonly Line[] {
 
 function settingLines({ explanation: { backend }, settings }: ExplainAnswer): readonly Line[] {
   if (backend === null || settings.length === 0) return [];
-  return [{ label: 'In force', text: settings.map(({ name, value }) => `${name} ${value}`).join(', ') }];
+  return [{ label: 'Node', text: settings.map(({ name, value }) => `${name} ${value}`).join(', ') }];
 }
 
 /** Of the route that decides, and of those that something is amiss with. */
@@ -210,16 +256,30 @@ function statusLines({ explanation: { rule }, statuses }: ExplainAnswer): readon
   );
 }
 
-function outcomeLine({ outcome: { does, status, failure, text } }: Explanation): Line {
+function outcomeLine(answer: ExplainAnswer): Line {
+  const { does, status, failure, text } = answer.explanation.outcome;
+  const refusal = refusalNow(answer);
+  if (does === 'forward' && refusal !== '')
+    return { label: 'Outcome', mark: 'warning', text: `${text}, but not now: ${refusal}` };
   if (does === 'forward') return { label: 'Outcome', mark: 'ok', text };
   if (does === 'answer') return { label: 'Outcome', mark: 'ok', text: `${text}: ${status}` };
   return { label: 'Outcome', mark: 'wrong', text: `It fails with ${status} (${failure}): ${text}` };
+}
+
+/** What is in its way at the moment: the plan is one thing, the state of the node another. */
+function refusalNow({ explanation: { rateLimit }, load }: ExplainAnswer): string {
+  const left = rateLimit?.left ?? 1;
+  if (left <= 0) return '429 (rate-limited)';
+  if (load === null) return '';
+  const { breaker, breakerMs, inFlight, maxInFlight, waiting, maxWaiting } = load;
+  if (breaker === 'open' && breakerMs > 0) return '503 (breaker-open)';
+  return inFlight >= maxInFlight && waiting >= maxWaiting ? '503 (overload)' : '';
 }
 
 function percent(share: number): string {
   return `${Number((100 * share).toFixed(2))}%`;
 }
 
-function count(number: number, what: string): string {
-  return `${number === 0 ? 'no' : number} ${what}${number === 1 ? '' : 's'}`;
+function count(number: number, what: string, several = `${what}s`): string {
+  return `${number === 0 ? 'no' : number} ${number === 1 ? what : several}`;
 }

@@ -1,4 +1,5 @@
 import type {
+  BackendsAnswer,
   BridgeAnswer,
   ConfigAnswer,
   DeliveriesAnswer,
@@ -7,6 +8,7 @@ import type {
   EndpointsAnswer,
   EndpointView,
   GenerationsAnswer,
+  LoadView,
   LogLevelAnswer,
   ProblemsAnswer,
   ProblemView,
@@ -55,9 +57,21 @@ export const endpointView: Schema<EndpointView> = object('An endpoint', {
   name,
   port: servicePort,
   address: text('Address and port: 10.1.2.3:8080, [fd00::1]:8080'),
-  state: choice('Whether it may get traffic', ['used', 'unused']),
-  reason: text('Why it gets nothing; empty where it is used'),
+  state: choice('"out": ejected, or its check fails; "unused": no traffic is meant for it here', [
+    'used',
+    'out',
+    'unused',
+  ]),
+  reason: text('Why it gets nothing, or less; empty where there is nothing to say'),
   tier: integer('0: preferred; a greater one gets what no lower one is left for. 0 too where it is unused'),
+  ejectedMs: orNull(number('Until a request tries it, in milliseconds; null: it is not ejected')),
+  ejectedBy: choice('What ejected it; empty: nothing did', ['', 'consecutive', 'success-rate']),
+  ejections: integer('How often in a row it was ejected'),
+  failuresInRow: integer('Failures in a row, where they may eject it'),
+  check: choice('What its health check says; "off": there is none', ['off', 'unknown', 'passing', 'failing']),
+  panic: boolean('Too few endpoints are usable: those that are out get traffic like the others'),
+  share: number('Its share of the attempts since the start, from 0 to 1'),
+  errors: integer('Replies from 500 on since the start'),
   active: integer('Attempts under way'),
   latencyMs: number('Peak-sensitive mean of the time to a reply head, in milliseconds; 0: none yet'),
   attempts: integer('Attempts since the start'),
@@ -70,6 +84,37 @@ export const endpointView: Schema<EndpointView> = object('An endpoint', {
 export const endpointsAnswer: Schema<EndpointsAnswer> = object('All endpoints that are known', {
   generation,
   endpoints: list('By namespace, name, port and address', endpointView),
+});
+
+/** How full the limits of a backend are. */
+const load = {
+  inFlight: integer('Exchanges under way'),
+  maxInFlight: integer('As many as may be'),
+  waiting: integer('Exchanges that wait for a place'),
+  maxWaiting: integer('As many as may wait'),
+  breaker: choice('"half-open": the next request tries it', ['none', 'closed', 'open', 'half-open']),
+  breakerMs: number('Until it lets a request through, in milliseconds; 0: it is not open'),
+  retriesLeft: integer('Retries that may be made now'),
+};
+
+export const loadView: Schema<LoadView> = object('How full the limits are, over all workers of the node', load);
+
+export const backendsAnswer: Schema<BackendsAnswer> = object('All backends that are known', {
+  generation,
+  backends: list(
+    'By namespace, name and port',
+    object('What serves one port of a Service', {
+      namespace,
+      name,
+      port: servicePort,
+      subject: text('The subject that serves it in place of endpoints; empty: endpoints do'),
+      endpointsUsed: integer('Endpoints that traffic is meant for'),
+      endpointsUsable: integer('Of these, those that are not out'),
+      panic: boolean('So few are usable that it makes no difference which'),
+      policy: text('What its owner wished, as annotations; empty: all is as by default'),
+      ...load,
+    }),
+  ),
 });
 
 const ruleView: Schema<RuleView> = object('A rule', {
@@ -387,6 +432,8 @@ export const tapRecord: Schema<TapRecord> = object('An exchange that has ended',
   failure: text('Code of the mesh failure; empty where nothing failed'),
   detail: text('What failed, for a person'),
   attempts: integer('Number of attempts'),
+  attemptFailures: text('Why attempts came to nothing, in order, such as "connect-failed@10.1.2.3:80 503@10.1.2.4:80"'),
+  waitedMs: number('For a place at the backend, in milliseconds'),
   durationMs: number('Whole exchange, in milliseconds'),
   upstreamMs: number('From the start of the last attempt to its reply head, in milliseconds; 0: none came'),
   requestBytes: integer('Payload from the client'),

@@ -4,17 +4,20 @@ import type {
   ClientStep,
   Explanation,
   FaultsStep,
+  HashStep,
   HeaderEditsView,
   MirrorStep,
   Outcome,
+  RateLimitStep,
   RuleStep,
   RulesStep,
   ServiceStep,
   SessionStep,
   TargetStep,
+  TermView,
 } from '../../model/explanation.ts';
 import { FAILURES, type FailureCode } from '../../model/failure.ts';
-import { effectiveSetting, endpointView, problemView, statusView } from './answers.ts';
+import { effectiveSetting, endpointView, loadView, problemView, statusView } from './answers.ts';
 import { boolean, choice, integer, list, number, object, orNull, type Schema, text } from './schema.ts';
 
 const field = text('Path of the field, such as spec.rules[0]');
@@ -81,10 +84,6 @@ const rule: Schema<RuleStep> = object('The rule that decides, and the match that
   match,
   cors: texts('Origins that may (CORS); empty: it says nothing about them'),
   redirect: text('Redirect in words; empty: none'),
-  carried: list(
-    'Wishes that are carried, and not yet obeyed',
-    object('A wish', { name: text('What is wished for'), value: text('How much') }),
-  ),
 });
 
 const faults: Schema<FaultsStep> = object('Faults that are wished for, and what happens of them', {
@@ -125,12 +124,32 @@ const mirrors: Schema<readonly MirrorStep[]> = list(
   }),
 );
 
+const term: Schema<TermView> = object('What holds, called and written as by an annotation', {
+  name: text('Key of the annotation, without its prefix'),
+  value: text('Its value; "off" where there is no limit'),
+  by: text('Whose wish it is: an object with its field, "x-heddle-timeout-ms", "settings", "default"'),
+});
+
+const rateLimit: Schema<RateLimitStep> = object('The rate limit that it comes under', {
+  policy: text('The limit, such as "10/s, burst 20, per source"'),
+  by: text('Whose wish it is'),
+  left: orNull(integer('Requests that may still come at once with the key of this one; null: it is not known here')),
+  nextMs: number('Until one more than these may come, in milliseconds'),
+  shared: boolean('It has no bucket of its own: there are too many keys'),
+});
+
+const hash: Schema<HashStep> = object('What its hash means, where the endpoint follows from one', {
+  on: text('What the hash is of, such as "header:x-user"'),
+  endpoint: text('Address and port; empty: it is not known here'),
+});
+
 const backend: Schema<BackendStep> = object('The endpoints that serve it', {
   id: text('namespace/name:port'),
-  affinity: choice('"source": one client address goes to one endpoint', ['none', 'source']),
   subject: text('The subject that serves it in place of endpoints; empty: endpoints do'),
   endpoints: integer('Endpoints that may get traffic now'),
   preferred: integer('Of these, those that are tried first'),
+  policy: list('In force there', term),
+  hash: orNull(hash),
 });
 
 const edits: Schema<HeaderEditsView> = object('What becomes of the header lines of the reply', {
@@ -152,6 +171,8 @@ const explanation: Schema<Explanation> = object('What the plan decides, step by 
   targets,
   roll: orNull(number('What the dice said about the targets, from 0 to below 1; null: they were not asked')),
   mirrors,
+  terms: list('Timeouts and retries; empty: it goes to no backend', term),
+  rateLimit: orNull(rateLimit),
   backend: orNull(backend),
   sent: texts('Lines of the head that an endpoint gets'),
   reply: edits,
@@ -161,7 +182,8 @@ export const explainAnswer: Schema<ExplainAnswer> = object('What happens to a re
   explanation,
   endpoints: list('Of the backend, by address; at most 100', endpointView),
   endpointsLeft: integer('How many are left out'),
+  load: orNull(loadView),
   problems: list('Those that name the Service, an object of its rules, or a target', problemView),
   statuses: list('Of routes that have one of these as a parent', statusView),
-  settings: list('Timeouts and limits in force', effectiveSetting),
+  settings: list('Limits of the node', effectiveSetting),
 });

@@ -14,7 +14,8 @@ import { type Params, textParam, type Values } from './query.ts';
 import { Refusal } from './refusal.ts';
 import { list, number, object, orNull, pair, type Schema, text } from './schema.ts';
 import type { AdminSource } from './source.ts';
-import { endpointsOf } from './views.ts';
+import { loadView } from './standing.ts';
+import { endpointsOf } from './backend-views.ts';
 
 // The question comes from outside; a worker's parser judges the request itself.
 
@@ -120,12 +121,14 @@ export async function explainView(source: AdminSource, question: ExplainQuestion
   const id = explanation.backend?.id;
   const backend = source.snapshot?.backends.find((one) => one.id === id);
   const endpoints = backend === undefined ? [] : [...endpointsOf(source, backend)];
+  const load = backend && loadView(source, backend, performance.now());
   const problems = concerning(explanation, source.problems, ({ object: name, expected, got }) => [name, expected, got]);
   const statuses = concerning(explanation, statusViews(source.statuses), ({ object: name, parent }) => [name, parent]);
   return {
     explanation,
     endpoints: endpoints.slice(0, EXPLAIN_LIMITS.endpoints),
     endpointsLeft: Math.max(0, endpoints.length - EXPLAIN_LIMITS.endpoints),
+    load: load ?? null,
     problems: problems.map(problemView),
     statuses,
     settings: source.settings.filter(({ name }) => EXPLAIN_SETTINGS.has(name)),

@@ -18,10 +18,12 @@ import {
   type ServiceFigures,
   WORKER_FAMILIES,
 } from './metrics/families.ts';
+import { ENDPOINT_RESILIENCE_FAMILIES, RESILIENCE_FAMILIES } from './metrics/resilience.ts';
 import { Exposition, type Format, label } from './metrics/format.ts';
 import { PROCESS_FAMILIES, processFigures } from './metrics/process.ts';
 import { endpointSeries, type EndpointSeries, serviceSeries, type ServiceSeries } from './series.ts';
 import type { AdminSource } from './source.ts';
+import { endpointStanding, GOOD_STANDING, loadView } from './standing.ts';
 
 export { type Format, formatFor, MEDIA_TYPES } from './metrics/format.ts';
 
@@ -67,8 +69,8 @@ export class Metrics {
     const services = await this.#services(slices);
     const endpoints = await this.#endpoints(slices);
     const workers = source.workers.map((status) => ({ ...status, source }));
-    await exposition.write(SERVICE_FAMILIES, services, serviceLabels);
-    await exposition.write(ENDPOINT_FAMILIES, endpoints, endpointLabels);
+    await exposition.write([...SERVICE_FAMILIES, ...RESILIENCE_FAMILIES], services, serviceLabels);
+    await exposition.write([...ENDPOINT_FAMILIES, ...ENDPOINT_RESILIENCE_FAMILIES], endpoints, endpointLabels);
     await exposition.write(WORKER_FAMILIES, workers, ({ worker }) => label('worker', worker));
     await exposition.write(KIND_FAMILIES, source.discovery.kinds, ({ kind }) => label('kind', kind));
     const { links, calls } = source.bridge;
@@ -87,18 +89,22 @@ export class Metrics {
     const source = this.#source;
     const figures: ServiceFigures[] = [];
     for (const series of serviceSeries(source)) {
-      const { row } = series;
+      const { row, backend } = series;
+      const load = backend && loadView(source, backend, performance.now());
       const exemplar: ServiceFigures['exemplar'] = (bucket) => source.exemplar?.(row, bucket);
-      figures.push({ ...series, totals: source.meters.service(row), exemplar });
+      figures.push({ ...series, totals: source.meters.service(row), load, exemplar });
       if (slices.over) await slices.next();
     }
     return figures;
   }
 
   async #endpoints(slices: Slices): Promise<readonly EndpointFigures[]> {
+    const source = this.#source;
     const figures: EndpointFigures[] = [];
-    for (const series of endpointSeries(this.#source)) {
-      figures.push({ ...series, totals: this.#source.meters.endpoint(series.row) });
+    for (const series of endpointSeries(source)) {
+      const { row, backend, endpoint } = series;
+      const standing = backend && endpointStanding(source, backend, endpoint, performance.now());
+      figures.push({ ...series, totals: source.meters.endpoint(row), standing: standing ?? GOOD_STANDING });
       if (slices.over) await slices.next();
     }
     return figures;

@@ -1,7 +1,9 @@
 import type { Readable } from 'node:stream';
 import { shown } from '../../lib/shown.ts';
 import type { LogLevelAnswer, TapFilter } from '../../model/admin.ts';
+import { backendsView, endpointsView } from './backend-views.ts';
 import {
+  backendsAnswer,
   bridgeAnswer,
   configAnswer,
   deliveriesAnswer,
@@ -30,7 +32,6 @@ import { type AdminSource, isReady } from './source.ts';
 import { TapStream } from './tap.ts';
 import {
   configView,
-  endpointsView,
   generationsView,
   problemsView,
   routesView,
@@ -135,23 +136,7 @@ export function probeRoutes(source: AdminSource, metrics: Metrics): readonly Rou
 /** Those that only the admin port has. */
 export function adminRoutes(source: AdminSource): readonly Route[] {
   return [
-    view('/services', 'All Services that are known', SELECTION, servicesAnswer, (values) =>
-      servicesView(source, values),
-    ),
-    view(
-      '/endpoints',
-      'All endpoints that are known: which are used, why the others are not',
-      SELECTION,
-      endpointsAnswer,
-      (values) => endpointsView(source, values),
-    ),
-    view(
-      '/routes',
-      'What a client may address, by which rules, and where it leads',
-      SELECTION,
-      routesAnswer,
-      (values) => routesView(source, values),
-    ),
+    ...serviceRoutes(source),
     view('/problems', 'What in the configuration could not be obeyed', {}, problemsAnswer, () => problemsView(source)),
     ...explainRoutes(source),
     view(
@@ -199,6 +184,36 @@ export function adminRoutes(source: AdminSource): readonly Route[] {
         content: new TapStream(source, values),
       }),
     },
+  ];
+}
+
+/** What belongs to Services. */
+function serviceRoutes(source: AdminSource): readonly Route[] {
+  return [
+    view('/services', 'All Services that are known', SELECTION, servicesAnswer, (values) =>
+      servicesView(source, values),
+    ),
+    view(
+      '/endpoints',
+      'All endpoints that are known: which are used, why the others are not',
+      SELECTION,
+      endpointsAnswer,
+      (values) => endpointsView(source, values),
+    ),
+    view(
+      '/backends',
+      'What serves each port: the policy in force, and how full its limits are',
+      SELECTION,
+      backendsAnswer,
+      (values) => backendsView(source, values),
+    ),
+    view(
+      '/routes',
+      'What a client may address, by which rules, and where it leads',
+      SELECTION,
+      routesAnswer,
+      (values) => routesView(source, values),
+    ),
   ];
 }
 

@@ -1,5 +1,6 @@
 import { type Backend, BRIDGE_BACKEND, endpointKey } from '../../model/snapshot.ts';
-import { type MeterReader, ROW_BRIDGE, ROW_NONE, ROW_OTHER } from '../../telemetry.ts';
+import { ROW_BRIDGE, ROW_NONE, ROW_OTHER } from '../../model/rows.ts';
+import { type MeterReader } from '../../telemetry.ts';
 import type { AdminSource } from './source.ts';
 
 export type BackendTotals = ReturnType<MeterReader['service']>;
@@ -15,6 +16,8 @@ export interface ServiceSeries {
   /** 0: of exchanges without a Service, and of the others. */
   readonly port: number;
   readonly row: number;
+  /** Undefined: it is none, or several. */
+  readonly backend: Backend | undefined;
 }
 
 /** The same for an endpoint. */
@@ -24,34 +27,37 @@ export interface EndpointSeries {
   readonly port: number;
   readonly endpoint: string;
   readonly row: number;
+  readonly backend: Backend | undefined;
 }
 
 /** First the exchanges that found no Service, those with the bridge, then by namespace, name and port, last those that share a row. */
 export function* serviceSeries(source: AdminSource): Generator<ServiceSeries> {
   let shared = false;
-  yield { namespace: '', name: '', port: 0, row: ROW_NONE };
+  yield { namespace: '', name: '', port: 0, row: ROW_NONE, backend: undefined };
   const { namespace: none, name: bridge, port: bridgePort } = BRIDGE_BACKEND;
-  yield { namespace: none, name: bridge, port: bridgePort, row: ROW_BRIDGE };
-  for (const { id, namespace, name, port } of inOrder(source.snapshot?.backends ?? [])) {
+  yield { namespace: none, name: bridge, port: bridgePort, row: ROW_BRIDGE, backend: undefined };
+  for (const backend of inOrder(source.snapshot?.backends ?? [])) {
+    const { id, namespace, name, port } = backend;
     const row = source.backendRow(id);
     if (row === ROW_OTHER) shared = true;
-    else yield { namespace, name, port, row };
+    else yield { namespace, name, port, row, backend };
   }
-  if (shared) yield { namespace: '', name: OTHER, port: 0, row: ROW_OTHER };
+  if (shared) yield { namespace: '', name: OTHER, port: 0, row: ROW_OTHER, backend: undefined };
 }
 
 /** By namespace, name and port, last those that share a row. */
 export function* endpointSeries(source: AdminSource): Generator<EndpointSeries> {
   let shared = false;
-  for (const { id, namespace, name, port, endpoints } of inOrder(source.snapshot?.backends ?? [])) {
+  for (const backend of inOrder(source.snapshot?.backends ?? [])) {
+    const { id, namespace, name, port, endpoints } = backend;
     for (const one of endpoints) {
       const endpoint = endpointKey(one);
       const row = source.endpointRow(id, endpoint);
       if (row === ROW_OTHER) shared = true;
-      else yield { namespace, name, port, endpoint, row };
+      else yield { namespace, name, port, endpoint, row, backend };
     }
   }
-  if (shared) yield { namespace: '', name: OTHER, port: 0, endpoint: OTHER, row: ROW_OTHER };
+  if (shared) yield { namespace: '', name: OTHER, port: 0, endpoint: OTHER, row: ROW_OTHER, backend: undefined };
 }
 
 /** By namespace, name and port. */

@@ -13,6 +13,7 @@ import type { ExplainQuestion, Explanation } from '../../model/explanation.ts';
 import type { Problem } from '../../model/problem.ts';
 import type { RouteStatus } from '../../model/routing.ts';
 import type { BackendId, Snapshot } from '../../model/snapshot.ts';
+import type { SharedReader } from '../../shared.ts';
 import type { Exemplar, MeterReader } from '../../telemetry.ts';
 
 /** The node, as the admin port and the probe port show it. Each property is read anew for each request. */
@@ -39,6 +40,8 @@ export interface AdminSource {
   /** @param key as `endpointKey` makes it. */
   endpointRow(backend: BackendId, key: string): number;
   readonly meters: MeterReader;
+  /** What workers know and decide together. */
+  readonly shared: SharedReader;
   /**
    * An exchange of that row that is traced, for a bucket of `heddle_request_duration_seconds`: bucket 0 ends at 0.5 ms, each
    * further one at twice the bound of the one before (a quarter of the index of telemetry/histogram.ts, rounded down).

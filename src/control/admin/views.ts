@@ -1,8 +1,6 @@
 import type {
   BackendStats,
   ConfigAnswer,
-  EndpointsAnswer,
-  EndpointView,
   GenerationsAnswer,
   ProblemsAnswer,
   RoutePortView,
@@ -18,24 +16,10 @@ import type {
 import { problemView } from '../../model/problem.ts';
 import { statusViews } from '../../model/route-status.ts';
 import type { Routing, RuleTable } from '../../model/routing.ts';
-import {
-  authoritiesOf,
-  type Backend,
-  endpointKey,
-  type Frontend,
-  type FrontendPort,
-  objectKey,
-} from '../../model/snapshot.ts';
-import { BOUNDS_MS, ROW_FIRST, WORKER } from '../../telemetry.ts';
+import { authoritiesOf, type Frontend, type FrontendPort, objectKey } from '../../model/snapshot.ts';
+import { BOUNDS_MS, WORKER } from '../../telemetry.ts';
 import type { Lazily } from './content.ts';
-import {
-  compare,
-  type EndpointTotals,
-  inOrder,
-  serviceSeries,
-  type ServiceSeries,
-  type BackendTotals,
-} from './series.ts';
+import { type BackendTotals, compare, serviceSeries, type ServiceSeries } from './series.ts';
 import type { AdminSource } from './source.ts';
 
 // What the routes of the same names answer; lists are made while they are written.
@@ -51,17 +35,6 @@ interface Named {
   readonly namespace: string;
   readonly name: string;
 }
-
-/** A row that it shares with others tells nothing about this one. */
-const NOTHING: EndpointTotals = {
-  active: 0,
-  connections: 0,
-  idle: 0,
-  waiting: 0,
-  latencyMs: 0,
-  attempts: 0,
-  failures: 0,
-};
 
 export function servicesView(source: AdminSource, selection: Selection): Lazily<ServicesAnswer> {
   return { generation: generationOf(source), services: eachService(source, selection) };
@@ -83,49 +56,6 @@ function* eachService(source: AdminSource, selection: Selection): Generator<Serv
       problems: problems.get(`Service ${objectKey(route)}`)?.length ?? 0,
     };
   }
-}
-
-export function endpointsView(source: AdminSource, selection: Selection): Lazily<EndpointsAnswer> {
-  return { generation: generationOf(source), endpoints: eachEndpoint(source, selection) };
-}
-
-function* eachEndpoint(source: AdminSource, selection: Selection): Generator<EndpointView> {
-  for (const backend of inOrder(source.snapshot?.backends ?? [])) {
-    if (isSelected(backend, selection)) yield* endpointsOf(source, backend);
-  }
-}
-
-/** By address. */
-export function* endpointsOf(source: AdminSource, backend: Backend): Generator<EndpointView> {
-  const used = backend.endpoints.map((one) => ({ address: endpointKey(one), reason: '', tier: one.tier }));
-  const unused = source.unused(backend.id).map(({ address, reason }) => ({ address, reason, tier: 0 }));
-  for (const known of [...used, ...unused].toSorted((a, b) => compare(a.address, b.address)))
-    yield endpointView(source, backend, known);
-}
-
-function endpointView(
-  source: AdminSource,
-  backend: Backend,
-  { address, reason, tier }: Pick<EndpointView, 'address' | 'reason' | 'tier'>,
-): EndpointView {
-  const row = source.endpointRow(backend.id, address);
-  const totals = row < ROW_FIRST ? NOTHING : source.meters.endpoint(row);
-  return {
-    namespace: backend.namespace,
-    name: backend.name,
-    port: backend.port,
-    address,
-    state: reason === '' ? 'used' : 'unused',
-    reason,
-    tier,
-    active: totals.active,
-    latencyMs: totals.latencyMs,
-    attempts: totals.attempts,
-    failures: totals.failures,
-    connections: totals.connections,
-    connectionsIdle: totals.idle,
-    waiting: totals.waiting,
-  };
 }
 
 export function routesView(source: AdminSource, selection: Selection): Lazily<RoutesAnswer> {
@@ -220,7 +150,7 @@ export function generationsView(source: AdminSource): Lazily<GenerationsAnswer> 
   return { current: generationOf(source), generations: source.generations };
 }
 
-function generationOf({ snapshot }: AdminSource): number {
+export function generationOf({ snapshot }: AdminSource): number {
   return snapshot?.generation ?? 0;
 }
 
@@ -230,7 +160,7 @@ function routesInOrder({ snapshot }: AdminSource, selection: Selection): readonl
     .toSorted((a, b) => compare(a.namespace, b.namespace) || compare(a.name, b.name));
 }
 
-function isSelected(one: Named, { service, namespace }: Selection): boolean {
+export function isSelected(one: Named, { service, namespace }: Selection): boolean {
   return (
     (service === undefined || service === objectKey(one)) && (namespace === undefined || namespace === one.namespace)
   );

@@ -1,4 +1,5 @@
 import { Publication } from '../../../src/control/publication.ts';
+import { SeededDice } from '../../../src/lib/dice.ts';
 import { TimerWheel } from '../../../src/lib/timer-wheel.ts';
 import type { DeliveryReport } from '../../../src/model/message.ts';
 import { BRIDGE_BACKEND, type BackendId, type Configuration, type Subscription } from '../../../src/model/snapshot.ts';
@@ -8,18 +9,22 @@ import { NatsLink } from '../../../src/bridge/link/nats-link.ts';
 import { LiveBackend } from '../../../src/proxy/balance.ts';
 import { Chance, type Plan } from '../../../src/proxy/decide.ts';
 import { DROP_FROM_REQUEST, Edits, HeadPool, onDefect, runTimer } from '../../../src/proxy/http.ts';
-import { Mirrors, type ServeContext } from '../../../src/proxy/serve.ts';
+import { RateLimits } from '../../../src/proxy/filter.ts';
+import { termsOf } from '../../../src/proxy/route.ts';
+import { Mirrors, Pressure, type ServeContext } from '../../../src/proxy/serve.ts';
 import type { UpstreamContext } from '../../../src/proxy/upstream.ts';
+import { ROW_BRIDGE, ROW_NONE } from '../../../src/model/rows.ts';
+import { allocateShared, BUCKET_BYTES, SharedReader } from '../../../src/shared.ts';
 import {
   allocateMeters,
   type ExchangeObserver,
   type ExchangeRecord,
   MeterReader,
-  ROW_BRIDGE,
-  ROW_NONE,
   BackendMeter,
+  WorkerMeter,
 } from '../../../src/telemetry.ts';
 import { emptyPlan, Planner } from '../../../src/worker/plan.ts';
+import { DEFAULT_BACKEND_POLICY } from '../../../src/model/resilience.ts';
 import { eventually } from '../../harness/client.ts';
 import { settingsOf } from '../../harness/settings.ts';
 
@@ -58,7 +63,7 @@ const observer: ExchangeObserver = {
 
 /** What `worker.ts` wires, without listeners. There is one of it in a thread, as there is in a worker: nodes differ by their Service. */
 const path = dataPath();
-const publication = new Publication(new MeterReader(path.upstream.meters));
+const publication = new Publication(new MeterReader(path.upstream.meters), new SharedReader(path.upstream.shared));
 const planner = new Planner(path.upstream);
 const services = new Map<string, Pick<Configuration, 'frontends' | 'backends' | 'subscriptions'>>();
 let count = 0;
@@ -77,6 +82,8 @@ function dataPath(): { readonly upstream: UpstreamContext; readonly serve: Serve
       trailers: { head: limits.trailers, headers: limits.headers, url: 0 },
     },
     meters,
+    shared: allocateShared(1, BUCKET_BYTES),
+    dice: new SeededDice(1),
     worker: 0,
   };
   const refuse = (): never => {
@@ -88,6 +95,9 @@ function dataPath(): { readonly upstream: UpstreamContext; readonly serve: Serve
     chance: new Chance(1),
     mirrors: new Mirrors(),
     edits: new Edits(DROP_FROM_REQUEST),
+    terms: termsOf(SETTINGS, []),
+    pressure: new Pressure(new WorkerMeter(meters, 0), upstream.dice),
+    rateLimits: new RateLimits(upstream.shared, 0),
     observer,
     unrouted: new BackendMeter(meters, 0, ROW_NONE),
     traceSample: 1,
@@ -183,7 +193,7 @@ export class DeliveryNode {
           namespace: 'shop',
           name,
           port: 80,
-          affinity: 'none',
+          policy: DEFAULT_BACKEND_POLICY,
           endpoints,
           subject: undefined,
           session: undefined,

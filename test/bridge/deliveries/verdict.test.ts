@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { retryAfterMs } from '../../../src/lib/retry-after.ts';
 import type { FailureCode } from '../../../src/model/failure.ts';
-import { backoffMs, judge, retryAfterMs, type Verdict } from '../../../src/bridge/deliveries/verdict.ts';
+import { backoffMs, judge, type Verdict } from '../../../src/bridge/deliveries/verdict.ts';
 
 const POLICY = { max: 3, baseMs: 1000, capMs: 60_000 };
 
@@ -54,13 +55,18 @@ test('what the mesh failed by itself, and connections that were never made, spen
     'loop',
     'connect-failed',
     'connect-timeout',
+    'rate-limited',
+    'breaker-open',
+    'queue-timeout',
+    'shed',
+    'deadline',
   ];
   for (const failure of failures)
     assert.deepEqual(verdict({ status: 503, failure, attempt: 9 }), { type: 'hold', reason: failure });
 });
 
 test('what broke off after the endpoint had the request was an attempt', () => {
-  for (const failure of ['upstream-reset', 'reply-timeout', 'reply-stalled', 'bad-reply'] as const) {
+  for (const failure of ['upstream-reset', 'try-timeout', 'reply-timeout', 'reply-stalled', 'bad-reply'] as const) {
     assert.equal(verdict({ status: 502, failure }).type, 'retry');
     assert.equal(verdict({ status: 502, failure, attempt: 3 }).type, 'dead-letter');
   }

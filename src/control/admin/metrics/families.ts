@@ -1,24 +1,29 @@
-import type { KindView, WorkerStatus } from '../../../model/admin.ts';
+import type { KindView, LoadView, WorkerStatus } from '../../../model/admin.ts';
 import { BOUNDS_MS, type Exemplar, WORKER } from '../../../telemetry.ts';
 import type { EndpointSeries, EndpointTotals, ServiceSeries, BackendTotals } from '../series.ts';
 import { type AdminSource, isReady } from '../source.ts';
+import type { EndpointStanding } from '../standing.ts';
 import { type Family, label, type Sample } from './format.ts';
 
 /** Of the fine buckets every fourth: whole powers of two, from 0.5 ms on. */
 const FINE_BUCKETS = 4;
-const BOUNDS: readonly number[] = BOUNDS_MS.filter((_, index) => index % FINE_BUCKETS === FINE_BUCKETS - 1).map(
+/** Seconds. */
+export const BOUNDS: readonly number[] = BOUNDS_MS.filter((_, index) => index % FINE_BUCKETS === FINE_BUCKETS - 1).map(
   (boundMs) => boundMs / 1000,
 );
 
 /** With what it has counted. */
 export interface ServiceFigures extends ServiceSeries {
   readonly totals: BackendTotals;
+  /** Undefined: it is no backend, or shares its row. */
+  readonly load: LoadView | undefined;
   readonly exemplar: (bucket: number) => Exemplar | undefined;
 }
 
 /** With what it has counted. */
 export interface EndpointFigures extends EndpointSeries {
   readonly totals: EndpointTotals;
+  readonly standing: EndpointStanding;
 }
 
 export const SERVICE_FAMILIES: readonly Family<ServiceFigures>[] = [
@@ -59,12 +64,6 @@ export const SERVICE_FAMILIES: readonly Family<ServiceFigures>[] = [
     unit: 'bytes',
     help: 'Payload of replies',
     of: ({ totals }) => totals.replyBytes,
-  },
-  {
-    name: 'heddle_retries',
-    type: 'counter',
-    help: 'Attempts after the first one of an exchange',
-    of: ({ totals }) => totals.retries,
   },
   {
     name: 'heddle_failures',
@@ -152,6 +151,12 @@ export const WORKER_FAMILIES: readonly Family<WorkerFigures>[] = [
     unit: 'seconds',
     help: 'How late the event loop of a worker is',
     of: ({ source, worker }) => source.meters.worker(worker, WORKER.loopLagMs) / 1000,
+  },
+  {
+    name: 'heddle_pressure',
+    type: 'gauge',
+    help: 'How overloaded a worker is, from 0 to 1: the more, the more it refuses',
+    of: ({ source, worker }) => source.meters.worker(worker, WORKER.pressure),
   },
   {
     name: 'heddle_worker_utilization',
@@ -245,6 +250,12 @@ export const NODE_FAMILIES: readonly Family<AdminSource>[] = [
     ],
   },
   {
+    name: 'heddle_shed',
+    type: 'counter',
+    help: 'What overloaded workers refused, by kind: upload is a request with a body, delivery a message to a Service',
+    of: ({ meters }) => counted('kind', meters.shed()),
+  },
+  {
     name: 'heddle_defects',
     type: 'counter',
     help: 'Exceptions that nobody expected; each has cost one connection',
@@ -323,11 +334,13 @@ export const NODE_FAMILIES: readonly Family<AdminSource>[] = [
   },
 ];
 
-function counted(name: string, counts: readonly (readonly [value: string, count: number])[]): readonly Sample[] {
+/** A series for each that occurred. @param name of the label. */
+export function counted(name: string, counts: readonly (readonly [value: string, count: number])[]): readonly Sample[] {
   return counts.map(([value, count]) => ({ labels: label(name, value), value: count }));
 }
 
-function coarse(fine: readonly number[]): readonly number[] {
+/** By `BOUNDS`. @param fine by those of telemetry/histogram.ts. */
+export function coarse(fine: readonly number[]): readonly number[] {
   const counts = Array.from({ length: BOUNDS.length + 1 }, () => 0);
   for (const [index, count] of fine.entries()) counts[Math.floor(index / FINE_BUCKETS)]! += count;
   return counts;
