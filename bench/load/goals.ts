@@ -12,6 +12,8 @@ export interface Goal {
 const isHeddle = (peer: string): boolean => peer.startsWith('heddle');
 /** With every exchange in the access log and 1 % traced. */
 const isAllOn = (peer: string): boolean => peer === 'heddle-all';
+/** With all of resilience. */
+const isResilient = (peer: string): boolean => peer === 'heddle-resilient';
 /** As it comes, or with less. */
 const isPlain = (peer: string): boolean => /^heddle(-1worker|-reuseport|-nolog)*$/.test(peer);
 const isReuseport = (peer: string): boolean => isHeddle(peer) && peer.endsWith('reuseport');
@@ -24,6 +26,7 @@ export const GOALS: readonly Goal[] = [
   cpuGoal({ shape: 'post4k@64', reference: 'nginx', limit: 1.15 }),
   cpuGoal({ shape: 'close@64', reference: 'nginx', limit: 2.8 }, (peer) => isHeddle(peer) && !isReuseport(peer)),
   cpuGoal({ shape: 'close@64', reference: 'nginx', limit: 2.2 }, isReuseport),
+  cpuGoal({ shape: '1k@64', reference: 'heddle', limit: 1.1 }, isResilient),
   cpuGoal({ shape: '1k@64', reference: 'envoy', limit: 0.35 }),
   cpuGoal({ shape: '1k@64', reference: 'traefik', limit: 0.3 }),
   cpuGoal({ shape: '1k@64', reference: 'http-proxy', limit: 0.14 }),

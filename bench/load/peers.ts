@@ -35,7 +35,33 @@ export interface Peer {
   readonly says: string;
 }
 
+/** How a variant of Heddle differs from it as it comes. */
+interface HeddleVariant {
+  /** In place of those that all have. */
+  readonly flags?: Readonly<Record<string, string>>;
+  /** Of its Service. */
+  readonly annotations?: Readonly<Record<string, string>>;
+  /** More manifests. */
+  readonly objects?: readonly ((upstreams: readonly number[]) => object)[];
+}
+
 const REPOSITORY = resolve(import.meta.dirname, '../..');
+
+/** All of resilience, none of which acts: the upstreams are well, and the limits are far away. */
+const RESILIENT = {
+  'heddle.dev/outlier': 'consecutive=5, success-rate<50%',
+  'heddle.dev/health-check': 'path /128b, every 1s, timeout 1s',
+  'heddle.dev/circuit-breaker-expression': 'NetworkErrorRatio() > 0.5 || LatencyAtQuantileMS(99.0) > 5000',
+  'heddle.dev/ratelimit-average': '1000000',
+  'heddle.dev/ratelimit-per': 'source',
+  'heddle.dev/max-in-flight': '5000',
+  'heddle.dev/max-queue': '5000, 1s',
+  'heddle.dev/timeout-request': '10s',
+  'heddle.dev/timeout-try': '5s',
+  'heddle.dev/retry-attempts': '2',
+  'heddle.dev/retry-on': 'connect-failure, reset, timeout-try, 5xx',
+  'heddle.dev/retry-budget': '10% + 5/s over 10s',
+};
 
 /** Every peer, in the order of the table. All have one worker or thread, except where `says` tells. */
 export const PEERS: readonly Peer[] = [
@@ -65,18 +91,24 @@ export const PEERS: readonly Peer[] = [
   },
   { name: 'http-proxy', find: findHttpProxy, prepare: prepareHttpProxy, says: 'one thread, keep-alive agent' },
   heddle('heddle', 'as it comes: metrics, errors in the access log'),
-  heddle('heddle-rules', 'through an HTTPRoute: header match, split 90/10, edits of both heads', {}, [
-    webTwo,
-    webRoute,
-  ]),
-  heddle('heddle-reuseport', '--accept reuseport', { accept: 'reuseport' }),
-  heddle('heddle-1worker', 'one worker', { workers: '1' }),
-  heddle('heddle-1worker-reuseport', 'one worker, --accept reuseport', { workers: '1', accept: 'reuseport' }),
-  heddle('heddle-nolog', 'no access log', { 'access-log': 'off' }),
-  heddle('heddle-log', 'every exchange in the access log, to a file', { 'access-log': 'all' }),
-  heddle('heddle-trace1', '1 % traced', { 'trace-sample': '1%' }),
-  heddle('heddle-trace100', 'all traced', { 'trace-sample': '100%' }),
-  heddle('heddle-all', 'every exchange in the access log, 1 % traced', { 'access-log': 'all', 'trace-sample': '1%' }),
+  heddle('heddle-rules', 'through an HTTPRoute: header match, split 90/10, edits of both heads', {
+    objects: [webTwo, webRoute],
+  }),
+  heddle('heddle-resilient', 'with ejection, checks, breaker, limits, deadlines and retries', {
+    annotations: RESILIENT,
+  }),
+  heddle('heddle-reuseport', '--accept reuseport', { flags: { accept: 'reuseport' } }),
+  heddle('heddle-1worker', 'one worker', { flags: { workers: '1' } }),
+  heddle('heddle-1worker-reuseport', 'one worker, --accept reuseport', {
+    flags: { workers: '1', accept: 'reuseport' },
+  }),
+  heddle('heddle-nolog', 'no access log', { flags: { 'access-log': 'off' } }),
+  heddle('heddle-log', 'every exchange in the access log, to a file', { flags: { 'access-log': 'all' } }),
+  heddle('heddle-trace1', '1 % traced', { flags: { 'trace-sample': '1%' } }),
+  heddle('heddle-trace100', 'all traced', { flags: { 'trace-sample': '100%' } }),
+  heddle('heddle-all', 'every exchange in the access log, 1 % traced', {
+    flags: { 'access-log': 'all', 'trace-sample': '1%' },
+  }),
   { ...heddle('heddle-tap', 'somebody watches every exchange'), watch: '/tap' },
 ];
 
@@ -90,7 +122,8 @@ export function choosePeers(list: string): Peer[] {
   });
 }
 
-function findProgram(name: string, versionArgs: readonly string[]): Found {
+/** A program on the PATH, with the version that it tells. */
+export function findProgram(name: string, versionArgs: readonly string[]): Found {
   const program = onPath(name);
   return program === undefined ? { absent: `no ${name} on the PATH` } : { version: versionOf(program, versionArgs) };
 }
@@ -201,7 +234,8 @@ function prepareEnvoy({ folder, port, upstreams }: Place): Command {
   };
 }
 
-function socket(port: number): object {
+/** An address of Envoy. */
+export function socket(port: number): object {
   return { socket_address: { address: '127.0.0.1', port_value: port } };
 }
 
@@ -255,14 +289,9 @@ function prepareHttpProxy({ port, upstreams }: Place): Command {
   };
 }
 
-/** @param flags in place of those that all have. @param more manifests */
-function heddle(
-  name: string,
-  says: string,
-  flags: Readonly<Record<string, string>> = {},
-  more: readonly ((upstreams: readonly number[]) => object)[] = [],
-): Peer {
-  return { name, find: findHeddle, prepare: (place) => prepareHeddle(place, flags, more), says };
+/** Heddle, as it comes but for the variant. */
+export function heddle(name: string, says: string, variant: HeddleVariant = {}): Peer {
+  return { name, find: findHeddle, prepare: (place) => prepareHeddle(place, variant), says };
 }
 
 /** The built output is measured: it is what the image runs, and the loader for .ts files takes memory in each thread. */
@@ -281,9 +310,14 @@ function findHeddle(): Found {
   }
 }
 
-function service(name: string, enabled: string, upstreams: readonly number[]): object {
+function service(
+  name: string,
+  enabled: string,
+  upstreams: readonly number[],
+  more: HeddleVariant['annotations'] = {},
+): object {
   const endpoints = upstreams.map((upstream) => `127.0.0.1:${upstream}`).join(',');
-  const annotations = { 'heddle.dev/enabled': enabled, 'heddle.dev/endpoints': endpoints };
+  const annotations = { 'heddle.dev/enabled': enabled, 'heddle.dev/endpoints': endpoints, ...more };
   return {
     apiVersion: 'v1',
     kind: 'Service',
@@ -325,11 +359,10 @@ function webRoute(): object {
 
 function prepareHeddle(
   { folder, port, probePort, upstreams, collectorPort }: Place,
-  own: Readonly<Record<string, string>>,
-  more: readonly ((upstreams: readonly number[]) => object)[],
+  { flags: own = {}, annotations, objects = [] }: HeddleVariant,
 ): Command {
-  const objects = [service('web', 'true', upstreams), ...more.map((make) => make(upstreams))];
-  writeFileSync(join(folder, 'web.json'), JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }));
+  const items = [service('web', 'true', upstreams, annotations), ...objects.map((make) => make(upstreams))];
+  writeFileSync(join(folder, 'web.json'), JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
   const flags = {
     'discovery': 'files',
     'manifests': folder,

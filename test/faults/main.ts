@@ -1,26 +1,33 @@
 import { parseArgs } from 'node:util';
+import { blackHole } from './black-hole.ts';
 import { blockedLog } from './blocked-log.ts';
+import { clock } from './clock.ts';
 import { crash } from './crash.ts';
 import { changes } from './changes.ts';
+import { deadline } from './deadline.ts';
 import { descriptors } from './descriptors.ts';
 import { drainUnderLoad } from './drain.ts';
 import { table, type Figure, type Scenario } from './figures.ts';
 import { herd } from './herd.ts';
 import { idleConnections } from './idle.ts';
 import { kubernetesAway, kubernetesRules, kubernetesWatch } from './kubernetes.ts';
+import { limits } from './limits.ts';
 import { overload } from './overload.ts';
 import { reload } from './reload.ts';
+import { retries } from './retries.ts';
 import { rulesBad } from './rules-bad.ts';
 import { rulesCanary } from './rules-canary.ts';
 import { rulesWeights } from './rules-weights.ts';
 import { slowHeads } from './slow-heads.ts';
 import { slowReaders } from './slow-readers.ts';
+import { slowUpstream } from './slow-upstream.ts';
 import { soak } from './soak.ts';
+import { storm } from './storm.ts';
 import { takeover } from './takeover.ts';
 import { upstreamDeath } from './upstream-death.ts';
 
 // npm run faults [-- slow-heads soak --soak-minutes 10 --away-minutes 10]: exact timings and memory, with the default limits; all
-// of them take less than ten minutes.
+// of them take less than twenty minutes.
 
 const { values, positionals } = parseArgs({
   options: {
@@ -52,6 +59,13 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'rules-bad': rulesBad,
   'rules-weights': rulesWeights,
   'rules-canary': rulesCanary,
+  retries,
+  'black-hole': blackHole,
+  'slow-upstream': slowUpstream,
+  storm,
+  deadline,
+  clock,
+  limits,
   'soak': async () => soak(soakMinutes),
 };
 

@@ -4,6 +4,7 @@ import { parseRequest } from '../harness/message.ts';
 import { ProcessUpstream } from '../harness/process-upstream.ts';
 import { okReply, Recorder } from '../harness/recorder.ts';
 import { Upstream } from '../harness/upstream.ts';
+import { type Disturbance, type Note, withEachDisturbance } from './disturbance.ts';
 import type { Figure } from './figures.ts';
 
 const ROUNDS = 5;
@@ -17,7 +18,7 @@ const SERVICES = 250;
 
 /** Endpoints that die: by `kill -9` in the middle of bodies, and a little at almost every request. */
 export async function upstreamDeath(): Promise<Figure[]> {
-  return [...(await kills()), ...(await nervous())];
+  return [...(await withEachDisturbance('upstream kill -9', kills)), ...(await nervous())];
 }
 
 interface Kills {
@@ -28,27 +29,21 @@ interface Kills {
   nextFailed: number;
 }
 
-async function kills(): Promise<Figure[]> {
+async function kills(disturbance: Disturbance, note: Note): Promise<void> {
   const seen: Kills = { underWay: 0, cleanEnds: 0, repeated: 0, next: 0, nextFailed: 0 };
-  for (let round = 0; round < ROUNDS; round++) await killOnce(seen);
-  const figure = (what: string, count: number, of: number): Figure => ({
-    scenario: 'upstream kill -9',
-    what,
-    measured: `${count} of ${of}`,
-    wanted: '0',
-    ok: count === 0 && of > 0,
-  });
-  return [
-    figure('bodies under way, by length and chunked, that ended cleanly', seen.cleanEnds, seen.underWay),
-    figure('of them repeated at the other endpoint', seen.repeated, seen.underWay),
-    figure('requests right after it that failed', seen.nextFailed, seen.next),
-  ];
+  for (let round = 0; round < ROUNDS; round++) await killOnce(disturbance, seen);
+  const none = (what: string, count: number, of: number): void =>
+    note(what, `${count} of ${of}`, '0', count === 0 && of > 0);
+  none('bodies under way, by length and chunked, that ended cleanly', seen.cleanEnds, seen.underWay);
+  none('of them repeated at the other endpoint', seen.repeated, seen.underWay);
+  none('requests right after it that failed', seen.nextFailed, seen.next);
 }
 
-async function killOnce(seen: Kills): Promise<void> {
+async function killOnce(disturbance: Disturbance, seen: Kills): Promise<void> {
   const dying = await ProcessUpstream.start();
   const other = await Recorder.start();
-  const mesh = await Mesh.start({ services: [{ name: 'orders', endpoints: [dying.address, other.address] }] });
+  const services = [{ name: 'orders', endpoints: [dying.address, other.address] }];
+  const mesh = await Mesh.start({ services, saboteur: true });
   const asked = Array.from({ length: 2 * UNDER_WAY }, async (_, index) => {
     const client = await Client.connect(mesh.port);
     client.send(`GET ${index % 2 === 0 ? '/length' : '/chunked'} HTTP/1.1\r\nHost: orders.test\r\n\r\n`);
@@ -58,6 +53,7 @@ async function killOnce(seen: Kills): Promise<void> {
   const clients = await Promise.all(asked);
   const broken = clients.filter(({ received }) => received.includes('xxxx'));
   const elsewhere = other.requests.length;
+  await disturbance.strike(mesh, services);
   await dying.kill();
   const replies = await Promise.all(broken.map(async (client) => client.reply()));
   seen.underWay += broken.length;

@@ -1,7 +1,9 @@
 import { MessageChannel } from 'node:worker_threads';
 import { Publication } from '../../src/control/publication.ts';
 import { Workers } from '../../src/control/workers.ts';
+import { type BackendPolicy, DEFAULT_BACKEND_POLICY } from '../../src/model/resilience.ts';
 import type { Backend, BackendId, Configuration, Endpoint, Frontend, Workload } from '../../src/model/snapshot.ts';
+import { allocateShared, BUCKET_BYTES, SharedReader } from '../../src/shared.ts';
 import { allocateMeters, MeterReader, WORKER } from '../../src/telemetry.ts';
 import { eventually } from './client.ts';
 import { settingsOf } from './settings.ts';
@@ -15,7 +17,8 @@ export interface ServedSpec {
   readonly enabled?: boolean;
   readonly port?: number;
   readonly targetPorts?: readonly number[];
-  readonly affinity?: Backend['affinity'];
+  /** What nobody wishes is as the defaults say. */
+  readonly policy?: Partial<BackendPolicy>;
   /** By tier; `127.0.0.1:9001`. */
   readonly tiers: readonly (readonly string[])[];
 }
@@ -32,6 +35,7 @@ export class DataPath {
 
   private constructor(count: number, flags: Readonly<Record<string, string>>) {
     const meters = allocateMeters(count);
+    const shared = allocateShared(count, BUCKET_BYTES);
     const channels: MessageChannel[] = [];
     const complaints: string[] = [];
     const logPort = (): MessageChannel['port2'] => {
@@ -42,8 +46,8 @@ export class DataPath {
     this.#channels = channels;
     this.#complaints = complaints;
     this.#meters = new MeterReader(meters);
-    this.#publication = new Publication(this.#meters);
-    this.#workers = new Workers(settingsOf({ workers: String(count), ...flags }), meters, logPort, {
+    this.#publication = new Publication(this.#meters, new SharedReader(shared));
+    this.#workers = new Workers(settingsOf({ workers: String(count), ...flags }), { meters, shared }, logPort, {
       onApplied: () => {},
       onKept: (_, generation, reason) => complaints.push(`kept ${generation}: ${reason}`),
       onBatch: () => {},
@@ -129,17 +133,17 @@ function frontendOf({ name, namespace = 'test', enabled = true, port = 80, targe
   return { namespace, name, enabled, clusterIps: [], ports: [{ port, name: '', backend, targetPorts }] };
 }
 
-function backendOf({ name, namespace = 'test', port = 80, affinity = 'none', tiers }: ServedSpec): Backend {
+function backendOf({ name, namespace = 'test', port = 80, policy, tiers }: ServedSpec): Backend {
   const endpoints = tiers.flatMap((addresses, tier) => addresses.map((text) => endpointOf(text, tier)));
   return {
     id: `${namespace}/${name}:${port}` as BackendId,
     namespace,
     name,
     port,
-    affinity,
     endpoints,
     subject: undefined,
     session: undefined,
+    policy: { ...DEFAULT_BACKEND_POLICY, ...policy },
   };
 }
 

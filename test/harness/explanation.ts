@@ -21,7 +21,9 @@ export function explanation(view: Partial<Explanation> = {}): Explanation {
     targets: [],
     roll: null,
     mirrors: [],
-    backend: { id: 'shop/orders:80', affinity: 'none', subject: '', endpoints: 2, preferred: 1 },
+    terms: [],
+    rateLimit: null,
+    backend: { id: 'shop/orders:80', subject: '', endpoints: 2, preferred: 1, policy: [], hash: null },
     sent: ['GET /cart HTTP/1.1', 'host: orders.shop'],
     reply: { drop: [], lines: [] },
     ...view,
@@ -60,7 +62,6 @@ export function fullExplanation(view: Partial<Explanation> = {}): Explanation {
       match: 'path prefix /cart',
       cors: ['https://shop.example'],
       redirect: '',
-      carried: [{ name: 'retries', value: '2' }],
     },
     faults: {
       by: 'policy',
@@ -93,6 +94,26 @@ export function fullExplanation(view: Partial<Explanation> = {}): Explanation {
     mirrors: [
       { field: 'spec.rules[0].filters[0]', name: 'Service shop/shadow:80', share: 0.5, copied: true, reason: '' },
     ],
+    terms: [
+      { name: 'timeout-request', value: '3s', by: 'HTTPRoute shop/orders spec.rules[0]' },
+      { name: 'timeout-idle', value: '60s', by: 'settings' },
+      { name: 'retry-attempts', value: '2', by: 'HTTPRoute shop/orders spec.rules[0]' },
+      { name: 'retry-on', value: 'connect-failure, 503', by: 'Service shop/orders' },
+      { name: 'retry-methods', value: 'all', by: 'default' },
+    ],
+    rateLimit: { policy: '10/s, burst 20, per source', by: 'Service shop/orders', left: 15, nextMs: 0, shared: false },
+    backend: {
+      id: 'shop/orders:80',
+      subject: '',
+      endpoints: 2,
+      preferred: 1,
+      policy: [
+        { name: 'lb', value: 'ring-hash', by: 'Service shop/orders' },
+        { name: 'lb-hash-on', value: 'header:x-user', by: 'Service shop/orders' },
+        { name: 'max-in-flight', value: '1024', by: 'default' },
+      ],
+      hash: { on: 'header:x-user', endpoint: '10.0.0.1:8080' },
+    },
     reply: { drop: ['server'], lines: ['x-version: 2'] },
     ...view,
   });

@@ -184,9 +184,9 @@ export class Mesh {
     writeManifests(this.#folder, services, objects);
   }
 
-  /** Makes a worker harm itself. Resolves when it begins. */
-  async sabotage(worker: number, deed: Deed): Promise<void> {
-    await this.#order(worker, deed);
+  /** Makes a thread harm itself. Resolves when it begins. */
+  async sabotage(thread: ThreadName, deed: Deed): Promise<void> {
+    await this.#order(thread, deed);
   }
 
   /** What a worker of a mesh with a saboteur holds, after a garbage collection. */

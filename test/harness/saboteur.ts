@@ -11,8 +11,11 @@ import { isMainThread, MessagePort, workerData } from 'node:worker_threads';
 /** A thread of the mesh: its main thread, or the index of a worker. */
 export type ThreadName = 'main' | number;
 
-/** What a worker can be told to do to itself. `block` takes milliseconds; nothing but its end stops `hang`. */
-export type Deed = 'throw' | 'exit' | 'exhaust' | 'hang' | `block ${number}`;
+/**
+ * What a thread can be told to do to itself. `block` takes milliseconds; nothing but its end stops `hang`. `jump`: its wall clock
+ * goes by so many milliseconds more, as when somebody sets that of the machine; the monotonic clock knows nothing of it.
+ */
+export type Deed = 'throw' | 'exit' | 'exhaust' | 'hang' | `block ${number}` | `jump ${number}`;
 
 /** What a worker holds. */
 export interface Holdings {
@@ -60,7 +63,7 @@ function obey(file: string): void {
   }, LOOK_MS).unref();
 }
 
-function perform(deed: string, forMs: number): void {
+function perform(deed: string, parameterMs: number): void {
   switch (deed) {
     case 'throw':
       throw new Error('Sabotage');
@@ -70,7 +73,10 @@ function perform(deed: string, forMs: number): void {
       exhaust();
       break;
     case 'block':
-      block(forMs);
+      block(parameterMs);
+      break;
+    case 'jump':
+      jump(parameterMs);
       break;
     case 'hang':
       block(Number.POSITIVE_INFINITY);
@@ -86,6 +92,16 @@ function exhaust(): void {
 function block(forMs: number): void {
   const endMs = performance.now() + forMs;
   while (performance.now() < endMs);
+}
+
+function jump(byMs: number): void {
+  const Before = Date;
+  globalThis.Date = new Proxy(Before, {
+    construct: (_target, parameters: unknown[]) =>
+      Reflect.construct(Before, parameters.length === 0 ? [Before.now() + byMs] : parameters) as object,
+    get: (target, name) =>
+      name === 'now' ? (): number => Before.now() + byMs : (Reflect.get(target, name) as unknown),
+  });
 }
 
 function holdings(): Holdings {
