@@ -41,10 +41,10 @@ function failuresTable(): string {
     status === 0 ? 'none' : String(status),
     String(grpc),
     source,
-    retry ? 'yes' : 'no',
+    retry === 'never' ? 'no' : `\`${retry}\``,
     advice,
   ]);
-  return table(['code', 'HTTP', 'gRPC', 'blame', 'other endpoint', 'means'], rows);
+  return table(['code', 'HTTP', 'gRPC', 'blame', 'retried on', 'means'], rows);
 }
 
 function problemsTable(): string {
