@@ -62,8 +62,8 @@ export class Bridge implements MessageCarriers {
     return this.#live?.api() ?? this.#refusal();
   }
 
-  subject(backend: Backend, target: SubjectTarget): Carrier {
-    return this.#live?.subject(backend, target) ?? this.#refusal();
+  subject(backend: Backend, target: SubjectTarget, replyMs: number): Carrier {
+    return this.#live?.subject(backend, target, replyMs) ?? this.#refusal();
   }
 
   /** What the link needs to be let in, at first and whenever it has changed. */

@@ -91,7 +91,7 @@ const serve: ServeContext & { plan: Plan } = {
   bridge: new LiveBackend({ backend: BRIDGE_BACKEND, row: ROW_BRIDGE, endpointRows: [] }, upstream),
 };
 const planner = new Planner(upstream);
-const keeper = new Keeper(upstream, () => serve.plan);
+const keeper = new Keeper(upstream, () => serve.plan, upstream.dice);
 const listener = new Listener(serve, settings.trustForwardedFrom, meter, () => {
   slots.increment(worker, CELLS.closed);
 });

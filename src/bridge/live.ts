@@ -30,7 +30,7 @@ export class LiveBridge {
     this.#access = new PolicyAccess({ open: settings.nats.open, workers: settings.workers });
     this.#link = new NatsLink({ settings, worker });
     this.#api = new Api(this.#link, this.#access);
-    this.#subjects = new SubjectCarriers({ link: this.#link, access: this.#access, settings });
+    this.#subjects = new SubjectCarriers({ link: this.#link, access: this.#access });
     this.#deliveries = new Deliveries({ link: this.#link, serve, settings, worker });
     this.#link.onChange(() => {
       this.#report();
@@ -44,8 +44,8 @@ export class LiveBridge {
     return this.#api.carrier();
   }
 
-  subject(backend: Backend, target: SubjectTarget): Carrier {
-    return this.#subjects.carrier(backend, target);
+  subject(backend: Backend, target: SubjectTarget, replyMs: number): Carrier {
+    return this.#subjects.carrier(backend, target, replyMs);
   }
 
   admit(secrets: BridgeSecrets): void {

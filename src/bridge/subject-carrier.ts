@@ -2,7 +2,6 @@ import type { Msg } from '@nats-io/transport-node';
 import { shown } from '../lib/shown.ts';
 import { parseTemplate, SUBJECT_TEMPLATE, type Template, type TemplateValues } from '../lib/template.ts';
 import type { Backend, SubjectTarget } from '../model/snapshot.ts';
-import type { Settings } from '../model/settings.ts';
 import type { Carrier, CarrierOwner, Edits, Head } from '../proxy/http.ts';
 import type { MessageRecord } from '../telemetry.ts';
 import type { Access } from './access.ts';
@@ -23,7 +22,6 @@ const NO_EVENT = new Uint8Array();
 export interface SubjectCarrierParts {
   readonly link: Link;
   readonly access: Access;
-  readonly settings: Settings;
 }
 
 /** Carries exchanges to the subjects that serve backends. */
@@ -36,8 +34,9 @@ export class SubjectCarriers {
     this.#parts = parts;
   }
 
-  carrier(backend: Backend, target: SubjectTarget): Carrier {
-    return new SubjectCall(this.#parts, backend, target, this.#template(target));
+  /** @param replyMs that the answer may take. */
+  carrier(backend: Backend, target: SubjectTarget, replyMs: number): Carrier {
+    return new SubjectCall({ ...this.#parts, template: this.#template(target) }, backend, target, replyMs);
   }
 
   #template(target: SubjectTarget): Template {
@@ -50,24 +49,28 @@ export class SubjectCarriers {
   }
 }
 
+interface SubjectCallParts extends SubjectCarrierParts {
+  readonly template: Template;
+}
+
 /** An exchange that becomes a message: a request whose reply answers it, or a publish that is answered when it was taken. */
 class SubjectCall extends CarriedCall {
-  readonly #parts: SubjectCarrierParts;
+  readonly #parts: SubjectCallParts;
   readonly #backend: Backend;
   readonly #target: SubjectTarget;
-  readonly #template: Template;
+  readonly #timeoutMs: number;
   readonly #record: MessageRecord;
   /** As an endpoint would get it: without what only led to the Service. */
   #path = '';
   #query = '';
   #cancel: Cancel | undefined = undefined;
 
-  constructor(parts: SubjectCarrierParts, backend: Backend, target: SubjectTarget, template: Template) {
+  constructor(parts: SubjectCallParts, backend: Backend, target: SubjectTarget, replyMs: number) {
     super();
     this.#parts = parts;
     this.#backend = backend;
     this.#target = target;
-    this.#template = template;
+    this.#timeoutMs = Math.max(1, Math.min(replyMs, WAIT_MAX_MS));
     this.#record = messageRecord(target.does === 'request' ? 'request' : 'send', target.template, 1);
   }
 
@@ -128,14 +131,11 @@ class SubjectCall extends CarriedCall {
       });
   }
 
-  get #timeoutMs(): number {
-    return Math.min(this.#parts.settings.timeouts.requestMs, WAIT_MAX_MS);
-  }
-
   #message(body: Buffer): OutgoingMessage | MessageProblem {
-    const subject = this.#template.render(new RequestValues(this, this.#path, body));
+    const { template } = this.#parts;
+    const subject = template.render(new RequestValues(this, this.#path, body));
     if (subject === undefined) {
-      const detail = `Expected one token for each value of ${this.#template.text}, got the path ${shown(this.#path)} and its headers`;
+      const detail = `Expected one token for each value of ${template.text}, got the path ${shown(this.#path)} and its headers`;
       return new MessageProblem('invalid-subject', detail);
     }
     const { identity } = this.#parts.access.grantsOf(this.source);

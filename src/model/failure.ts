@@ -247,7 +247,7 @@ export const FAILURES = {
     status: 503,
     grpc: 14,
     retry: 'connect-failure',
-    advice: 'The endpoint did not accept a connection within --timeout-connect',
+    advice: 'The endpoint did not accept a connection within --timeout-connect or heddle.dev/timeout-connect',
   },
   'deadline': {
     source: 'mesh',
@@ -268,7 +268,7 @@ export const FAILURES = {
     status: 504,
     grpc: 4,
     retry: 'never',
-    advice: 'The endpoint did not begin its answer within --timeout-request',
+    advice: 'The endpoint did not begin its answer within --timeout-request or heddle.dev/timeout-request',
   },
   'reply-stalled': {
     source: 'upstream',

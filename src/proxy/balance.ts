@@ -1,9 +1,8 @@
-import type { HashKey } from '../model/resilience.ts';
+import { goesByHash, type HashKey } from '../model/resilience.ts';
 import { type Backend, type BackendId, endpointKey, type PlacedBackend } from '../model/snapshot.ts';
 import { backendRow, Budget, Places, type Row } from '../shared.ts';
 import { BackendMeter } from '../telemetry.ts';
 import { Admission } from './balance/admission.ts';
-import { goesByHash } from '../model/resilience.ts';
 import { KeyReader } from './balance/hash-key.ts';
 import { Picker } from './balance/picker.ts';
 import { Breaker, Health } from './health.ts';
@@ -47,7 +46,7 @@ export class LiveBackend {
       context.dice,
     );
     this.breaker = new Breaker(this.#shared, backend.policy.breaker);
-    this.#health = new Health(this.#shared, backend.policy);
+    this.#health = new Health(this.#shared, backend.policy, context.dice);
     this.endpoints = this.#adopt(placed, new Map(), context);
     this.#picker = new Picker(tiersOf(backend, this.endpoints), backend.policy.balance, this.#health, context.dice);
     this.#key = new KeyReader(keyOf(backend));
@@ -62,7 +61,7 @@ export class LiveBackend {
     const after = this.#adopt(placed, before, context);
     const { backend } = placed;
     const { policy } = backend;
-    const health = new Health(this.#shared, policy);
+    const health = new Health(this.#shared, policy, context.dice);
     const picker = new Picker(tiersOf(backend, after), policy.balance, health, context.dice);
     const key = new KeyReader(keyOf(backend));
     return () => {

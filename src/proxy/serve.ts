@@ -160,15 +160,15 @@ export class Serving implements ExchangeOwner, CarrierOwner, EntryOwner, Attempt
 
   #enter(nowMs: number): void {
     const { backend } = this.#backend;
-    if (backend.subject !== undefined || backend.id === BRIDGE_BACKEND.id) {
-      const { messages } = this.#context;
-      const carrier = backend.subject === undefined ? messages.api() : messages.subject(backend, backend.subject);
-      this.#attempts.beginMessage(this.#backend, carrier, nowMs);
-      return;
+    const { messages } = this.#context;
+    const attempts = this.#attempts;
+    // Its calls read what their callers say by themselves.
+    if (backend.id === BRIDGE_BACKEND.id) attempts.beginMessage(this.#backend, messages.api(), nowMs);
+    else {
+      attempts.prepare();
+      if (backend.subject === undefined) this.#entry.enter(this.#backend, attempts.callerMs, nowMs);
+      else attempts.beginMessage(this.#backend, messages.subject(backend, backend.subject, attempts.replyMs), nowMs);
     }
-    this.#stage = STAGE.waiting;
-    this.#attempts.prepare();
-    this.#entry.enter(this.#backend, this.#attempts.callerMs, nowMs);
   }
 
   onEntered(nowMs: number): void {

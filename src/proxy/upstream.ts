@@ -29,8 +29,8 @@ export interface UpstreamContext extends HttpContext {
 export interface MessageCarriers {
   /** For the API of the bridge. */
   api(): Carrier;
-  /** For a backend that a subject serves. */
-  subject(backend: Backend, target: SubjectTarget): Carrier;
+  /** For a backend that a subject serves. @param replyMs that the answer may take; infinite: as long as the bridge waits for any. */
+  subject(backend: Backend, target: SubjectTarget, replyMs: number): Carrier;
 }
 
 /** Before the first answer an endpoint counts as quick, so that a new one is tried soon. */

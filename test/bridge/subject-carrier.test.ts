@@ -41,14 +41,14 @@ async function sceneOf(
 ): Promise<Scene> {
   const link = new FakeLink();
   const access = accessOf();
-  const carriers = new SubjectCarriers({ link, access, settings: settingsOf(flags) });
+  const carriers = new SubjectCarriers({ link, access });
   const backend = backendOf({ ...TARGET, ...target });
   const bridge = await BridgeListener.start({
     link,
     access,
     flags,
     carriers: {
-      api: () => carriers.carrier(backend, backend.subject!),
+      api: () => carriers.carrier(backend, backend.subject!, settingsOf(flags).timeouts.requestMs),
       subject: () => {
         throw new Error('Expected requests by the listener of the bridge only, got one for a Service');
       },
@@ -127,7 +127,7 @@ describe('a request', () => {
       describe: () => {},
       expectReplyWithin: () => {},
     } as unknown as CarrierOwner;
-    const carrier = carriers.carrier(backendOf(TARGET), TARGET);
+    const carrier = carriers.carrier(backendOf(TARGET), TARGET, 15_000);
     carrier.start(owner, head, edits, true);
     carrier.abort();
     assert.deepEqual([link.sent[0]?.subject, headerOf(link.sent[0], 'Http-Path')], ['orders.42', '/orders/42']);

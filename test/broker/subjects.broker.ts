@@ -26,7 +26,7 @@ async function sceneOf(t: TestContext, target: SubjectTarget): Promise<Scene> {
   t.after(() => broker.stop());
   const link = await upLink(t, broker.url);
   const access = accessOf();
-  const carriers = new SubjectCarriers({ link, access, settings: settingsOf() });
+  const carriers = new SubjectCarriers({ link, access });
   const id = 'shop/orders:80' as BackendId;
   const backend: Backend = {
     id,
@@ -42,7 +42,7 @@ async function sceneOf(t: TestContext, target: SubjectTarget): Promise<Scene> {
     link,
     access,
     carriers: {
-      api: () => carriers.carrier(backend, target),
+      api: () => carriers.carrier(backend, target, settingsOf().timeouts.requestMs),
       subject: () => {
         throw new Error('Expected requests by the listener of the bridge only, got one for a Service');
       },

@@ -6,7 +6,8 @@ import type { Access } from '../../src/bridge/access.ts';
 import { Api } from '../../src/bridge/api.ts';
 import type { Link } from '../../src/bridge/link.ts';
 import { LiveBackend } from '../../src/proxy/balance.ts';
-import { Chance } from '../../src/proxy/decide.ts';
+import { Chance, type Plan } from '../../src/proxy/decide.ts';
+import type { UpstreamContext } from '../../src/proxy/upstream.ts';
 import { RateLimits } from '../../src/proxy/filter.ts';
 import { DROP_FROM_REQUEST, Edits, HeadPool, runTimer } from '../../src/proxy/http.ts';
 import { Listener } from '../../src/proxy/listener.ts';
@@ -33,6 +34,8 @@ export interface BridgeListenerOptions {
   readonly traces?: boolean;
   /** In place of the API. */
   readonly carriers?: MessageCarriers;
+  /** Of the mesh, whose listener it then is. */
+  readonly planOf?: (context: UpstreamContext) => Plan;
 }
 
 /** The bridge's API on a port of its own, behind the same listener and the same `serve` as in a worker. */
@@ -58,7 +61,7 @@ export class BridgeListener {
     const parts = wire(options);
     const { listener } = parts;
     const server = createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true }, (socket) => {
-      listener.take(socket, 'bridge', (server.address() as AddressInfo).port);
+      listener.take(socket, options.planOf === undefined ? 'bridge' : 'mesh', (server.address() as AddressInfo).port);
     });
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
@@ -95,6 +98,7 @@ function wire({
   flags = {},
   traces = false,
   carriers,
+  planOf,
 }: BridgeListenerOptions): Omit<BridgeListenerParts, 'server'> {
   const settings = settingsOf(flags);
   const { limits, timeouts } = settings;
@@ -128,7 +132,7 @@ function wire({
   const api = new Api(link, access);
   const serve: ServeContext = {
     ...upstream,
-    plan: emptyPlan(settings.clusterDomain),
+    plan: planOf?.(upstream) ?? emptyPlan(settings.clusterDomain),
     chance: new Chance(1),
     mirrors: new Mirrors(),
     edits: new Edits(DROP_FROM_REQUEST),

@@ -77,6 +77,15 @@ before(async () => {
       }),
       of('tried', [await recorder(never)], { 'timeout-try': '200ms' }),
       of('fine', [await recorder(ok)], {}),
+      of('hurried', [await recorder(never), await recorder(ok)], {
+        lb: 'round-robin',
+        outlier: 'consecutive=5, base=20s',
+      }),
+      of('hole', [await recorder(never), await recorder(ok)], {
+        'lb': 'round-robin',
+        'timeout-request': '400ms',
+        'outlier': 'consecutive=5, base=20s',
+      }),
       of('narrow', [await recorder(never)], { 'max-in-flight': '1', 'max-queue': '1, 300ms', 'timeout-request': '5s' }),
       of('single', [await recorder(never)], { 'max-in-flight': '1', 'timeout-request': '5s' }),
     ],
@@ -194,6 +203,13 @@ describe('what endpoints hear of attempts', { concurrency: 8 }, () => {
     assert.ok(Number(valueOf(seen('/longer')[0]!, 'x-heddle-timeout-ms')) <= 15_000);
   });
 
+  test('is nothing while the request still comes, whose answer nobody waits for yet', async () => {
+    await post('fine', '/upload', 'hello');
+    await exchange(mesh.port, 'POST /slow HTTP/1.1\r\nHost: fine.test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n');
+    for (const target of ['/upload', '/slow'])
+      assert.equal(valueOf(seen(target)[0]!, 'x-heddle-timeout-ms'), undefined, target);
+  });
+
   test('is nothing of a first attempt, and the number of each further one', async () => {
     await get('busy', '/numbered');
     assert.deepEqual(
@@ -234,6 +250,21 @@ describe('time', { concurrency: 8 }, () => {
     const { reply, tookMs } = await timed(get('silent', '/caller', 'x-heddle-timeout-ms: 150\r\n'));
     assertFailure(reply, 'deadline');
     assert.ok(tookMs >= 145 && tookMs < 390, `took ${tookMs} ms`);
+  });
+
+  test('of callers, once it was long enough, speaks against an endpoint that lets it pass', async () => {
+    const statuses: number[] = [];
+    for (let turn = 0; turn < 12; turn++)
+      statuses.push((await get('hole', `/hole-${turn}`, 'x-heddle-timeout-ms: 300\r\n')).status);
+    assert.ok(statuses.includes(504));
+    assert.deepEqual(new Set(statuses.slice(-4)), new Set([200]), statuses.join(' '));
+  });
+
+  test('of callers who give little says nothing against an endpoint', async () => {
+    const statuses: number[] = [];
+    for (let turn = 0; turn < 24; turn++)
+      statuses.push((await get('hurried', `/hurried-${turn}`, 'x-heddle-timeout-ms: 50\r\n')).status);
+    assert.ok(statuses.filter((status) => status === 504).length >= 10, statuses.join(' '));
   });
 
   test('of a caller that is over is refused before an endpoint hears of it', async () => {

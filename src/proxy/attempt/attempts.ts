@@ -64,8 +64,6 @@ export class Attempts implements CarrierWaiter, TimerOwner {
   #callerAttempts = 0;
   /** Waits before another attempt. */
   #pausing = false;
-  /** It finds out whether an ejected endpoint is back: if not, the client should not notice. */
-  #isTrial = false;
   /** Only a new connection will do. */
   #fresh = false;
   #hash = 0;
@@ -78,7 +76,7 @@ export class Attempts implements CarrierWaiter, TimerOwner {
     this.current = new CurrentAttempt(record, context.timeouts.connectMs);
   }
 
-  /** Reads what the caller says of it, which can only shorten, and only forbid. */
+  /** Reads what the caller says of it, which can only shorten, and only forbid. Before `begin`, and before `beginMessage` where a Service is asked. */
   prepare(): void {
     const { head } = this.#owner.exchange;
     const timeout = hintOf(head, FIELD.heddleTimeout);
@@ -86,7 +84,7 @@ export class Attempts implements CarrierWaiter, TimerOwner {
     this.#callerAttempts = Math.max(0, hintOf(head, FIELD.heddleAttempt));
   }
 
-  /** The first attempt; `prepare` was before. */
+  /** The first attempt. */
   begin(backend: LiveBackend, nowMs: number): void {
     const { exchange, terms, pathStart } = this.#owner;
     const { head, source, requestEnded, retries } = exchange;
@@ -106,8 +104,6 @@ export class Attempts implements CarrierWaiter, TimerOwner {
   beginMessage(backend: LiveBackend, carrier: Carrier, nowMs: number): void {
     const { exchange, terms } = this.#owner;
     this.#backend = backend;
-    this.callerMs = Infinity;
-    this.#callerAttempts = 0;
     this.#completeMs = exchange.requestEnded ? nowMs : Infinity;
     this.#deadlineMs = nowMs + terms.requestMs;
     this.current.beginMessage(nowMs);
@@ -125,7 +121,6 @@ export class Attempts implements CarrierWaiter, TimerOwner {
       this.#owner.onGivenUp('no-endpoint', `No endpoint of ${this.#backend.id} is ready`);
       return;
     }
-    this.#isTrial = endpoint.onTrial;
     this.current.begin(this.#backend, endpoint, nowMs);
     this.#watch();
     if (exchange.head.method === METHOD.connect) this.#openTunnel(endpoint);
@@ -150,7 +145,7 @@ export class Attempts implements CarrierWaiter, TimerOwner {
     if (this.current.endpoint === undefined || this.#completeMs === Infinity) return Infinity;
     const beganMs = Math.max(this.current.startMs, this.#completeMs);
     const tryMs = this.#owner.terms.tryMs ?? this.#backend.backend.policy.tryMs;
-    return beganMs + (this.#isTrial ? Math.min(tryMs, (this.#deadlineMs - beganMs) / 2) : tryMs);
+    return beganMs + (this.current.isTrial ? Math.min(tryMs, (this.#deadlineMs - beganMs) / 2) : tryMs);
   }
 
   onCarrier(carrier: Carrier): void {
@@ -177,10 +172,14 @@ export class Attempts implements CarrierWaiter, TimerOwner {
     this.#watch();
   }
 
-  /** Milliseconds that an answer may still take; infinite: as long as it likes. */
+  /** Milliseconds that its answer may take, as its Service and its caller wish. */
+  get replyMs(): number {
+    return Math.min(this.#owner.terms.requestMs, Math.round(this.callerMs - this.#record.startMs));
+  }
+
+  /** Milliseconds that an answer may still take; infinite: as long as it likes, or the request still comes, and nobody counts yet. */
   leftMs(nowMs: number): number {
-    const { terms } = this.#owner;
-    if (this.#completeMs === Infinity) return Math.min(terms.requestMs, this.callerMs - nowMs);
+    if (this.#completeMs === Infinity) return this.callerMs - nowMs;
     return Math.min(this.#deadlineMs, this.#tryEndMs) - nowMs;
   }
 
@@ -200,8 +199,8 @@ export class Attempts implements CarrierWaiter, TimerOwner {
     const { retry } = this.#owner.terms;
     this.#rest();
     this.current.reply(head.status, nowMs);
-    const isWanted = retriesStatus(retry, head.status) || (this.#isTrial && head.status >= 500);
-    if (endpoint === undefined || !isWanted || !this.#mayRepeat()) return true;
+    const isWanted = retriesStatus(retry, head.status) || (this.current.isTrial && head.status >= 500);
+    if (endpoint === undefined || !isWanted || !this.#hasLeft || !this.#mayRepeat()) return true;
     const asked = head.find(FIELD.retryAfter);
     const askedMs = asked < 0 ? 0 : retryAfterMs(head.value(asked), Date.now());
     const waitMs = Math.max(askedMs, this.#backoffMs());
@@ -221,7 +220,7 @@ export class Attempts implements CarrierWaiter, TimerOwner {
     if (wanted) this.current.abandon(this, failure, nowMs);
     else this.current.fail(failure, nowMs);
     if (endpoint === undefined || condition === 'never' || carrier?.replyBegan === true) return false;
-    if (!retriesFailure(this.#owner.terms.retry, failure) && !this.#isTrial) return false;
+    if (!this.#hasLeft || (!retriesFailure(this.#owner.terms.retry, failure) && !this.current.isTrial)) return false;
     // A tunnel is a carrier before there is a connection.
     if (carrier !== undefined && condition !== 'connect-failure' && !this.#mayRepeat()) return false;
     // A dead connection says nothing against its endpoint; but where there is another one, that is the safer place.
@@ -249,11 +248,9 @@ export class Attempts implements CarrierWaiter, TimerOwner {
 
   /** Another attempt is wanted: may there be one? Then it is counted. @param stale a dead connection says nothing against its endpoint */
   #mayFollow(reason: RetryCondition | 'status', waitMs: number, stale: boolean, nowMs: number): boolean {
-    const { exchange, terms } = this.#owner;
+    const { terms } = this.#owner;
     const { pressure } = this.#context;
     const backend = this.#backend;
-    if (!exchange.retries || this.#callerAttempts > 1 || this.#record.attempts > terms.retry.attempts) return false;
-    if (!this.#isInPlan) return false;
     const deadlineMs = this.#completeMs === Infinity ? this.callerMs : this.#deadlineMs;
     if (!stale && !terms.retry.asked && !backend.hasOther(this.#tried)) backend.meter.retryRefused('no-other');
     else if (waitMs > PAUSE_MS_MAX || nowMs + waitMs >= deadlineMs) backend.meter.retryRefused('deadline');
@@ -266,6 +263,13 @@ export class Attempts implements CarrierWaiter, TimerOwner {
       return true;
     }
     return false;
+  }
+
+  /** Not all attempts are made that were asked for, and no hop before this one makes them. */
+  get #hasLeft(): boolean {
+    const { exchange, terms } = this.#owner;
+    const mayRetry = exchange.retries && this.#callerAttempts <= 1;
+    return mayRetry && this.#record.attempts <= terms.retry.attempts && this.#isInPlan;
   }
 
   /** Without a plan that names it a backend gets nothing new. */
@@ -301,7 +305,11 @@ export class Attempts implements CarrierWaiter, TimerOwner {
   }
 
   #giveUp(failure: FailureCode, detail: string, nowMs: number): void {
-    this.abandon(failure, nowMs);
+    const tookMs = nowMs - Math.max(this.current.startMs, this.#completeMs);
+    // A caller who gives little time says nothing against an endpoint; but hop by hop all of them give less than the whole.
+    const deed = failure === 'deadline' && tookMs >= this.#owner.terms.requestMs / 2 ? 'reply-timeout' : failure;
+    this.#rest();
+    this.current.abandon(this, failure, nowMs, deed);
     this.#owner.onGivenUp(failure, detail);
   }
 
@@ -317,7 +325,8 @@ export class Attempts implements CarrierWaiter, TimerOwner {
     this.current.end();
     this.#tried.length = 0;
     this.#fresh = false;
-    this.#isTrial = false;
+    this.callerMs = Infinity;
+    this.#callerAttempts = 0;
   }
 
   /** It is not used again: the wheel holds nothing of it. */

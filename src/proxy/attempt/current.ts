@@ -32,6 +32,8 @@ export class CurrentAttempt {
   readonly #record: ExchangeRecord;
   readonly #blameMs: number;
   startMs = 0;
+  /** It finds out whether an ejected endpoint is back: if not, the client should not notice. */
+  isTrial = false;
   #replied = false;
 
   /** @param blameMs what a failure counts as in the latency of its endpoint, at least: else the one that fails fastest would get the most. */
@@ -44,6 +46,7 @@ export class CurrentAttempt {
     this.#begin(nowMs);
     this.#backend = backend;
     this.endpoint = endpoint;
+    this.isTrial = endpoint.onTrial;
     this.#record.endpoint = endpoint.key;
     endpoint.begin(nowMs);
   }
@@ -56,6 +59,7 @@ export class CurrentAttempt {
   #begin(nowMs: number): void {
     this.#active = true;
     this.startMs = nowMs;
+    this.isTrial = false;
     this.#replied = false;
     this.#record.attempts++;
   }
@@ -80,14 +84,17 @@ export class CurrentAttempt {
 
   /** It failed by itself: nothing of it is left. */
   fail(failure: FailureCode, nowMs: number): void {
-    this.#tell(failure, nowMs);
+    this.#tell(failure, nowMs, failure);
     this.end();
   }
 
-  /** It is not wanted any more. Without one under way nothing happens. @param waiter who waits for a connection, perhaps. */
-  abandon(waiter: CarrierWaiter, failure: FailureCode, nowMs: number): void {
+  /**
+   * It is not wanted any more. Without one under way nothing happens.
+   * @param waiter who waits for a connection, perhaps. @param deed what the endpoint did.
+   */
+  abandon(waiter: CarrierWaiter, failure: FailureCode, nowMs: number, deed: FailureCode = failure): void {
     if (!this.#active) return;
-    this.#tell(failure, nowMs);
+    this.#tell(failure, nowMs, deed);
     this.carrier?.abort();
     this.endpoint?.withdraw(waiter);
     this.end();
@@ -103,16 +110,17 @@ export class CurrentAttempt {
   /** It is over, however it ended. */
   end(): void {
     this.#active = false;
+    // Nobody else is on trial there, and an ordinary request must not be taken for one.
+    if (this.isTrial && this.endpoint !== undefined) this.endpoint.onTrial = false;
     this.endpoint?.end(this.#replied);
     this.endpoint = undefined;
     this.carrier = undefined;
   }
 
-  #tell(failure: FailureCode, nowMs: number): void {
+  #tell(failure: FailureCode, nowMs: number, deed: FailureCode): void {
     if (this.#replied) this.#record.spoilAttempt(failure);
     else this.#record.attempt(this.endpoint ?? NOWHERE, this.startMs, 0, failure);
-    if (this.endpoint !== undefined && FAILURES[failure].source === 'upstream')
-      this.#blame(this.endpoint, failure, nowMs);
+    if (this.endpoint !== undefined && FAILURES[deed].source === 'upstream') this.#blame(this.endpoint, deed, nowMs);
   }
 
   /** That a kept-alive connection died before a reply says nothing against its endpoint but that it happened. */

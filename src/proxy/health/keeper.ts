@@ -50,6 +50,7 @@ export class Keeper {
   readonly #context: KeeperContext;
   readonly #planOf: () => KeptPlan;
   readonly #meters: MeterReader;
+  readonly #dice: Dice;
   readonly #checks: Checks;
   readonly #watched = new Map<BackendId, Watched>();
   #breakers: BreakerWatch;
@@ -60,6 +61,7 @@ export class Keeper {
     this.#context = context;
     this.#planOf = planOf;
     this.#meters = new MeterReader(context.meters);
+    this.#dice = dice;
     this.#checks = new Checks(context, dice);
     this.#breakers = new BreakerWatch(context.meters);
   }
@@ -111,7 +113,7 @@ export class Keeper {
     for (const live of plan.backends.values()) {
       const known = this.#watched.get(live.id);
       if (known?.backend === live.backend) continue;
-      const health = new Health(backendRow(this.#context.shared, live.row), live.backend.policy);
+      const health = new Health(backendRow(this.#context.shared, live.row), live.backend.policy, this.#dice);
       this.#sweep(live, known?.backend.policy, health);
       this.#check(live, known, health, nowMs);
       const success = known?.success ?? new SuccessWatch(this.#meters);

@@ -85,11 +85,20 @@ export class MirroredRequest implements CarrierOwner, AttemptsOwner, TimerOwner 
       return;
     }
     const nowMs = performance.now();
+    // A copy does not find out whether a backend is back.
+    if (this.#backend.breaker.leftMs(nowMs) > 0) {
+      this.drop();
+      return;
+    }
     this.#stage = STAGE.sent;
     this.#record.startMs = nowMs;
     wheel.after(this.#timer, WHOLE_MS_MAX);
     if (backend.subject !== undefined)
-      this.#attempts.beginMessage(this.#backend, messages.subject(backend, backend.subject), nowMs);
+      this.#attempts.beginMessage(
+        this.#backend,
+        messages.subject(backend, backend.subject, this.terms.requestMs),
+        nowMs,
+      );
     else this.#attempts.begin(this.#backend, nowMs);
   }
 
