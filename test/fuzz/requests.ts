@@ -8,8 +8,8 @@ import type { Direction, Outcome, Trial } from './direction.ts';
 
 const LANES = 96;
 /** How long a text may stay without any answer before it counts as incomplete. */
-const SILENCE_MS = 120;
-const SETTLE_MS = 12;
+const SILENCE_MS = 400;
+const SETTLE_MS = 25;
 const HEAD = `Host: ${CORPUS_AUTHORITY}\r\n`;
 
 const CHUNKED = `${HEAD}Transfer-Encoding: chunked\r\n\r\n`;
@@ -88,7 +88,8 @@ export class RequestDirection implements Direction {
 async function answered(client: Client): Promise<void> {
   const some = (): boolean => client.closing !== undefined || /(?:^|\r\n\r\n)HTTP\/1\.1 [2-5]/.test(client.received);
   await client.until(some, { waitMs: SILENCE_MS }).catch(() => {});
-  await client.quiet(8);
+  // With the time that the mesh gives who has closed its side, what further answers may take on a busy machine.
+  await client.quiet(20);
 }
 
 interface Seen {
