@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import { test, type TestContext } from 'node:test';
+import { eventually } from '../harness/client.ts';
 import { outbox, Wire, type WireOwner } from '../../src/proxy/http/wire.ts';
 
 const BUFFER_BYTES = 64 * 1024;
@@ -64,4 +65,24 @@ test("a Node whose handles take no buffer of ours is read by 'data' events", asy
     Object.defineProperty(handle, 'useUserBuffer', { value: undefined });
   };
   assert.ok((await echoed(t, LARGE, spoil)).equals(LARGE));
+});
+
+test('a reset in the turn of a FIN closes the socket too', async (t) => {
+  const owner = new Echo();
+  const server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) => {
+    const wire = Wire.adopt(socket, owner, BUFFER_BYTES);
+    wire.end();
+    wire.reset();
+  });
+  t.after(() => server.close());
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1');
+  client.on('error', () => {});
+  client.resume();
+  await once(client, 'close');
+  const sockets = (): number => process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length;
+  // A handle that Node forgot would stay, and its thread could never end.
+  await eventually(() => sockets() === 0, { what: 'no socket', waitMs: 2000 });
+  await owner.closed;
 });

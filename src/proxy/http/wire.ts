@@ -291,8 +291,9 @@ export class Wire {
   /** At once and with RST, so that nobody takes what was sent for complete. */
   reset(): void {
     outbox.drop(this);
-    // On a connection that is still being made Node would wait for it, until the kernel gives up after two minutes.
-    if (this.#socket.connecting) this.#socket.destroy();
+    // On a connection that is still being made Node would wait for it, until the kernel gives up after two minutes. While a FIN goes
+    // out libuv refuses a reset (EINVAL): Node then neither tells 'close', nor closes the handle, nor can its thread ever end.
+    if (this.#socket.connecting || (this.#socket.writableEnded && !this.queued)) this.#socket.destroy();
     else this.#socket.resetAndDestroy();
   }
 
