@@ -31,7 +31,7 @@ export const BALANCE_ALGORITHMS = [
 ] as const;
 
 /** Does the endpoint of a request follow from what it brings? */
-export function goesByHash({ algorithm }: BalancePolicy): boolean {
+export function goesByHash({ algorithm }: Pick<BalancePolicy, 'algorithm'>): boolean {
   return algorithm === 'ring-hash' || algorithm === 'maglev' || algorithm === 'rendezvous';
 }
 

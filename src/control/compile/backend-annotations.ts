@@ -9,6 +9,7 @@ import {
   type BreakerPolicy,
   DEFAULT_BACKEND_POLICY as DEFAULTS,
   DEFAULT_BALANCE,
+  goesByHash,
   type HashKey,
   type QueuePolicy,
   type RetryBudget,
@@ -25,7 +26,6 @@ import { isQueryName } from './match-conditions.ts';
 /** `rendezvous` is no word of owners: it is what a field of the Service means. */
 const ALGORITHMS = BALANCE_ALGORITHMS.filter((one) => one !== 'rendezvous');
 /** Of those, that go by a hash. */
-const HASHES: ReadonlySet<BalancePolicy['algorithm']> = new Set(['ring-hash', 'maglev']);
 /** Attempts at endpoints are what they guard: a message makes none, and has the limits of the bridge. */
 const ENDPOINT_KEYS = [
   'lb',
@@ -89,7 +89,7 @@ function refuse(reading: AnnotationReading): BackendPolicy {
 function readBalance(reading: AnnotationReading): BalancePolicy {
   const { sessionAffinity } = reading.service;
   const wished = reading.choice('lb', { now: ALGORITHMS });
-  const isHash = wished !== undefined && HASHES.has(wished);
+  const isHash = wished !== undefined && goesByHash({ algorithm: wished });
   if (sessionAffinity === 'ClientIP' && wished !== undefined && !isHash) {
     const expected =
       'ring-hash or maglev beside spec.sessionAffinity: ClientIP (the annotation holds, and keeps no client)';
