@@ -26,13 +26,13 @@ import { AccessLog, Lines, Observer, BackendMeter, Taps, WORKER, WorkerMeter } f
 import { emptyPlan, Planner } from './worker/plan.ts';
 import { type Heap, HEARTBEAT_MS, Pulse } from './worker/pulse.ts';
 
-/** The root of a worker thread: wires the parts of the data path together and obeys the main thread. */
 /** A port that is never quiet is closed all the same. */
 const CLOSE_MS_MAX = 1000;
 const BACKLOG = 4096;
 const LINES_BYTES = 64 * 1024;
 const TAP_BYTES = 512 * 1024;
 
+// The root of a worker thread: wires the parts of the data path together and obeys the main thread.
 if (parentPort === null) throw new Error('worker.ts runs as a worker thread only');
 const port = parentPort;
 const { worker, settings, slots: buffer, meters, shared, log } = workerData as WorkerSeed;

@@ -15,7 +15,7 @@ import {
 } from './resilience.ts';
 
 /** One wish of a policy, as its owner would write it: the key of the annotation without its prefix, and the value. */
-export interface PolicyLine {
+interface PolicyLine {
   readonly name: string;
   readonly value: string;
   /** Nobody wished it. */

@@ -8,7 +8,7 @@ const SPAN_MS = 500;
 /** Of spans, one after the other, in which the event loop was late: two seconds. */
 const LATE_SPANS = 4;
 
-export interface PulseLimits {
+interface PulseLimits {
   /** Of the event loop, from which on it is late. */
   readonly loopDelayMs: number;
   /** Share of the heap's limit, from which on it counts as overloaded. */

@@ -34,7 +34,7 @@ const ALGORITHMS: Readonly<Record<BalancePolicy['algorithm'], Algorithm>> = {
 const TIER_SALT = 0x7165_5be1;
 
 /** Endpoints of one tier, of which not all may be usable. */
-export interface TierEndpoints {
+interface TierEndpoints {
   readonly usable: Endpoints;
   /** Usable or not. */
   readonly count: number;

@@ -74,7 +74,7 @@ export class RateLimits {
 }
 
 /**
- * What a reply says of the limit that its request came under (draft-ietf-httpapi-ratelimit-headers-11), in place of what the endpoint
+ * What a reply says of the limit that its request came under (draft-ietf-httpapi-ratelimit-headers), in place of what the endpoint
  * says: clients cannot tell two policies apart that both are the default one.
  */
 export function addRateLimit(edits: Edits, policy: RateLimitPolicy, { left, nextMs }: BucketVerdict): void {

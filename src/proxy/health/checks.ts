@@ -21,7 +21,7 @@ const PASSING = CHECK_STATES.indexOf('passing');
 const FAILING = CHECK_STATES.indexOf('failing');
 
 /** How endpoints are checked, and for whom. */
-export interface CheckOrder {
+interface CheckOrder {
   readonly backend: BackendId;
   readonly check: HealthCheck;
   readonly owner: {

@@ -28,7 +28,7 @@ export interface KeptPlan {
   readonly backends: ReadonlyMap<BackendId, KeptBackend>;
 }
 
-export type KeeperContext = ProbeContext & { readonly meters: MeterMemory; readonly shared: SharedMemory };
+type KeeperContext = ProbeContext & { readonly meters: MeterMemory; readonly shared: SharedMemory };
 
 /** What is known of a backend while its keeper watches it. */
 interface Watched {

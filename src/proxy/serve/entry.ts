@@ -11,7 +11,7 @@ import type { Edits, Exchange } from '../http.ts';
 import type { Pressure } from './pressure.ts';
 
 /** What all who enter share. */
-export interface EntryContext {
+interface EntryContext {
   readonly wheel: TimerWheel;
   readonly pressure: Pressure;
   readonly rateLimits: RateLimits;

@@ -22,7 +22,7 @@ const LEVELS: Readonly<Record<Exclude<ShedKind, 'connection'>, { readonly from: 
 const LEVEL_MAX = LEVELS.upload.from - 1 + Math.round(SHARE_MAX / SHARE_STEP);
 
 /** How things are with a worker. `strained`: beyond its limits, but not yet for long enough to be overloaded. */
-export type Strain = 'calm' | 'strained' | 'overloaded';
+type Strain = 'calm' | 'strained' | 'overloaded';
 
 /**
  * How overloaded a worker is, and what it refuses because of it. The level moves when it is told to, twice a second, and nothing is
