@@ -1,7 +1,7 @@
 /** `heddle demo` as a visitor without a terminal has it: a child process, its text, requests to its mesh. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { networkInterfaces, tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test, type TestContext } from 'node:test';
@@ -405,6 +405,17 @@ test('without a place for temporary files it says what to do, exit 1', () => {
     err,
     /^heddle: Expected a place for temporary files that can be written, got ENOENT: .*\nSet TMPDIR to such a place, or use --folder DIR\n$/,
   );
+});
+
+test('a nats-server on the PATH that does not start is told, and the broker of the demo stands in', async (t) => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'heddle-test-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  writeFileSync(path.join(folder, 'nats-server'), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
+  const demo = await Demo.start(t, { args: ['--no-traffic'], env: { PATH: folder, TMPDIR: folder } });
+  const told = 'the nats-server on the PATH does not work: Expected nats-server to start, got its end';
+  assert.ok(demo.out.includes(`Messages go through a broker of the demo (${told}).\n`), demo.out);
+  await demo.end();
+  assert.deepEqual(readdirSync(folder), ['nats-server']);
 });
 
 test('demo --help says what there is', () => {

@@ -21,13 +21,18 @@ const nothing = async (): Promise<void> => {};
 export async function startNats(urls: readonly string[], startBroker: () => Promise<number>): Promise<DemoNats> {
   const about = `the NATS server at ${urls.join(', ')}`;
   if (urls.length > 0) return { urls, tokenKey: undefined, about, stop: nothing };
-  const server = await startNatsServer();
-  if (server !== undefined) return server;
+  let instead = 'for streams, install nats-server';
+  try {
+    const server = await startNatsServer();
+    if (server !== undefined) return server;
+  } catch (error) {
+    instead = `the nats-server on the PATH does not work: ${(error as Error).message}`;
+  }
   const port = await startBroker();
   return {
     urls: [`nats://127.0.0.1:${port}`],
     tokenKey: undefined,
-    about: 'a broker of the demo (for streams, install nats-server)',
+    about: `a broker of the demo (${instead})`,
     stop: nothing,
   };
 }

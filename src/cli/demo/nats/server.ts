@@ -14,7 +14,11 @@ const LOOK_EVERY_MS = 20;
 const END_MS = 2000;
 const TOKEN_KEY_BYTES = 32;
 
-/** nats-server of the PATH, on loopback, with JetStream in a temporary folder. Undefined: there is none that starts. */
+/**
+ * nats-server of the PATH, on loopback, with JetStream in a temporary folder. Undefined: there is none.
+ *
+ * @throws Error when there is one that does not work
+ */
 export async function startNatsServer(): Promise<DemoNats | undefined> {
   const path = programOnPath();
   if (path === undefined) return undefined;
@@ -35,6 +39,9 @@ export async function startNatsServer(): Promise<DemoNats | undefined> {
   const stop = async (): Promise<void> => {
     child.kill('SIGTERM');
     await Promise.race([gone, sleep(END_MS, undefined, { ref: false })]);
+    child.kill('SIGKILL');
+    // It writes into the folder as long as it lives.
+    await gone;
     process.off('exit', cut);
     cut();
   };
@@ -50,10 +57,9 @@ export async function startNatsServer(): Promise<DemoNats | undefined> {
       about: `${PROGRAM} ${version} (stream DEMO, bucket demo)`,
       stop,
     };
-  } catch {
-    // One that does not work is as none.
+  } catch (error) {
     await stop();
-    return undefined;
+    throw error;
   }
 }
 

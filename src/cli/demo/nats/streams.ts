@@ -34,10 +34,16 @@ const MADE = {
   },
 };
 
-/** Makes them, by the protocol of NATS as text: the client library is the bridge's alone. @returns the version of the server */
+/**
+ * Makes them, by the protocol of NATS as text: the client library is the bridge's alone. One after another: the server may do what
+ * came together in any order, and a consumer needs its stream.
+ *
+ * @returns the version of the server
+ */
 export async function createStreams(port: number): Promise<string> {
   const socket = connect({ host: '127.0.0.1', port, timeout: WAIT_MS });
   socket.on('timeout', () => socket.destroy(new Error(`Expected an answer of nats-server, got none in ${WAIT_MS} ms`)));
+  const calls = Object.entries(MADE);
   try {
     let text = '';
     let version: string | undefined;
@@ -48,15 +54,17 @@ export async function createStreams(port: number): Promise<string> {
         const info = /^INFO (\{.*\}) ?\r\n/.exec(text)?.[1];
         if (info === undefined) continue;
         ({ version } = JSON.parse(info) as { readonly version: string });
-        socket.write(
-          `CONNECT {"verbose":false}${CRLF}SUB ${INBOX}.* 1${CRLF}${Object.entries(MADE).map(call).join('')}`,
-        );
+        socket.write(`CONNECT {"verbose":false}${CRLF}SUB ${INBOX} 1${CRLF}`);
+      } else {
+        const answer = /^(\{.*\})\r\n/m.exec(text)?.[1];
+        if (answer === undefined) continue;
+        const { error } = JSON.parse(answer) as { readonly error?: { readonly description: string } };
+        if (error !== undefined) throw new Error(`Expected streams to be made, got "${error.description}"`);
       }
-      const answers = text.match(/^\{.*\}\r$/gm) ?? [];
-      if (answers.length < Object.keys(MADE).length) continue;
-      const refused = answers.find((answer) => (JSON.parse(answer) as { readonly error?: object }).error !== undefined);
-      if (refused !== undefined) throw new Error(`Expected streams to be made, got ${refused.trim()}`);
-      return version;
+      text = '';
+      const next = calls.shift();
+      if (next === undefined) return version;
+      socket.write(call(next));
     }
     throw new Error('Expected nats-server to stay, got the end of the connection');
   } finally {
@@ -64,7 +72,7 @@ export async function createStreams(port: number): Promise<string> {
   }
 }
 
-function call([name, question]: readonly [string, object], index: number): string {
+function call([name, question]: readonly [string, object]): string {
   const json = JSON.stringify(question);
-  return `PUB $JS.API.${name} ${INBOX}.${index} ${json.length}${CRLF}${json}${CRLF}`;
+  return `PUB $JS.API.${name} ${INBOX} ${json.length}${CRLF}${json}${CRLF}`;
 }
