@@ -15,7 +15,7 @@ interface PulseLimits {
   readonly heap: number;
 }
 
-/** Bytes. */
+/** Bytes; `used` with the garbage that V8 leaves until it needs the room, or until nothing happened for about ten seconds. */
 export interface Heap {
   readonly used: number;
   readonly limit: number;

@@ -18,6 +18,7 @@ import { retries } from './retries.ts';
 import { rulesBad } from './rules-bad.ts';
 import { rulesCanary } from './rules-canary.ts';
 import { rulesWeights } from './rules-weights.ts';
+import { shedding } from './shedding.ts';
 import { slowHeads } from './slow-heads.ts';
 import { slowReaders } from './slow-readers.ts';
 import { slowUpstream } from './slow-upstream.ts';
@@ -66,6 +67,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   deadline,
   clock,
   limits,
+  shedding,
   'soak': async () => soak(soakMinutes),
 };
 

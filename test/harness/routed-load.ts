@@ -3,6 +3,7 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { SeededDice } from '../../src/lib/dice.ts';
 import { Client, type FinalReply, sleep } from './client.ts';
+import { valueOf } from './message.ts';
 
 /** A reply that was as it should be. */
 export interface Answered {
@@ -61,8 +62,8 @@ export class RoutedLoad {
       const number = this.requests++;
       try {
         client ??= await Client.connect(this.#port);
-        await this.#exchange(client, number, index);
-        if (++sent % REQUESTS_MAX !== 0) continue;
+        const goesOn = await this.#exchange(client, number, index);
+        if (goesOn && ++sent % REQUESTS_MAX !== 0) continue;
       } catch (error) {
         this.failures.push(`${number}: ${String(error)}`);
       }
@@ -72,19 +73,22 @@ export class RoutedLoad {
     client?.destroy();
   }
 
-  async #exchange(client: Client, number: number, index: number): Promise<void> {
+  /** @returns whether the reply lets another request follow on its connection. */
+  async #exchange(client: Client, number: number, index: number): Promise<boolean> {
     const { request, judge, onAnswered } = this.#options;
     const startMs = performance.now();
     client.send(request(number));
     const reply = await client.reply({ waitMs: WAIT_MS });
+    const goesOn = valueOf(reply, 'connection') !== 'close';
     const wrong = reply.complete ? judge(reply, number) : 'a reply that is not complete';
     if (wrong !== '') {
       this.failures.push(`${number}: ${wrong}`);
-      return;
+      return goesOn;
     }
     const by = /^\S*/.exec(reply.body)![0];
     this.answers.set(by, (this.answers.get(by) ?? 0) + 1);
     onAnswered?.({ startMs, number, client: index, by });
+    return goesOn;
   }
 }
 

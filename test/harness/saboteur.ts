@@ -13,9 +13,10 @@ export type ThreadName = 'main' | number;
 
 /**
  * What a thread can be told to do to itself. `block` takes milliseconds; nothing but its end stops `hang`. `jump`: its wall clock
- * goes by so many milliseconds more, as when somebody sets that of the machine; the monotonic clock knows nothing of it.
+ * goes by so many milliseconds more, as when somebody sets that of the machine; the monotonic clock knows nothing of it. `hoard`: it
+ * keeps so many MiB of its heap, in place of what it kept before.
  */
-export type Deed = 'throw' | 'exit' | 'exhaust' | 'hang' | `block ${number}` | `jump ${number}`;
+export type Deed = 'throw' | 'exit' | 'exhaust' | 'hang' | `block ${number}` | `jump ${number}` | `hoard ${number}`;
 
 /** What a worker holds. */
 export interface Holdings {
@@ -44,6 +45,8 @@ const LOOK_MS = 10;
 const MEASURE_MS = 2;
 /** Large pieces are filled sooner than the supervisor takes the worker for stuck. */
 const PIECE = 1_000_000;
+/** A number takes eight bytes in an array. */
+const NUMBERS_PER_MIB = 2 ** 17;
 const folder = process.env['SABOTAGE'];
 
 if (folder !== undefined) {
@@ -63,7 +66,7 @@ function obey(file: string): void {
   }, LOOK_MS).unref();
 }
 
-function perform(deed: string, parameterMs: number): void {
+function perform(deed: string, parameter: number): void {
   switch (deed) {
     case 'throw':
       throw new Error('Sabotage');
@@ -73,10 +76,13 @@ function perform(deed: string, parameterMs: number): void {
       exhaust();
       break;
     case 'block':
-      block(parameterMs);
+      block(parameter);
       break;
     case 'jump':
-      jump(parameterMs);
+      jump(parameter);
+      break;
+    case 'hoard':
+      hoard(parameter);
       break;
     case 'hang':
       block(Number.POSITIVE_INFINITY);
@@ -87,6 +93,14 @@ function perform(deed: string, parameterMs: number): void {
 function exhaust(): void {
   const kept: number[][] = [];
   while (performance.now() > 0) kept.push(Array.from<number>({ length: PIECE }).fill(0));
+}
+
+const hoarded: number[][] = [];
+
+function hoard(mib: number): void {
+  hoarded.length = 0;
+  const piece = Array.from({ length: NUMBERS_PER_MIB }, () => 0);
+  while (hoarded.length < mib) hoarded.push([...piece]);
 }
 
 function block(forMs: number): void {

@@ -1,4 +1,5 @@
 import net from 'node:net';
+import { type EventSource, LongTurn } from '../../lib/long-turn.ts';
 import type { TimerOwner } from '../../lib/timer-wheel.ts';
 
 /**
@@ -50,6 +51,13 @@ const spare: Buffer[] = Array.from({ length: OUTBOXES }, (_, index) => {
 function spareOutbox(): Buffer {
   return spare.pop() ?? Buffer.allocUnsafeSlow(OUTBOX_BYTES);
 }
+
+/**
+ * A turn of the event loop that takes longer is ended. The beat of the worker (worker/pulse) is then 200 ms late, which is overload as
+ * `--limit-loop-delay` comes, and far from the silence for which a worker is replaced.
+ */
+const TURN_MS = 250;
+const longTurn = new LongTurn(TURN_MS);
 
 const DIGITS = '0123456789abcdef';
 const WIRE = Symbol('wire');
@@ -167,12 +175,15 @@ export class Outbox {
 
 export const outbox = new Outbox();
 
-export class Wire {
+export class Wire implements EventSource {
   readonly #socket: WireSocket;
   #owner: WireOwner;
   /** An outbox buffer that the kernel did not take whole; ours again when the backlog has left. */
   #lent: Buffer | undefined = undefined;
+  /** Its owner wants nothing now. */
   #paused = false;
+  /** It reads nothing in this turn any more. */
+  #rests = false;
   #lastQueued = 0;
   /** Counts what was sent, so that it can be told whether anything was. */
   sends = 0;
@@ -259,13 +270,24 @@ export class Wire {
   pause(): void {
     if (this.#paused) return;
     this.#paused = true;
-    this.#socket.pause();
+    if (!this.#rests) this.#socket.pause();
   }
 
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    this.#socket.resume();
+    if (!this.#rests) this.#socket.resume();
+  }
+
+  /** Reads nothing more in this turn of the event loop, which is long already. */
+  rest(): void {
+    this.#rests = true;
+    if (!this.#paused) this.#socket.pause();
+  }
+
+  wake(): void {
+    this.#rests = false;
+    if (!this.#paused) this.#socket.resume();
   }
 
   /** Sends what is left, then FIN. */
@@ -338,7 +360,9 @@ function highWater(bufferBytes: number): number {
 const NOTHING = Buffer.alloc(0);
 
 function onSocketRead(this: WireSocket, count: number): boolean {
-  this[WIRE].turn('bytes', readBuffer, count);
+  const wire = this[WIRE];
+  wire.turn('bytes', readBuffer, count);
+  longTurn.had(wire);
   return true;
 }
 
@@ -346,10 +370,12 @@ function onSocketRead(this: WireSocket, count: number): boolean {
 const READ_IN_PLACE: net.OnReadOpts = { buffer: readBuffer, callback: onSocketRead };
 
 function onSocketData(this: net.Socket, chunk: Buffer): void {
+  const wire = (this as WireSocket)[WIRE];
   for (let at = 0; at < chunk.length; at += READ_BYTES) {
     const count = chunk.copy(readBuffer, 0, at, Math.min(chunk.length, at + READ_BYTES));
-    (this as WireSocket)[WIRE].turn('bytes', readBuffer, count);
+    wire.turn('bytes', readBuffer, count);
   }
+  longTurn.had(wire);
 }
 
 function onSocketEnd(this: net.Socket): void {
