@@ -1,6 +1,8 @@
 import { hash } from 'node:crypto';
 
 const CACHED_MAX = 16_384;
+/** Ids and addresses are short. What is longer is asked for seldom, and its owners could fill the memory with it. */
+const CACHED_CHARS_MAX = 256;
 const cache = new Map<string, number>();
 
 /**
@@ -12,7 +14,7 @@ export function markOf(text: string): number {
   if (mark === undefined) {
     mark = Number.parseInt(hash('sha256', text).slice(0, 8), 16) || 1;
     if (cache.size === CACHED_MAX) cache.clear();
-    cache.set(text, mark);
+    if (text.length <= CACHED_CHARS_MAX) cache.set(text, mark);
   }
   return mark;
 }

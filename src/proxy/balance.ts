@@ -103,9 +103,9 @@ export class LiveBackend {
   }
 
   /** How an attempt went. @param failures that it counts as (`Health.judge`); 0: a reply below 500 came in time. */
-  judge(endpoint: LiveEndpoint, failures: number, nowMs: number): void {
+  judge(endpoint: LiveEndpoint, failures: number, isTrial: boolean, nowMs: number): void {
     if (!this.#health.isWatched) return;
-    if (this.#health.judge(endpoint, this.endpoints, failures, nowMs)) this.meter.ejected('consecutive');
+    if (this.#health.judge(endpoint, this.endpoints, failures, isTrial, nowMs)) this.meter.ejected('consecutive');
   }
 
   close(): void {

@@ -25,7 +25,7 @@ export {
 export { framingIsSound, requestIsSound } from './http/meaning.ts';
 export { FORM, Head, HeadPool, METHOD } from './http/head.ts';
 export { LineEdits } from './http/line-edits.ts';
-export { type CookiePlace, findCookie, findNamed } from './http/named.ts';
+export { type CookiePlace, CookieWalk, findCookie, findNamed } from './http/named.ts';
 export { feedHead, type HeadLimits, PARSE_MORE, PARSE_REFUSED, startReply, startRequest } from './http/parse.ts';
 export { type DialOwner, onDefect, outbox, runTimer, Wire } from './http/wire.ts';
 export type { HttpContext } from './http/context.ts';

@@ -54,7 +54,7 @@ export class LiveEndpoint {
   readonly shared: Row;
   /** While it is out because of its attempts. */
   readonly ejection: Outage;
-  /** This worker sent an attempt to find out whether it is back. */
+  /** The attempt that begins here next finds out whether it is back. */
   onTrial = false;
   readonly address: string;
   readonly port: number;

@@ -186,22 +186,29 @@ export class Buckets {
 
   /** A free slot for another key of these kin, if they may have one more. */
   #room(set: number, kin: KeyedHash, now: number): number {
-    let free = NO_SLOT;
     let frees = 0;
     let kins = 0;
     for (let slot = ownSlots(set); slot < kinSlots(set); slot += SLOT) {
-      if (this.#slots[slot + FULL]! <= now) {
-        free = slot;
-        frees++;
-      } else if (this.#has(slot + KIN, kin)) kins++;
+      if (this.#slots[slot + FULL]! <= now) frees++;
+      else if (this.#has(slot + KIN, kin)) kins++;
     }
-    return kins < KIN_PER_FREE * frees ? free : NO_SLOT;
+    return kins < KIN_PER_FREE * frees ? this.#free(ownSlots(set), OWN_WAYS, now) : NO_SLOT;
   }
 
-  /** One that is full or was never used. */
+  /**
+   * One that was never used, else the one that is full for longest: its policy may have been made slower since, so that it is not
+   * full yet, and the later it is given away, the less is lost.
+   */
   #free(first: number, ways: number, now: number): number {
-    for (let slot = first; slot < first + ways * SLOT; slot += SLOT) if (this.#slots[slot + FULL]! <= now) return slot;
-    return NO_SLOT;
+    let free = NO_SLOT;
+    let longestMs = Infinity;
+    for (let slot = first; slot < first + ways * SLOT; slot += SLOT) {
+      const fullMs = this.#slots[slot + FULL]!;
+      if (fullMs > now || fullMs >= longestMs) continue;
+      free = slot;
+      longestMs = fullMs;
+    }
+    return free;
   }
 
   #lock(set: number): boolean {

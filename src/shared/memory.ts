@@ -12,7 +12,7 @@ export const BACKEND = {
   /** Of its breaker (shared/outage.ts). */
   breaker: 0,
   breakerTimes: 1,
-  /** Grows whenever one of its endpoints became usable, or ceased to be. */
+  /** Grows whenever one of its endpoints became usable, or ceased to be; 0: nobody ever watched that. */
   health: 2,
   /** Mark of the expression whose state the breaker's is; 0: none. */
   breakerOf: 3,

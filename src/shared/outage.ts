@@ -23,7 +23,7 @@ export class Outage {
   /** Milliseconds until somebody may try; 0: now. Undefined: it is in. */
   leftMs(nowMs: number): number | undefined {
     const until = Atomics.load(this.#cells, this.#at);
-    return until === 0 ? undefined : Math.max(0, ticksToMs(tickAt(nowMs), until));
+    return until === 0 ? undefined : leftOf(until, nowMs);
   }
 
   /** How often in a row it went out. */
@@ -54,7 +54,7 @@ export class Outage {
   /** True: the caller is the one who tries. @param waitMs after which another one may, if nothing is heard of him. */
   take(nowMs: number, waitMs: number): boolean {
     const until = Atomics.load(this.#cells, this.#at);
-    if (until === 0 || ticksToMs(tickAt(nowMs), until) > 0) return false;
+    if (until === 0 || leftOf(until, nowMs) > 0) return false;
     return Atomics.compareExchange(this.#cells, this.#at, until, untilOf(nowMs, waitMs)) === until;
   }
 
@@ -69,8 +69,17 @@ export class Outage {
   }
 }
 
-/** Two ticks compare right up to twice this apart. */
-const TICKS_MAX = 2 ** 30;
+/** Of one outage: 46 hours, where no policy wants more than 24. */
+const TICKS_MAX = 2 ** 24;
+
+/**
+ * Where nobody came for months the ticks have wrapped: what seems to be much further ahead than any outage lasts was over long ago.
+ * (A little further it is where another thread read the clock later.)
+ */
+function leftOf(until: number, nowMs: number): number {
+  const leftMs = ticksToMs(tickAt(nowMs), until);
+  return leftMs > 2 * TICKS_MAX * TICK_MS ? 0 : Math.max(0, leftMs);
+}
 
 /** Never 0, which means that it is in; never the tick of now, so that of two who take a trial at once one finds it changed. */
 function untilOf(nowMs: number, lengthMs: number): number {

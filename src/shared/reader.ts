@@ -36,7 +36,7 @@ export interface EndpointState {
   /** Failures in a row. */
   readonly failures: number;
   readonly check: (typeof CHECK_STATES)[number];
-  /** Since it came to a backend that was there already; undefined: it came with it. */
+  /** Since it came to a backend that was there already; undefined: it came with it, or longer ago than ticks can tell. */
   readonly ageMs: number | undefined;
 }
 
@@ -74,13 +74,14 @@ export class SharedReader {
     const base = row * ENDPOINT_CELLS;
     const ejection = new Outage(cells, base + ENDPOINT.ejection);
     const since = cells[base + ENDPOINT.since]!;
+    const ageMs = ticksToMs(since, tickAt(nowMs));
     return {
       ejectedLeftMs: ejection.leftMs(nowMs),
       reason: EJECTION_REASONS[cells[base + ENDPOINT.reason]!] ?? '',
       ejections: ejection.times,
       failures: cells[base + ENDPOINT.failures]!,
       check: CHECK_STATES[cells[base + ENDPOINT.check]!] ?? 'unknown',
-      ageMs: since === 0 ? undefined : ticksToMs(since, tickAt(nowMs)),
+      ageMs: since === 0 || ageMs < 0 ? undefined : ageMs,
     };
   }
 

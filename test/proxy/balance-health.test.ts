@@ -58,9 +58,16 @@ class Scene {
 
   eject(index: number, tier = 0): LiveEndpoint {
     const endpoint = this.endpoint(index, tier);
-    this.backend.judge(endpoint, 1, this.nowMs);
+    this.judge(endpoint, 1);
     assert.ok(!endpoint.ejection.isIn);
     return endpoint;
+  }
+
+  /** An attempt there, the trial if it is due to one. */
+  judge(endpoint: LiveEndpoint, failures: number): void {
+    const isTrial = endpoint.onTrial;
+    endpoint.onTrial = false;
+    this.backend.judge(endpoint, failures, isTrial, this.nowMs);
   }
 
   pick(hash = 0, tried: readonly LiveEndpoint[] = [], mark = 0): LiveEndpoint | undefined {
@@ -116,7 +123,7 @@ for (const algorithm of ['p2c-ewma', 'round-robin', 'maglev'] as const)
       const out = scene.eject(1);
       scene.nowMs += OVER_MS;
       assert.ok(scene.shares().has(out));
-      scene.backend.judge(out, 0, scene.nowMs);
+      scene.judge(out, 0);
       assert.ok(scene.shares().get(out)! > 0.2);
     });
 
@@ -125,7 +132,7 @@ for (const algorithm of ['p2c-ewma', 'round-robin', 'maglev'] as const)
       const out = scene.eject(1);
       scene.nowMs += OVER_MS;
       assert.ok(scene.shares().has(out));
-      scene.backend.judge(out, 1, scene.nowMs);
+      scene.judge(out, 1);
       scene.nowMs += OUTLIER.baseMs;
       assert.equal(scene.shares().get(out), undefined);
       scene.nowMs += OUTLIER.baseMs + 20;
@@ -180,7 +187,7 @@ describe('tries', () => {
     const hash = 12_345;
     const home = scene.pick(hash)!;
     assert.equal(scene.backend.meant(hash, scene.nowMs), home);
-    scene.backend.judge(home, 1, scene.nowMs);
+    scene.judge(home, 1);
     scene.nowMs += OVER_MS;
     assert.notEqual(scene.backend.meant(hash, scene.nowMs), home);
     assert.equal(scene.pick(hash), home);
@@ -271,7 +278,7 @@ describe('changes', () => {
       const deed = any(20);
       if (deed === 0) scene.publish([1 + any(3), any(4), any(3)], policies[any(policies.length)]!);
       const all = [...scene.backend.endpoints.values()];
-      if (deed > 0 && deed < 5) scene.backend.judge(all[any(all.length)]!, deed === 4 ? 0 : 1, scene.nowMs);
+      if (deed > 0 && deed < 5) scene.judge(all[any(all.length)]!, deed === 4 ? 0 : 1);
       const tried = all.filter(() => dice.roll() < 0.2);
       const usable = all.filter(({ ejection }) => ejection.isIn);
       const due = all.filter(({ ejection }) => ejection.leftMs(scene.nowMs) === 0);
@@ -302,7 +309,7 @@ describe('changes', () => {
     const hash = 12_345;
     scene.eject(0);
     const home = scene.pick(hash)!;
-    scene.backend.judge(home, 1, scene.nowMs);
+    scene.judge(home, 1);
     assert.equal(scene.pick(hash), home);
     scene.nowMs += 500;
     assert.notEqual(scene.pick(hash), home);

@@ -1,8 +1,8 @@
 /** Mirrors that are subjects: their copies are messages. */
-import { DEFAULT_BACKEND_POLICY, NO_TIMEOUTS } from '../../src/model/resilience.ts';
+import { DEFAULT_BACKEND_POLICY } from '../../src/model/resilience.ts';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Rule } from '../../src/model/routing.ts';
+import { NO_DEEDS, type Rule } from '../../src/model/routing.ts';
 import type { Backend, BackendId, SubjectTarget } from '../../src/model/snapshot.ts';
 import { LiveBackend } from '../../src/proxy/balance.ts';
 import { Decision } from '../../src/proxy/decide.ts';
@@ -37,8 +37,7 @@ const BACKEND: Backend = {
 };
 const RULE: Rule = {
   source: { object: 'HTTPRoute test/orders', field: 'spec.rules[0]', name: '' },
-  cors: undefined,
-  redirect: undefined,
+  ...NO_DEEDS,
   mirrors: [
     {
       field: 'spec.rules[0].filters[0].requestMirror',
@@ -49,11 +48,6 @@ const RULE: Rule = {
       request: undefined,
     },
   ],
-  targets: [],
-  response: undefined,
-  session: undefined,
-  timeouts: NO_TIMEOUTS,
-  retry: undefined,
 };
 
 function exchangeOf(text: string): Exchange {
@@ -122,7 +116,7 @@ test('a mirror that is a subject gets the request as a message', async () => {
   // The request is over before its copy leaves.
   copy?.end();
   exchange.head.reset();
-  const totals = (): ReturnType<MeterReader['service']> => new MeterReader(upstream.meters).service(ROW_FIRST);
+  const totals = (): ReturnType<MeterReader['backend']> => new MeterReader(upstream.meters).backend(ROW_FIRST);
   await eventually(() => totals().mirrored.length === 1);
   assert.deepEqual([call.target, call.body], ['/seen', 'hi']);
   assert.deepEqual([totals().mirrored, totals().mirrorsActive], [[['answered', 1]], 0]);

@@ -1,16 +1,27 @@
 /** Copies of requests: what their mirrors get, and that nobody else notices. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type BackendPolicy, DEFAULT_OUTLIER, NO_TIMEOUTS } from '../../src/model/resilience.ts';
-import type { Fault, Mirror, RequestEdits, Routing, Rule } from '../../src/model/routing.ts';
+import { parseBreaker } from '../../src/control/compile/breaker-expression.ts';
+import { type BackendPolicy, DEFAULT_OUTLIER } from '../../src/model/resilience.ts';
+import {
+  type Fault,
+  type Mirror,
+  NO_DEEDS,
+  NO_POLICY,
+  type RequestEdits,
+  type Routing,
+  type Rule,
+} from '../../src/model/routing.ts';
 import type { BackendId } from '../../src/model/snapshot.ts';
 import { Client, eventually, exchange, sleep } from '../harness/client.ts';
 import { configurationOf, DataPath } from '../harness/data-path.ts';
 import { type Request, valueOf } from '../harness/message.ts';
-import { Recorder, type Respond, respondOk } from '../harness/recorder.ts';
+import { okReply, Recorder, type Respond, respondOk } from '../harness/recorder.ts';
 
 const BODY_MAX = 64 * 1024;
 const WAIT = { waitMs: 15_000 };
+/** For how long a breaker is open, and its trial may take: longer than a few requests. */
+const OPEN_MS = 2000;
 /** Longer than what a copy takes that leaves at once. */
 const QUIET_MS = 300;
 
@@ -73,8 +84,7 @@ function routingOf(mirrors: readonly Mirror[], faults: readonly Fault[]): Routin
   const backend = 'test/orders:80' as BackendId;
   const rule: Rule = {
     source: { object: 'HTTPRoute test/orders', field: 'spec.rules[0]', name: '' },
-    cors: undefined,
-    redirect: undefined,
+    ...NO_DEEDS,
     mirrors,
     targets: [
       {
@@ -87,23 +97,10 @@ function routingOf(mirrors: readonly Mirror[], faults: readonly Fault[]): Routin
         response: undefined,
       },
     ],
-    response: undefined,
-    session: undefined,
-    timeouts: NO_TIMEOUTS,
-    retry: undefined,
   };
   return {
     id: backend,
-    policy: {
-      faults,
-      faultOnHeader: false,
-      explainOnHeader: false,
-      accessLog: undefined,
-      traceSample: undefined,
-      timeouts: NO_TIMEOUTS,
-      retry: undefined,
-      rateLimit: undefined,
-    },
+    policy: { ...NO_POLICY, faults },
     consumers: {},
     all: {
       protocol: 'http',
@@ -357,6 +354,39 @@ describe('mirrors', () => {
         await haveEnded(stage, 'answered', turn);
       }
       assert.deepEqual(stage.mesh.totals('test/shadow:80').ejections, []);
+    });
+  });
+
+  test('behind a circuit breaker that is open get no copy, until one of them finds out that they are back', async () => {
+    let respond: Respond = (_, connection) => connection.send('HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n');
+    const held: (() => void)[] = [];
+    const read = parseBreaker('ResponseCodeRatio(500, 600, 0, 600) > 0.5');
+    assert.ok('value' in read);
+    const policy = { breaker: { text: '', expression: read.value, openMs: OPEN_MS } };
+    await onStage({ policy, respond: (...asked) => respond(...asked) }, async (stage) => {
+      const { mesh, mirror } = stage;
+      const openings = (): number => mesh.totals('test/shadow:80').breakerOpenings;
+      for (let turn = 0; turn < 200 && openings() === 0; turn++) {
+        await exchange(mesh.port, GET);
+        await sleep(20);
+      }
+      assert.equal(openings(), 1);
+      const failed = mirror.requests.length;
+      respond = (request, connection) => held.push(() => connection.send(okReply(request)));
+      await exchange(mesh.port, GET);
+      await haveEnded(stage, 'dropped');
+      for (let turn = 0; turn < 200 && held.length === 0; turn++) {
+        await exchange(mesh.port, GET);
+        await sleep(OPEN_MS / 20);
+      }
+      for (let turn = 0; turn < 5; turn++) await exchange(mesh.port, GET);
+      assert.equal(mirror.requests.length, failed + 1);
+      assert.equal(mesh.totals('test/shadow:80').mirrorsActive, 1);
+      respond = respondOk;
+      held[0]!();
+      await eventually(() => mesh.totals('test/shadow:80').mirrorsActive === 0, WAIT);
+      await exchange(mesh.port, GET);
+      await mirror.request(failed + 2);
     });
   });
 

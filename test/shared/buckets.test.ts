@@ -124,6 +124,16 @@ describe('a bucket', () => {
     assert.equal(scene.burst('a', { ...TEN, count: 20, burst: 100 }), 20);
   });
 
+  test('is not full sooner than a policy says that was made slower, while others find room that is free for longer', () => {
+    const scene = new Scene();
+    const hourly = { ...SLOW, burst: 5 };
+    const [first, ...others] = scene.kin(4);
+    assert.equal(scene.burst(first!, TEN), 5);
+    scene.nowMs += 600;
+    for (const other of others) assert.equal(scene.burst(other, hourly), 5);
+    assert.equal(scene.burst(first!, hourly), 0);
+  });
+
   test('is not filled by a clock that goes back', () => {
     const scene = new Scene();
     scene.burst('a', TEN);

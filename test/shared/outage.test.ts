@@ -43,6 +43,16 @@ test('nobody tries before its time, one does then, and another one when nothing 
   assert.deepEqual([beginMs + WAIT_MS, beginMs + WAIT_MS].map(triesAt), [true, false]);
 });
 
+test('one for which nobody came is over, however long ago: after 249 days ticks compare the other way round', () => {
+  const DAY_MS = 86_400_000;
+  for (const days of [1, 100, 248, 249, 300, 400, 490]) {
+    const one = outage();
+    one.begin(0, () => DAY_MS);
+    assert.equal(one.leftMs(days * DAY_MS), 0, `${days} days later`);
+    assert.equal(one.take(days * DAY_MS, WAIT_MS), true, `${days} days later`);
+  }
+});
+
 test('even with no time to wait only one of two who come at once tries', () => {
   const one = outage();
   one.begin(0, () => 0);

@@ -86,6 +86,12 @@ test('an endpoint is shown with its ejection, its check and its age', () => {
   assert.equal(reader.endpoint(ROW, 30_000).ejectedLeftMs, 0);
 });
 
+test('an endpoint that came longer ago than ticks can tell has no age', () => {
+  const { reader } = start();
+  reader.arrive(ROW, 0);
+  assert.equal(reader.endpoint(ROW, 300 * 86_400_000).ageMs, undefined);
+});
+
 test('a row that is cleared says nothing of its owner, and its neighbours keep what they have', () => {
   const { memory, reader } = start();
   for (const row of [ROW - 1, ROW, ROW + 1]) {

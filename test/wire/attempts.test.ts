@@ -77,6 +77,7 @@ before(async () => {
       }),
       of('tried', [await recorder(never)], { 'timeout-try': '200ms' }),
       of('fine', [await recorder(ok)], {}),
+      of('uploads', [await recorder(ok)], { 'timeout-request': '5s' }),
       of('hurried', [await recorder(never), await recorder(ok)], {
         lb: 'round-robin',
         outlier: 'consecutive=5, base=20s',
@@ -103,6 +104,11 @@ function get(service: string, target: string, fields = '') {
 function post(service: string, target: string, body: string) {
   const head = `POST ${target} HTTP/1.1\r\nHost: ${service}.test\r\nContent-Length: ${body.length}\r\n\r\n`;
   return exchange(mesh.port, `${head}${body}`);
+}
+
+/** An endpoint has this of a request on a connection that is open. */
+function isOpen(text: string): boolean {
+  return recorders.some(({ upstream }) => upstream.open.some(({ received }) => received.includes(text)));
 }
 
 /** What endpoints got with this target. */
@@ -203,11 +209,27 @@ describe('what endpoints hear of attempts', { concurrency: 8 }, () => {
     assert.ok(Number(valueOf(seen('/longer')[0]!, 'x-heddle-timeout-ms')) <= 15_000);
   });
 
+  test('is the same with a body that comes in one piece with its head, be there a connection or not', async () => {
+    const client = await Client.connect(mesh.port);
+    for (const target of ['/upload-1', '/upload-2', '/upload-3']) {
+      client.send(`POST ${target} HTTP/1.1\r\nHost: uploads.test\r\nContent-Length: 5\r\n\r\nhello`);
+      assertPassed(await client.reply(), 200);
+      const left = Number(valueOf(seen(target)[0]!, 'x-heddle-timeout-ms'));
+      assert.ok(left > 1000 && left <= 5000, `${target}: ${left}`);
+    }
+    client.destroy();
+  });
+
   test('is nothing while the request still comes, whose answer nobody waits for yet', async () => {
-    await post('fine', '/upload', 'hello');
-    await exchange(mesh.port, 'POST /slow HTTP/1.1\r\nHost: fine.test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n');
-    for (const target of ['/upload', '/slow'])
+    const client = await Client.connect(mesh.port);
+    for (const target of ['/slow-1', '/slow-2']) {
+      client.send(`POST ${target} HTTP/1.1\r\nHost: fine.test\r\nContent-Length: 10\r\n\r\nhello`);
+      await eventually(() => isOpen(`POST ${target}`));
+      client.send('world');
+      assertPassed(await client.reply(), 200);
       assert.equal(valueOf(seen(target)[0]!, 'x-heddle-timeout-ms'), undefined, target);
+    }
+    client.destroy();
   });
 
   test('is nothing of a first attempt, and the number of each further one', async () => {
@@ -317,12 +339,10 @@ describe('time', { concurrency: 8 }, () => {
   test('of a client that is gone is over for its endpoint too', async () => {
     const client = await Client.connect(mesh.port);
     client.send('GET /gone HTTP/1.1\r\nHost: tried.test\r\n\r\n');
-    const isOpen = (): boolean =>
-      recorders.some(({ upstream }) => upstream.open.some(({ received }) => received.includes('GET /gone')));
-    await eventually(isOpen);
+    await eventually(() => isOpen('GET /gone'));
     const startMs = performance.now();
     client.destroy();
-    await eventually(() => !isOpen());
+    await eventually(() => !isOpen('GET /gone'));
     assert.ok(performance.now() - startMs < 190, 'Expected it before timeout-try ends it');
   });
 });

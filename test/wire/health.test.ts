@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
-import { eventually, exchange, sleep } from '../harness/client.ts';
+import type { EndpointsAnswer } from '../../src/model/admin.ts';
+import { Client, eventually, exchange, sleep } from '../harness/client.ts';
 import { Mesh, type MeshOptions } from '../harness/mesh.ts';
 import { okReply, Recorder } from '../harness/recorder.ts';
 import type { Deed } from '../harness/saboteur.ts';
+import { ask, withMesh } from '../harness/telemetry.ts';
 
 const GET = 'GET /work HTTP/1.1\r\nHost: orders.test\r\n\r\n';
 const CHECK = { 'heddle.dev/health-check': 'path /healthz, every 100ms, fails 2, passes 2' };
@@ -22,6 +24,8 @@ class Endpoint {
   recorder!: Recorder;
   isWell = true;
   isReady = true;
+  /** How long it takes to answer. */
+  answerMs = 0;
   /** When checks came. */
   readonly checksMs: number[] = [];
   work = 0;
@@ -32,7 +36,9 @@ class Endpoint {
       const isCheck = request.target === '/healthz';
       if (isCheck) endpoint.checksMs.push(performance.now());
       else endpoint.work++;
-      connection.send((isCheck ? endpoint.isReady : endpoint.isWell) ? okReply(request) : UNAVAILABLE);
+      const reply = (isCheck ? endpoint.isReady : endpoint.isWell) ? okReply(request) : UNAVAILABLE;
+      if (endpoint.answerMs === 0) connection.send(reply);
+      else setTimeout(() => connection.send(reply), endpoint.answerMs);
     });
     context.after(async () => endpoint.recorder.stop());
     return endpoint;
@@ -194,6 +200,70 @@ describe('an endpoint that fails several requests in a row', { concurrency: 3 },
     assert.equal(await send(30), 0);
     assert.equal(one.work, 0);
     await spared(one);
+  });
+
+  test('is back when its trial goes well, although others were sent there meanwhile and left', async (context) => {
+    let mood: 'well' | 'ill' | 'slow' = 'ill';
+    const held: (() => void)[] = [];
+    const one = await Recorder.start((request, connection) => {
+      if (mood === 'slow') held.push(() => connection.send(okReply(request)));
+      else connection.send(mood === 'well' ? okReply(request) : UNAVAILABLE);
+    });
+    const other = await Endpoint.start(context);
+    context.after(() => one.stop());
+    const annotations = {
+      ...OUTLIER,
+      'heddle.dev/outlier': 'consecutive=1, base=500ms, max=500ms',
+      // While one is out, both get requests.
+      'heddle.dev/panic-threshold': '100%',
+    };
+    const services = [{ name: 'orders', endpoints: [one.address, other.recorder.address], annotations }];
+    await withMesh({ services, workers: 1, flags: ['--admin-listen=127.0.0.1:0'] }, async (mesh) => {
+      const isOut = async (): Promise<boolean> =>
+        (await ask<EndpointsAnswer>(mesh, '/endpoints')).endpoints.some(({ state }) => state === 'out');
+      while ((await exchange(mesh.port, GET)).status === 200) assert.ok(other.work < 10);
+      assert.ok(await isOut());
+      mood = 'slow';
+      // Its time is over.
+      await sleep(600);
+      const trial = await Client.connect(mesh.port);
+      trial.send(GET);
+      await eventually(() => held.length === 1, { what: 'the trial' });
+      const leaving = await Promise.all([Client.connect(mesh.port), Client.connect(mesh.port)]);
+      for (const client of leaving) client.send(GET);
+      await eventually(() => held.length === 2, { what: 'another request there' });
+      for (const client of leaving) client.destroy();
+      await eventually(() => one.upstream.open.length === 1, { what: 'that one to be cancelled' });
+      mood = 'well';
+      held[0]!();
+      assert.equal((await trial.reply()).status, 200);
+      trial.destroy();
+      assert.ok(!(await isOut()));
+    });
+  });
+
+  test('is not out for longer because its trials were given too little time', async (context) => {
+    const [one, other] = [await Endpoint.start(context), await Endpoint.start(context)];
+    const annotations = { ...OUTLIER, 'heddle.dev/outlier': 'consecutive=1, base=500ms, max=1h' };
+    const services = [{ name: 'orders', endpoints: [one.recorder.address, other.recorder.address], annotations }];
+    await withMesh({ services, workers: 1, flags: ['--admin-listen=127.0.0.1:0'] }, async (mesh) => {
+      const ejections = async (): Promise<number> =>
+        Math.max(...(await ask<EndpointsAnswer>(mesh, '/endpoints')).endpoints.map((endpoint) => endpoint.ejections));
+      one.isWell = false;
+      while ((await exchange(mesh.port, GET)).status === 200) assert.ok(other.work < 10);
+      assert.equal(await ejections(), 1);
+      one.isWell = true;
+      one.answerMs = 400;
+      one.work = 0;
+      const short = GET.replace(/\r\n$/, 'x-heddle-timeout-ms: 300\r\n\r\n');
+      const giveUpMs = performance.now() + SOON_MS;
+      while (one.work === 0 && performance.now() < giveUpMs) {
+        await exchange(mesh.port, short);
+        await sleep(20);
+      }
+      assert.equal(one.work, 1);
+      assert.equal(await ejections(), 1);
+    });
   });
 
   test('gets requests again at once when nothing is ejected any more', async (context) => {

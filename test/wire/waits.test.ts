@@ -10,6 +10,7 @@ import {
   type RetryWishes,
   type TimeoutWishes,
 } from '../../src/model/resilience.ts';
+import { NO_POLICY } from '../../src/model/routing.ts';
 import type { BackendId, Configuration } from '../../src/model/snapshot.ts';
 import { Client, eventually, exchange, type FinalReply, sleep } from '../harness/client.ts';
 import { configurationOf, DataPath } from '../harness/data-path.ts';
@@ -52,16 +53,7 @@ interface Wishes {
 /** `orders`, with these endpoints. */
 function ordersAt(endpoints: readonly string[], { policy = {}, retry, timeouts }: Wishes = {}): Configuration {
   const services = configurationOf([{ name: 'orders', policy, tiers: [endpoints] }]);
-  const wishes = {
-    faults: [],
-    faultOnHeader: false,
-    explainOnHeader: false,
-    accessLog: undefined,
-    traceSample: undefined,
-    timeouts: { ...NO_TIMEOUTS, ...timeouts },
-    retry,
-    rateLimit: undefined,
-  };
+  const wishes = { ...NO_POLICY, timeouts: { ...NO_TIMEOUTS, ...timeouts }, retry };
   const routing = { id: 'test/orders:80' as BackendId, policy: wishes, consumers: {}, all: undefined };
   return { ...services, routings: [routing] };
 }

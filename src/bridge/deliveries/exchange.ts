@@ -33,6 +33,8 @@ export class DeliveryExchange implements Exchange, Answer, TimerOwner {
   readonly retries = false;
   beganMs = 0;
   requestEnded = true;
+  /** Its body follows as the endpoint takes it; and who waits how long for the answer is said after it. */
+  readonly followsAtOnce = false;
   // The answer.
   status = 0;
   failure: FailureCode | undefined = undefined;

@@ -21,7 +21,7 @@ export interface AttemptsContext extends HttpContext {
 
 /** Whose attempts they are, and what they are made for. */
 export interface AttemptsOwner {
-  readonly exchange: Pick<Exchange, 'head' | 'source' | 'requestEnded' | 'retries'>;
+  readonly exchange: Pick<Exchange, 'head' | 'source' | 'requestEnded' | 'followsAtOnce' | 'retries'>;
   readonly terms: Terms;
   /** Where in the target the path starts that goes on. */
   readonly pathStart: number;
@@ -87,9 +87,9 @@ export class Attempts implements CarrierWaiter, TimerOwner {
   /** The first attempt. */
   begin(backend: LiveBackend, nowMs: number): void {
     const { exchange, terms, pathStart } = this.#owner;
-    const { head, source, requestEnded, retries } = exchange;
+    const { head, source, requestEnded, followsAtOnce, retries } = exchange;
     this.#backend = backend;
-    this.#completeMs = requestEnded ? nowMs : Infinity;
+    this.#completeMs = requestEnded || followsAtOnce ? nowMs : Infinity;
     this.#deadlineMs = Math.min(this.callerMs, nowMs + terms.requestMs);
     if (this.callerMs - nowMs < 1) {
       this.#owner.onGivenUp('deadline', 'The time that the caller gave is over before the request could be sent');
@@ -144,13 +144,20 @@ export class Attempts implements CarrierWaiter, TimerOwner {
   get #tryEndMs(): number {
     if (this.current.endpoint === undefined || this.#completeMs === Infinity) return Infinity;
     const beganMs = Math.max(this.current.startMs, this.#completeMs);
-    const tryMs = this.#owner.terms.tryMs ?? this.#backend.backend.policy.tryMs;
+    const tryMs = this.#tryMs;
     return beganMs + (this.current.isTrial ? Math.min(tryMs, (this.#deadlineMs - beganMs) / 2) : tryMs);
+  }
+
+  get #tryMs(): number {
+    return this.#owner.terms.tryMs ?? this.#backend.backend.policy.tryMs;
   }
 
   onCarrier(carrier: Carrier): void {
     this.current.carrier = carrier;
-    if (this.#completeMs === Infinity) this.#watch();
+    if (this.#completeMs === Infinity) {
+      if (this.#owner.exchange.requestEnded) this.complete(performance.now());
+      else this.#watch();
+    }
     this.#owner.onCarrier(carrier);
   }
 
@@ -217,7 +224,7 @@ export class Attempts implements CarrierWaiter, TimerOwner {
     const condition = FAILURES[failure].retry;
     const isStale = condition === 'reset' && carrier?.reused === true;
     this.#rest();
-    if (wanted) this.current.abandon(this, failure, nowMs);
+    if (wanted) this.current.abandon(this, failure, nowMs, this.#deedOf(failure, nowMs));
     else this.current.fail(failure, nowMs);
     if (endpoint === undefined || condition === 'never' || carrier?.replyBegan === true) return false;
     if (!this.#hasLeft || (!retriesFailure(this.#owner.terms.retry, failure) && !this.current.isTrial)) return false;
@@ -305,12 +312,21 @@ export class Attempts implements CarrierWaiter, TimerOwner {
   }
 
   #giveUp(failure: FailureCode, detail: string, nowMs: number): void {
-    const tookMs = nowMs - Math.max(this.current.startMs, this.#completeMs);
-    // A caller who gives little time says nothing against an endpoint; but hop by hop all of them give less than the whole.
-    const deed = failure === 'deadline' && tookMs >= this.#owner.terms.requestMs / 2 ? 'reply-timeout' : failure;
     this.#rest();
-    this.current.abandon(this, failure, nowMs, deed);
+    this.current.abandon(this, failure, nowMs, this.#deedOf(failure, nowMs));
     this.#owner.onGivenUp(failure, detail);
+  }
+
+  /**
+   * What the endpoint did whose attempt used up its time. A caller who gives little of it says nothing against an endpoint; but hop by
+   * hop all of them give less than the whole: half of it is enough, of which a trial has half.
+   */
+  #deedOf(failure: FailureCode, nowMs: number): FailureCode {
+    const { requestMs } = this.#owner.terms;
+    const tookMs = nowMs - Math.max(this.current.startMs, this.#completeMs);
+    if (failure === 'deadline' && tookMs >= requestMs / 2) return 'reply-timeout';
+    const isCut = failure === 'try-timeout' && this.current.isTrial && tookMs < Math.min(this.#tryMs, requestMs / 4);
+    return isCut ? 'deadline' : failure;
   }
 
   /** None is wanted any more. */

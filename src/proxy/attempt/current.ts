@@ -47,6 +47,8 @@ export class CurrentAttempt {
     this.#backend = backend;
     this.endpoint = endpoint;
     this.isTrial = endpoint.onTrial;
+    // Whoever comes next is an ordinary one, also where all that are out get traffic.
+    endpoint.onTrial = false;
     this.#record.endpoint = endpoint.key;
     endpoint.begin(nowMs);
   }
@@ -79,7 +81,7 @@ export class CurrentAttempt {
     meter.attempt(status, record.upstreamMs);
     if (!isGood) endpoint.meter.error();
     endpoint.observe(status === UNAVAILABLE ? this.#blamed(record.upstreamMs) : record.upstreamMs, nowMs);
-    this.#backend.judge(endpoint, isGood ? 0 : 1, nowMs);
+    this.#backend.judge(endpoint, isGood ? 0 : 1, this.isTrial, nowMs);
   }
 
   /** It failed by itself: nothing of it is left. */
@@ -110,8 +112,6 @@ export class CurrentAttempt {
   /** It is over, however it ended. */
   end(): void {
     this.#active = false;
-    // Nobody else is on trial there, and an ordinary request must not be taken for one.
-    if (this.isTrial && this.endpoint !== undefined) this.endpoint.onTrial = false;
     this.endpoint?.end(this.#replied);
     this.endpoint = undefined;
     this.carrier = undefined;
@@ -130,7 +130,9 @@ export class CurrentAttempt {
     if (wasStale) return;
     endpoint.meter.failed();
     endpoint.observe(this.#blamed(nowMs - this.startMs), nowMs);
-    this.#backend.judge(endpoint, FAILURES[failure].status === TIMEOUT ? TIMED_OUT_FAILURES : 1, nowMs);
+    const failures = FAILURES[failure].status === TIMEOUT ? TIMED_OUT_FAILURES : 1;
+    // The verdict of a trial was told with its head, if there was one.
+    this.#backend.judge(endpoint, failures, this.isTrial && !this.#replied, nowMs);
   }
 
   #blamed(tookMs: number): number {

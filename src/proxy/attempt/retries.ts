@@ -13,6 +13,7 @@ export const ONE_ATTEMPT: RetryTerms = {
   bodyMax: 0,
   asked: false,
   when: { conditions: [], statuses: [] },
+  methodNames: [],
 };
 
 const CONDITION_BITS: Readonly<Record<string, number>> = Object.fromEntries(

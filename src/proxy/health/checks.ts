@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Dice } from '../../lib/dice.ts';
 import type { HealthCheck } from '../../model/resilience.ts';
-import type { BackendId } from '../../model/snapshot.ts';
+import type { Backend } from '../../model/snapshot.ts';
 import { CHECK_STATES, ENDPOINT } from '../../shared.ts';
 import type { LiveEndpoint } from '../upstream.ts';
 import { Probe, type ProbeContext } from './probe.ts';
@@ -9,8 +9,9 @@ import { Probe, type ProbeContext } from './probe.ts';
 /** So many may begin in one beat of the worker, of 50 ms: checking costs at most a part of its time, whatever is asked for. */
 const STARTS_PER_BEAT = 64;
 /**
- * So many may be under way, and of one backend only as many as may still begin beyond them: the endpoints of one that hang make its own
- * checks late, and not those of others.
+ * So many may be under way, and of one namespace only as many as may still begin beyond them; of one backend only as many as its
+ * namespace still may: endpoints that hang make the checks of their own backend late, then those of its namespace, and not those of
+ * others.
  */
 const UNDER_WAY_MAX = 256;
 /** Of `everyMs`, as much may be left off or added, by chance: else what began together goes on together. */
@@ -22,7 +23,7 @@ const FAILING = CHECK_STATES.indexOf('failing');
 
 /** How endpoints are checked, and for whom. */
 interface CheckOrder {
-  readonly backend: BackendId;
+  readonly backend: Pick<Backend, 'id' | 'namespace'>;
   readonly check: HealthCheck;
   readonly owner: {
     /** This endpoint is still one of his. */
@@ -51,11 +52,12 @@ export class Checks {
   readonly #context: ProbeContext;
   readonly #dice: Dice;
   readonly #byEndpoint = new Map<LiveEndpoint, Checked>();
-  /** The same, in the order in which they are looked at. */
-  #turns: Checked[] = [];
+  /** The same, in the order in which they are looked at; undefined: others came, or some went. */
+  #turns: readonly Checked[] | undefined = undefined;
   #next = 0;
   #underWay = 0;
-  readonly #underWayOf = new Map<BackendId, number>();
+  /** By id of a backend, and by namespace: an id has a slash. */
+  readonly #underWayOf = new Map<string, number>();
 
   constructor(context: ProbeContext, dice: Dice) {
     this.#context = context;
@@ -75,9 +77,8 @@ export class Checks {
       const dueMs = nowMs + order.check.everyMs * this.#dice.roll();
       const known = this.#byEndpoint.get(endpoint);
       if (known === undefined) {
-        const checked = { endpoint, order, dueMs, streak: 0, probe: undefined };
-        this.#byEndpoint.set(endpoint, checked);
-        this.#turns.push(checked);
+        this.#byEndpoint.set(endpoint, { endpoint, order, dueMs, streak: 0, probe: undefined });
+        this.#turns = undefined;
         continue;
       }
       if (known.order.check !== before) {
@@ -86,28 +87,27 @@ export class Checks {
       }
       known.order = order;
       if (isAsBefore) continue;
+      // What it was asked before is no answer to what it is asked now.
+      this.#giveUp(known);
       known.streak = 0;
-      if (known.probe === undefined) known.dueMs = dueMs;
+      known.dueMs = dueMs;
     }
   }
 
   /** They are checked no more. What is known of them is left to whoever goes on. */
   drop(endpoints: Iterable<LiveEndpoint>): void {
-    let dropped = false;
     for (const endpoint of endpoints) {
       const checked = this.#byEndpoint.get(endpoint);
       if (checked === undefined) continue;
       this.#byEndpoint.delete(endpoint);
-      dropped = true;
-      if (checked.probe === undefined) continue;
-      checked.probe.abort();
-      this.#count(checked.order, -1);
+      // Made anew once, however many backends drop some.
+      this.#turns = undefined;
+      this.#giveUp(checked);
     }
-    if (dropped) this.#turns = [...this.#byEndpoint.values()];
   }
 
   beat(nowMs: number): void {
-    const turns = this.#turns;
+    const turns = (this.#turns ??= [...this.#byEndpoint.values()]);
     let starts = Math.min(STARTS_PER_BEAT, UNDER_WAY_MAX - this.#underWay);
     for (let looks = turns.length; looks > 0 && starts > 0; looks--) {
       if (this.#next >= turns.length) this.#next = 0;
@@ -118,15 +118,25 @@ export class Checks {
     }
   }
 
+  #giveUp(checked: Checked): void {
+    if (checked.probe === undefined) return;
+    checked.probe.abort();
+    checked.probe = undefined;
+    this.#count(checked.order, -1);
+  }
+
   #hasRoom({ backend }: CheckOrder): boolean {
-    return (this.#underWayOf.get(backend) ?? 0) < UNDER_WAY_MAX - this.#underWay;
+    const ofNamespace = this.#underWayOf.get(backend.namespace) ?? 0;
+    return (this.#underWayOf.get(backend.id) ?? 0) < UNDER_WAY_MAX - this.#underWay - ofNamespace;
   }
 
   #count({ backend }: CheckOrder, more: 1 | -1): void {
     this.#underWay += more;
-    const count = (this.#underWayOf.get(backend) ?? 0) + more;
-    if (count === 0) this.#underWayOf.delete(backend);
-    else this.#underWayOf.set(backend, count);
+    for (const whose of [backend.id, backend.namespace]) {
+      const count = (this.#underWayOf.get(whose) ?? 0) + more;
+      if (count === 0) this.#underWayOf.delete(whose);
+      else this.#underWayOf.set(whose, count);
+    }
   }
 
   #begin(checked: Checked, nowMs: number): void {

@@ -32,6 +32,8 @@ export class Health {
     this.#policy = policy;
     this.#dice = dice;
     this.isWatched = policy.outlier !== undefined || policy.check !== undefined;
+    // Whoever changes an endpoint may die before he tells: then all who watch are told (`SharedReader.retire`), known by this.
+    if (this.isWatched) Atomics.compareExchange(own.cells, own.base + BACKEND.health, 0, 1);
   }
 
   /** Changes whenever an endpoint became usable, or ceased to be. Costs one load. */
@@ -68,12 +70,13 @@ export class Health {
   /**
    * How an attempt went. Call it while the attempt still counts as under way: the row is this endpoint's for that long.
    * @param endpoints of the backend. @param failures 0: a reply below 500 came in time.
-   * More: it failed, and counts as so many. @returns true: it goes out, or stays out, by this.
+   * More: it failed, and counts as so many. @param isTrial it was made to find out whether the endpoint is back. @returns true: it goes out, or stays out, by this.
    */
   judge(
     endpoint: LiveEndpoint,
     endpoints: ReadonlyMap<string, LiveEndpoint>,
     failures: number,
+    isTrial: boolean,
     nowMs: number,
   ): boolean {
     const good = failures === 0;
@@ -83,8 +86,7 @@ export class Health {
     const at = shared.base + ENDPOINT.failures;
     // Of one that is gone nobody wants to know; its row may be another one's soon.
     if (!good && endpoints.get(endpoint.key) !== endpoint) return false;
-    if (!ejection.isIn) return this.#judgeOutside(endpoint, outlier, good, nowMs);
-    endpoint.onTrial = false;
+    if (!ejection.isIn) return this.#judgeOutside(endpoint, outlier, { good, isTrial }, nowMs);
     if (good) {
       // A look first: good traffic writes nothing.
       if (Atomics.load(shared.cells, at) !== 0) Atomics.store(shared.cells, at, 0);
@@ -134,7 +136,6 @@ export class Health {
   /** It is usable again, as if nothing had been. */
   readmit(endpoint: LiveEndpoint, nowMs: number): void {
     const { cells, base } = endpoint.shared;
-    endpoint.onTrial = false;
     Atomics.store(cells, base + ENDPOINT.failures, 0);
     Atomics.store(cells, base + ENDPOINT.back, tickAt(nowMs) || 1);
     if (endpoint.ejection.end()) this.touch();
@@ -153,10 +154,14 @@ export class Health {
    * An attempt that began before the endpoint went out tells nothing new, unless its time is over: then any attempt tells as much
    * as a trial does. (While too few endpoints are usable, all of them get traffic.)
    */
-  #judgeOutside(endpoint: LiveEndpoint, outlier: OutlierPolicy, good: boolean, nowMs: number): boolean {
+  #judgeOutside(
+    endpoint: LiveEndpoint,
+    outlier: OutlierPolicy,
+    { good, isTrial }: { readonly good: boolean; readonly isTrial: boolean },
+    nowMs: number,
+  ): boolean {
     const { ejection } = endpoint;
-    if (!endpoint.onTrial && !ejection.take(nowMs, this.#trialMs(endpoint, outlier))) return false;
-    endpoint.onTrial = false;
+    if (!isTrial && !ejection.take(nowMs, this.#trialMs(endpoint, outlier))) return false;
     if (good) this.readmit(endpoint, nowMs);
     else ejection.prolong(nowMs, (times) => this.#lengthMs(times, outlier));
     return !good;
@@ -194,7 +199,6 @@ function outOf(endpoints: ReadonlyMap<string, LiveEndpoint>): number {
 /** Nothing that its attempts ever told counts any more. True: it was out. */
 export function forgive(endpoint: LiveEndpoint): boolean {
   const { ejection, shared } = endpoint;
-  endpoint.onTrial = false;
   if (shared.cells[shared.base + ENDPOINT.failures] !== 0)
     Atomics.store(shared.cells, shared.base + ENDPOINT.failures, 0);
   if (ejection.times !== 0) ejection.forget();

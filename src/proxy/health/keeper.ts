@@ -152,6 +152,6 @@ export class Keeper {
         health.touch();
       },
     };
-    this.#checks.put(own, { backend: live.id, check, owner }, nowMs);
+    this.#checks.put(own, { backend: live.backend, check, owner }, nowMs);
   }
 }

@@ -16,7 +16,7 @@ import {
 
 export type ProbeContext = Pick<HttpContext, 'heads' | 'headLimits' | 'limits' | 'wheel'>;
 
-/** An endpoint that has not answered after so many interim answers never will. */
+/** An endpoint that has not answered after so many interim answers, or after as many bytes of them as one head may have, never will. */
 const INFORMATIONAL_MAX = 8;
 /** A timer so much too late means that this thread stood still: what came meanwhile is read first. */
 const LATE_MS = 100;
@@ -35,6 +35,8 @@ export class Probe implements DialOwner, TimerOwner {
   #dueMs: number;
   #head: Head | undefined = undefined;
   #informational = 0;
+  /** Of all heads that came. */
+  #headBytes = 0;
   #over = false;
 
   /** @param onResult called once, unless it is aborted; never before this returns. */
@@ -88,10 +90,11 @@ export class Probe implements DialOwner, TimerOwner {
     }
     const head = this.#head;
     const after = feedHead(head, bytes, start, end, headLimits);
+    this.#headBytes += (after === PARSE_MORE ? end : after) - start;
     if (after === PARSE_MORE) return end;
     if (after === PARSE_REFUSED || !framingIsSound(head)) this.#end(false);
     else if (head.status >= 200 || head.status === 101) this.#end(this.#expects(head.status));
-    else if (++this.#informational > INFORMATIONAL_MAX) this.#end(false);
+    else if (++this.#informational > INFORMATIONAL_MAX || this.#headBytes > headLimits.head) this.#end(false);
     this.#giveHead();
     return after;
   }

@@ -19,15 +19,19 @@ interface History {
   next: number;
 }
 
+const NONE: ReadonlyMap<LiveEndpoint, History> = new Map();
+
 /**
  * Judges the endpoints of one backend by their share of good replies within a window that slides over what all workers count.
  * For the one worker that does so for the node.
  */
 export class SuccessWatch {
   readonly #meters: MeterReader;
-  #histories: ReadonlyMap<LiveEndpoint, History> = new Map();
+  #histories = NONE;
   readonly #outcomes = { done: 0, bad: 0 };
   #judgedMs = -Infinity;
+  /** Of the slices in the histories. */
+  #windowMs = 0;
 
   constructor(meters: MeterReader) {
     this.#meters = meters;
@@ -40,9 +44,13 @@ export class SuccessWatch {
     nowMs: number,
     onBad: (endpoint: LiveEndpoint) => void,
   ): void {
-    if (nowMs - this.#judgedMs < windowMs / SLICES) return;
+    const passedMs = nowMs - this.#judgedMs;
+    // Slices of another window, or from before a pause, reach further back than this window does.
+    const isAnew = windowMs !== this.#windowMs || passedMs > windowMs;
+    if (!isAnew && passedMs < windowMs / SLICES) return;
+    const before = isAnew ? NONE : this.#histories;
     this.#judgedMs = nowMs;
-    const before = this.#histories;
+    this.#windowMs = windowMs;
     const after = new Map<LiveEndpoint, History>();
     this.#histories = after;
     for (const endpoint of endpoints) {

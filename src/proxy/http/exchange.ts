@@ -31,6 +31,8 @@ export interface Exchange {
   readonly beganMs: number;
   /** The whole request is here. When it is so from the start, no `onEnd` follows. */
   readonly requestEnded: boolean;
+  /** What is not here yet of the request is in hand: it follows before the event loop turns. */
+  readonly followsAtOnce: boolean;
   /** Whoever sends it takes care of repeating it when false: the mesh makes one attempt. */
   readonly retries: boolean;
   /** Stop and go on reading the request body. */

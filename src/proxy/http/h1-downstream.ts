@@ -41,6 +41,7 @@ export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, 
   #phase: number = PHASE.fresh;
   #head: Head | undefined = undefined;
   #requestEnded = false;
+  #followsAtOnce = false;
   #requests = 0;
   #blankOctets = 0;
   /** The connection ends with this exchange. */
@@ -77,6 +78,10 @@ export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, 
 
   get requestEnded(): boolean {
     return this.#requestEnded;
+  }
+
+  get followsAtOnce(): boolean {
+    return this.#followsAtOnce;
   }
 
   // The request.
@@ -148,17 +153,20 @@ export class H1Downstream implements Connection, Exchange, WireOwner, BodySink, 
     if (after === PARSE_MORE) return end;
     if (after === PARSE_REFUSED || !requestIsSound(head)) return this.#refuse(head.failure, head.detail, end);
     head.keep();
-    this.#begin(head);
+    this.#begin(head, end - after);
     return after;
   }
 
-  #begin(head: Head): void {
+  /** @param more bytes that came with it. */
+  #begin(head: Head, more: number): void {
     this.#requests++;
     this.#blankOctets = 0;
     this.#clientCloses = head.minor === 0 ? !head.keepAlive || head.close : head.close;
     this.#close = this.#clientCloses;
     this.#reader.start(requestFraming(head), head.contentLength);
     this.#requestEnded = this.#reader.done;
+    // Where chunks end is known only when they are read.
+    this.#followsAtOnce = !head.chunked && head.contentLength <= more;
     this.#phase = this.#reader.done ? PHASE.reply : PHASE.body;
     this.#reply.reset();
     this.#bodyBegan = false;

@@ -1,5 +1,5 @@
 import { Timer, type TimerOwner } from '../../lib/timer-wheel.ts';
-import type { FailureCode } from '../../model/failure.ts';
+import { FAILURES, type FailureCode } from '../../model/failure.ts';
 import { ExchangeRecord } from '../../telemetry.ts';
 import { Attempts, type AttemptsContext, type AttemptsOwner, ONE_ATTEMPT } from '../attempt.ts';
 import type { LiveBackend } from '../balance.ts';
@@ -38,6 +38,7 @@ export class MirroredRequest implements CarrierOwner, AttemptsOwner, TimerOwner 
   readonly #record = new ExchangeRecord();
   readonly terms: Terms;
   readonly requestEnded = true;
+  readonly followsAtOnce = true;
   readonly retries = false;
   readonly canRepeat = false;
   readonly mark = 0;
@@ -45,6 +46,8 @@ export class MirroredRequest implements CarrierOwner, AttemptsOwner, TimerOwner 
   #backend!: LiveBackend;
   #source!: Source;
   #stage: number = STAGE.over;
+  /** It finds out whether the backend is back. */
+  #isTrial = false;
   #replyBytes = 0;
 
   /** @param give takes it back when it is over. */
@@ -85,11 +88,13 @@ export class MirroredRequest implements CarrierOwner, AttemptsOwner, TimerOwner 
       return;
     }
     const nowMs = performance.now();
-    // A copy does not find out whether a backend is back.
-    if (this.#backend.breaker.leftMs(nowMs) > 0) {
+    // As any other request: where nothing but copies comes, one of them has to find out whether the backend is back.
+    const admitted = this.#backend.breaker.admit(nowMs);
+    if (admitted === 'refuse') {
       this.drop();
       return;
     }
+    this.#isTrial = admitted === 'trial';
     this.#stage = STAGE.sent;
     this.#record.startMs = nowMs;
     wheel.after(this.#timer, WHOLE_MS_MAX);
@@ -102,8 +107,8 @@ export class MirroredRequest implements CarrierOwner, AttemptsOwner, TimerOwner 
     else this.#attempts.begin(this.#backend, nowMs);
   }
 
-  onGivenUp(): void {
-    this.#end('failed');
+  onGivenUp(failure: FailureCode): void {
+    this.#fail(failure);
   }
 
   /** A carrier holds all of the body, if its endpoint does not take it at once. */
@@ -147,8 +152,10 @@ export class MirroredRequest implements CarrierOwner, AttemptsOwner, TimerOwner 
   onCarrierDrain(): void {}
 
   onReply(head: Head): void {
+    const nowMs = performance.now();
     this.#stage = STAGE.answered;
-    this.#attempts.replied(head, performance.now());
+    this.#attempts.replied(head, nowMs);
+    this.#settle(head.status < 500, nowMs);
   }
 
   onReplyData(_bytes: Buffer, start: number, end: number): void {
@@ -162,7 +169,7 @@ export class MirroredRequest implements CarrierOwner, AttemptsOwner, TimerOwner 
 
   onFailure(failure: FailureCode): void {
     this.#attempts.failed(failure, performance.now());
-    this.#end(this.#stage === STAGE.answered ? 'answered' : 'failed');
+    this.#fail(failure);
   }
 
   onDefect(): void {
@@ -173,7 +180,24 @@ export class MirroredRequest implements CarrierOwner, AttemptsOwner, TimerOwner 
     const answered = this.#stage === STAGE.answered;
     // Its endpoint did its part: that nobody reads more of the answer says nothing against it.
     this.#attempts.abandon(answered ? 'client-gone' : failure, performance.now());
-    this.#end(answered ? 'answered' : 'failed');
+    this.#fail(failure);
+  }
+
+  /** Nothing more will come. */
+  #fail(failure: FailureCode): void {
+    if (this.#stage === STAGE.answered) {
+      this.#end('answered');
+      return;
+    }
+    this.#settle(FAILURES[failure].source === 'upstream' ? false : undefined, performance.now());
+    this.#end('failed');
+  }
+
+  /** It is known how its backend did. @param good undefined: nobody can tell. */
+  #settle(good: boolean | undefined, nowMs: number): void {
+    if (!this.#isTrial) return;
+    this.#isTrial = false;
+    this.#backend.breaker.settle(good, nowMs);
   }
 
   #end(result: 'answered' | 'failed' | 'dropped'): void {

@@ -90,7 +90,7 @@ class Node {
   }
 
   openings(): number {
-    return this.reader.service(ROW_FIRST).breakerOpenings;
+    return this.reader.backend(ROW_FIRST).breakerOpenings;
   }
 }
 

@@ -39,9 +39,9 @@ describe('consecutive failures', () => {
 
   test('may count as several at once', () => {
     const [one] = scene().workers;
-    one.health.judge(one.at(0), one.endpoints, 3, START_MS);
+    one.health.judge(one.at(0), one.endpoints, 3, false, START_MS);
     assert.deepEqual(one.usable, ALL);
-    one.health.judge(one.at(0), one.endpoints, 3, START_MS);
+    one.health.judge(one.at(0), one.endpoints, 3, false, START_MS);
     assert.deepEqual(one.usable, WITHOUT_FIRST);
   });
 
@@ -71,7 +71,7 @@ describe('consecutive failures', () => {
     const [one] = workers;
     const gone = one.at(0);
     one.adopt(backendOf(one.backend.policy, addressesOf(10).slice(1)));
-    for (let failure = 0; failure < 10; failure++) one.health.judge(gone, one.endpoints, 1, START_MS);
+    for (let failure = 0; failure < 10; failure++) one.health.judge(gone, one.endpoints, 1, false, START_MS);
     assert.equal(node.endpoint(0, START_MS).ejectedLeftMs, undefined);
     assert.equal(node.endpoint(0, START_MS).failures, 0);
   });
@@ -301,6 +301,17 @@ describe('a policy that changes', () => {
     assert.deepEqual(workers[1].usable, ALL);
     assert.equal(workers[1].takeTrial(START_MS + 5000), undefined);
   });
+});
+
+test('the first change of all is told by those who bury its worker, if that died before it could', () => {
+  const { node, workers } = scene();
+  const [one, other] = workers;
+  const { epoch } = other.health;
+  // All that `eject` does before it tells.
+  one.at(0).ejection.begin(START_MS, () => 1000);
+  assert.equal(other.health.epoch, epoch);
+  node.reader.retire(0);
+  assert.notEqual(other.health.epoch, epoch);
 });
 
 test('a worker that starts later finds who is out', () => {

@@ -62,7 +62,7 @@ class Scene {
   }
 
   get ejections(): unknown {
-    return new MeterReader(this.node.meters).service(this.worker.row).ejections;
+    return new MeterReader(this.node.meters).backend(this.worker.row).ejections;
   }
 }
 
@@ -114,9 +114,31 @@ describe('the share of good replies', () => {
     const scene = new Scene(policyOf({ ...BY_RATE, windowMs: 600_000 }));
     scene.pass(1000);
     scene.adopt(policyOf(BY_RATE));
+    scene.pass(BEAT_MS);
     scene.attempts(0, 0, 20);
     scene.pass(2500);
     assert.deepEqual(scene.worker.usable, WITHOUT_FIRST);
+  });
+
+  test('of a window that is shorter now says nothing of what was before it', () => {
+    const scene = new Scene(policyOf({ ...BY_RATE, windowMs: 600_000 }));
+    scene.attempts(0, 0, 9);
+    scene.pass(100_000);
+    scene.adopt(policyOf(BY_RATE));
+    scene.attempts(0, 9, 0);
+    scene.pass(2500);
+    assert.deepEqual(scene.worker.usable, ALL);
+  });
+
+  test('says nothing of the time while nobody asked for it', () => {
+    const scene = new Scene();
+    scene.adopt(policyOf(undefined));
+    scene.attempts(0, 0, 20);
+    scene.pass(3_600_000);
+    scene.adopt(policyOf(BY_RATE));
+    scene.attempts(0, 20, 0);
+    scene.pass(15_000);
+    assert.deepEqual(scene.worker.usable, ALL);
   });
 
   test('is not asked where the policy says 0', () => {

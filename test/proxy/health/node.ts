@@ -131,8 +131,12 @@ export class NodeWorker implements KeptBackend {
     return [...this.endpoints.values()][index]!;
   }
 
+  /** An attempt there, the trial if it is due to one. */
   judge(index: number, good: boolean, nowMs: number): boolean {
-    return this.health.judge(this.at(index), this.endpoints, good ? 0 : 1, nowMs);
+    const endpoint = this.at(index);
+    const isTrial = endpoint.onTrial;
+    endpoint.onTrial = false;
+    return this.health.judge(endpoint, this.endpoints, good ? 0 : 1, isTrial, nowMs);
   }
 
   /** So many attempts fail there. */
