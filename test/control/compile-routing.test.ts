@@ -115,12 +115,44 @@ describe('a Service that rules name', () => {
     assert.match(after.problems[0]!.expected, /v2 has no port 80; its ports are 8080 \(a\), 8081 \(b\)/);
   });
 
-  test('tells what is wrong with its annotations about what serves it, only while it is named', () => {
-    const v2 = outside('v2', { 'heddle.dev/locality': 'near', 'heddle.dev/split': 'nonsense' });
+  test('tells what is wrong with its annotations about what serves it, and which change nothing, only while it is named', () => {
+    const v2 = outside('v2', { 'heddle.dev/locality': 'near', 'heddle.dev/timeout-request': '2s' });
     const named = compile({ ...NO_RESOURCES, services: [SPLIT, v2] }, undefined, FILES);
-    assert.deepEqual(fieldsOf(named), ['Service shop/v2 metadata.annotations["heddle.dev/locality"]']);
+    assert.deepEqual(fieldsOf(named), [
+      'Service shop/v2 metadata.annotations["heddle.dev/timeout-request"]',
+      'Service shop/v2 metadata.annotations["heddle.dev/locality"]',
+    ]);
     const unnamed = compile({ ...NO_RESOURCES, services: [enabled('orders'), v2] }, named, FILES);
     assert.deepEqual(unnamed.problems, []);
+  });
+});
+
+describe('annotations about what serves a Service', () => {
+  const AWAY = enabled('orders', { 'heddle.dev/split': 'v2=1', 'heddle.dev/lb': 'random' });
+  const IDLE = ['Service shop/orders metadata.annotations["heddle.dev/lb"]'];
+
+  test('are told while its own rules lead away from it and no other’s lead there', () => {
+    const services = [AWAY, enabled('web'), outside('v2')];
+    const away = compile({ ...NO_RESOURCES, services }, undefined, FILES);
+    assert.deepEqual(fieldsOf(away), IDLE);
+    const routed = { ...NO_RESOURCES, services, httpRoutes: [route('web', 'orders')] };
+    const named = compile(routed, away, FILES);
+    assert.deepEqual(named.problems, []);
+    const again = compile({ ...NO_RESOURCES, services }, named, FILES);
+    assert.deepEqual(fieldsOf(again), IDLE);
+    const back = compile(
+      { ...NO_RESOURCES, services: [enabled('orders', { 'heddle.dev/lb': 'random' })] },
+      again,
+      FILES,
+    );
+    assert.deepEqual(back.problems, []);
+  });
+
+  test('are the same problems (===) while other Services change', () => {
+    const before = compile({ ...NO_RESOURCES, services: [AWAY, outside('v2')] }, undefined, FILES);
+    const after = compile({ ...NO_RESOURCES, services: [AWAY, outside('v2'), enabled('web')] }, before, FILES);
+    assert.deepEqual(fieldsOf(after), IDLE);
+    assert.equal(after.problems[0], before.problems[0]);
   });
 });
 

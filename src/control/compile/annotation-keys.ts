@@ -74,6 +74,29 @@ export const NOT_YET = [
 const NOT_YET_KEYS: ReadonlySet<string> = new Set(NOT_YET);
 export const KEYS: ReadonlySet<string> = new Set([...OBEYED, ...NOT_YET]);
 
+/** Of those that are obeyed: they hold for a Service that rules name too, enabled or not. */
+const OF_BACKENDS: ReadonlySet<string> = new Set([
+  'enabled',
+  'endpoints',
+  'traffic-type',
+  'scheme',
+  'locality',
+  'sticky',
+  'lb',
+  'lb-hash-on',
+  'slow-start',
+  'panic-threshold',
+  'timeout-try',
+  'timeout-connect',
+  'retry-budget',
+  'outlier',
+  'health-check',
+  'circuit-breaker-expression',
+  'max-in-flight',
+  'max-queue',
+  'backend',
+] satisfies readonly Key[]);
+
 /** Of those that are not yet obeyed: they would hold for a Service that rules name too, enabled or not. */
 const MISSED_BY_BACKENDS: ReadonlySet<string> = new Set(['concurrency', 'allow', 'deny', 'mtls']);
 
@@ -93,4 +116,9 @@ export type Standing = 'enabled' | 'named' | 'outside';
 /** Known, and it would make a difference to a Service of this standing if it were obeyed. */
 export function isMissed(name: string, standing: Standing): boolean {
   return NOT_YET_KEYS.has(name) && (standing === 'enabled' || (standing === 'named' && MISSED_BY_BACKENDS.has(name)));
+}
+
+/** Known and obeyed, and it makes no difference to a Service of this standing. */
+export function isIdle(name: string, standing: Standing): boolean {
+  return standing === 'named' && !NOT_YET_KEYS.has(name) && !OF_BACKENDS.has(name);
 }

@@ -7,7 +7,7 @@ import { ANNOTATION_PREFIX, FOREIGN_PREFIXES, type Service } from '../../model/r
 import type { FrontendPolicy, SessionPolicy } from '../../model/routing.ts';
 import type { Endpoint, SubjectTarget } from '../../model/snapshot.ts';
 import { refusal } from './address.ts';
-import { FOREIGN_KEYS, isMissed, KEYS, type Standing } from './annotation-keys.ts';
+import { FOREIGN_KEYS, isIdle, isMissed, KEYS, type Standing } from './annotation-keys.ts';
 import { AnnotationReading, type Read } from './annotation-reading.ts';
 import type { Ask } from './asks.ts';
 import { readAsk, readSubject } from './message-annotations.ts';
@@ -41,8 +41,8 @@ export interface BackendWishes {
 }
 
 /**
- * Whether the annotations of a Service are known. What is wrong with those that have no effect on it does no harm, and those of
- * Traefik Mesh are nobody's business but of a Service that is in the mesh.
+ * Whether the annotations of a Service are known, and have an effect if only rules name it. What is wrong with them where nobody
+ * sends anything does no harm, and those of Traefik Mesh are nobody's business but of a Service that is in the mesh.
  */
 export function checkAnnotations(service: Service, standing: Standing): readonly Mismatch[] {
   const reading = new AnnotationReading(service);
@@ -109,6 +109,9 @@ function checkOurs(
     reading.mismatch(key, { expected: `a known key${hint}`, got: shown(key) });
   } else if (isMissed(name, standing)) {
     const expected = `a key that this version obeys (${key} is known, but not yet obeyed)`;
+    reading.mismatch(key, { expected, got: shown(value) });
+  } else if (isIdle(name, standing)) {
+    const expected = `${ANNOTATION_PREFIX}enabled: "true" beside it (only rules name this Service: it changes nothing of what they send here)`;
     reading.mismatch(key, { expected, got: shown(value) });
   }
 }

@@ -25,9 +25,8 @@ import { isQueryName } from './match-conditions.ts';
 
 /** `rendezvous` is no word of owners: it is what a field of the Service means. */
 const ALGORITHMS = BALANCE_ALGORITHMS.filter((one) => one !== 'rendezvous');
-/** Of those, that go by a hash. */
 /** Attempts at endpoints are what they guard: a message makes none, and has the limits of the bridge. */
-const ENDPOINT_KEYS = [
+export const ENDPOINT_KEYS = [
   'lb',
   'lb-hash-on',
   'slow-start',

@@ -2,22 +2,10 @@ import { isDeepStrictEqual } from 'node:util';
 import { parsePercent } from '../../lib/percent.ts';
 import { shown } from '../../lib/shown.ts';
 import { FAULT_FORMS, parseFault } from '../../model/faults.ts';
-import { NO_TIMEOUTS } from '../../model/resilience.ts';
-import type { Fault, FrontendPolicy } from '../../model/routing.ts';
+import { type Fault, type FrontendPolicy, NO_POLICY } from '../../model/routing.ts';
 import type { AnnotationReading, Read } from './annotation-reading.ts';
 import { PERCENT } from './annotation-values.ts';
 import { readRateLimit, readRetry, readTimeouts } from './terms-annotations.ts';
-
-const NOTHING_SPECIAL: FrontendPolicy = {
-  faults: [],
-  faultOnHeader: false,
-  explainOnHeader: false,
-  accessLog: undefined,
-  traceSample: undefined,
-  timeouts: NO_TIMEOUTS,
-  retry: undefined,
-  rateLimit: undefined,
-};
 
 const ONE_IN = /^1\/([1-9]\d{0,8})$/;
 
@@ -33,7 +21,7 @@ export function readPolicy(reading: AnnotationReading): FrontendPolicy | undefin
     retry: readRetry(reading),
     rateLimit: readRateLimit(reading),
   };
-  return isDeepStrictEqual(policy, NOTHING_SPECIAL) ? undefined : policy;
+  return isDeepStrictEqual(policy, NO_POLICY) ? undefined : policy;
 }
 
 /** `abort=503:10%` */

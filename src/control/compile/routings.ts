@@ -9,6 +9,7 @@ import { type BackendId, backendIdOf } from '../../model/snapshot.ts';
 import { annotationTable } from './annotation-rules.ts';
 import { compileGatewayRoutes, type GatewayRoutes } from './gateway-api.ts';
 import type { CompiledBackend } from './candidates.ts';
+import { idleBackendKeys, idleRetryKeys, leadsAway } from './idle-annotations.ts';
 import { annotationField, MISMATCHES_MAX, problemsOf } from './mismatches.ts';
 import { type NamedPorts, namedPorts, namedSubjects } from './named-backends.ts';
 import { portLimits } from './port-limits.ts';
@@ -63,6 +64,8 @@ interface ServiceRouting {
   readonly routings: readonly Routing[];
   readonly asked: readonly Asked[];
   readonly problems: readonly Problem[];
+  /** Of what serves it, if no rule in force names it. */
+  readonly unnamed: readonly Problem[];
 }
 
 type PortRules = Pick<Routing, 'all' | 'consumers'>;
@@ -102,6 +105,8 @@ export function compileRoutings(input: RoutingInput, previous: CompiledRoutings 
   const asked = [gateway.asked, ...all.map((one) => one.asked)];
   const isSameAsked = previous !== undefined && sameItems(asked, previous.memo.asked);
   const routings = all.flatMap((one) => one.routings).toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  const ports = isSameAsked ? previous.ports : namedPorts(asked);
+  const unnamed = all.filter(({ frontend: { parent } }) => ports.get(parent.namespace)?.has(parent.name) !== true);
   return {
     routings: unchangedList(routings, previous?.routings),
     statuses: gateway.statuses,
@@ -110,8 +115,9 @@ export function compileRoutings(input: RoutingInput, previous: CompiledRoutings 
       ...splits.orphans.values(),
       ...[...groups].map(({ problems }) => problems),
       ...all.map(({ problems }) => problems),
+      ...unnamed.map((one) => one.unnamed),
     ],
-    ports: isSameAsked ? previous.ports : namedPorts(asked),
+    ports,
     subjects: isSameAsked ? previous.subjects : namedSubjects(asked, previous?.subjects),
     memo: {
       lists: recordOf<RoutingLists>(LISTS, (list) => resources[list]),
@@ -160,7 +166,8 @@ function compiledOnce(
     const known = before?.routings.find((one) => one.id === id);
     return making.routing(id, port, known) ?? [];
   });
-  return { ...made, routings, asked: unchanged(making.asked, before?.asked), problems: making.problems() };
+  const asked = unchanged(making.asked, before?.asked);
+  return { ...made, routings, asked, problems: making.problems(), unnamed: making.ofUnnamed(routings) };
 }
 
 class RoutingMaking {
@@ -235,20 +242,30 @@ class RoutingMaking {
   /** After all routings. */
   problems(): readonly Problem[] {
     const { service } = this.#reading;
-    const { frontend } = this.#made;
+    const { frontend, gateway } = this.#made;
     const shadowed = [...this.#shadowsOfAnnotations].flatMap(([by, ports]) =>
       (frontend.wishes.routing?.written ?? []).map(({ key, value }): Mismatch => {
         const expected = `no other rules for ${portsText(ports)}, where ${by} comes before annotations`;
         return { field: annotationField(key), expected, got: shown(value) };
       }),
     );
-    const own = [...this.#mismatches.values(), ...shadowed];
+    const rules = [...(gateway?.values() ?? [])];
+    const idle = idleRetryKeys(service, frontend.wishes.policy?.retry, rules);
+    const own = [...this.#mismatches.values(), ...shadowed, ...idle];
     const ofSplits = [...this.#shadowsOfSplits].map(([by, ports]) => ({
       field: 'spec.service',
       expected: `a Service without a route of Gateway API for ${portsText(ports)}, where ${by} comes before SMI`,
     }));
     const problems = this.#splits?.problems(ofSplits) ?? [];
     return [...problemsOf(objectName('Service', service), own, service.origin), ...problems];
+  }
+
+  /** What holds only if no rule of others names the Service. */
+  ofUnnamed(routings: readonly Routing[]): readonly Problem[] {
+    const { service } = this.#reading;
+    const { length } = this.#made.frontend.ports;
+    const isAway = length > 0 && routings.length === length && routings.every(leadsAway);
+    return isAway ? problemsOf(objectName('Service', service), idleBackendKeys(service), service.origin) : [];
   }
 }
 
