@@ -1,5 +1,8 @@
 /** Objects of the example application that scenarios are about. */
 
+/** What it does to requests: answers 200, answers 500, or nothing. */
+export type Mood = 'well' | 'failing' | 'silent';
+
 export interface AppSpec {
   readonly namespace: string;
   readonly name: string;
@@ -10,6 +13,8 @@ export interface AppSpec {
   readonly labels?: Readonly<Record<string, string>>;
   /** Default: wherever. */
   readonly node?: string;
+  /** Its address is that of its node. */
+  readonly hostNetwork?: boolean;
 }
 
 /** A Deployment of heddle-test/app, and the Service before it, port 80 to 8080. */
@@ -29,7 +34,8 @@ export function serviceObject(
 }
 
 /** A Deployment of heddle-test/app, without a Service. */
-export function appWorkload({ namespace, name, replicas, version = '1', labels = {}, node }: AppSpec): object {
+export function appWorkload(spec: AppSpec): object {
+  const { namespace, name, replicas, version = '1', labels = {}, node, hostNetwork = false } = spec;
   const container = {
     name: 'app',
     image: `heddle-test/app:${version}`,
@@ -46,7 +52,15 @@ export function appWorkload({ namespace, name, replicas, version = '1', labels =
       timeoutSeconds: 5,
     },
   };
-  return workload({ namespace, name, replicas, labels, container, ...(node === undefined ? {} : { node }) });
+  return workload({
+    namespace,
+    name,
+    replicas,
+    labels,
+    container,
+    hostNetwork,
+    ...(node === undefined ? {} : { node }),
+  });
 }
 
 /** A pod from which scenarios call, as a Deployment of one, on a node. */
