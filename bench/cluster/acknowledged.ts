@@ -52,10 +52,10 @@ export class Acknowledged {
     }
   }
 
-  #note({ time, workers, backendsChanged }: GenerationView): void {
+  #note({ time, workers, changed }: GenerationView): void {
     const afterMs = Math.max(...workers.map((worker) => worker.afterMs!));
     const appliedMs = Date.parse(time) + afterMs;
-    for (const id of backendsChanged) {
+    for (const id of changed.backends) {
       const sentMs = this.#sentMs.get(id);
       // The last change of this backend may be one of before that is noted late.
       if (sentMs === undefined || appliedMs < Math.floor(sentMs)) continue;

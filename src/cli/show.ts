@@ -3,6 +3,7 @@ import { formatDuration } from '../lib/duration.ts';
 import type {
   BackendView,
   EndpointView,
+  GenerationNames,
   GenerationView,
   RouteView,
   RuleView,
@@ -361,13 +362,11 @@ const GENERATION_COLUMNS: readonly Column<GenerationView>[] = [
   },
   {
     head: 'CHANGED',
-    text: ({ routesChanged, backendsChanged, workloadsChanged }) =>
-      namesText([...routesChanged, ...backendsChanged, ...workloadsChanged]),
+    text: ({ changed }) => namesText(changed),
   },
   {
     head: 'GONE',
-    text: ({ routesGone, backendsGone, workloadsGone }) =>
-      namesText([...routesGone, ...backendsGone, ...workloadsGone]),
+    text: ({ gone }) => namesText(gone),
   },
   {
     head: 'NOT APPLIED',
@@ -379,7 +378,11 @@ const GENERATION_COLUMNS: readonly Column<GenerationView>[] = [
   },
 ];
 
-function namesText(names: readonly string[]): string {
+/** A port of a Service is named once, however much of it is meant. */
+function namesText(byKind: GenerationNames): string {
+  const { services, backends, routings, workloads, subscriptions, policies } = byKind;
+  const all = [...services, ...backends, ...routings, ...workloads, ...subscriptions, ...policies];
+  const names = [...new Set(all)];
   const more = names.length > NAMES_MAX ? ` and ${names.length - NAMES_MAX} more` : '';
   return `${names.slice(0, NAMES_MAX).join(' ')}${more}`;
 }

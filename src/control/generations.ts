@@ -1,5 +1,5 @@
 import type { GenerationView, WorkerGeneration } from '../model/admin.ts';
-import type { Change } from '../model/snapshot.ts';
+import { type Change, objectKey } from '../model/snapshot.ts';
 
 const KEPT = 100;
 const NAMES_MAX = 100;
@@ -19,16 +19,27 @@ export class Generations {
     this.#workers = workers;
   }
 
-  published({ generation, frontends, backends, workloads }: Change, nowMs: number): void {
+  published(change: Change, nowMs: number): void {
+    const { generation, frontends, backends, routings, workloads, subscriptions, policies } = change;
     const view = {
       generation,
       time: new Date().toISOString(),
-      routesChanged: frontends.put.slice(0, NAMES_MAX).map(({ namespace, name }) => `${namespace}/${name}`),
-      routesGone: frontends.gone.slice(0, NAMES_MAX),
-      backendsChanged: backends.put.slice(0, NAMES_MAX).map(({ backend }) => backend.id),
-      backendsGone: backends.gone.slice(0, NAMES_MAX),
-      workloadsChanged: workloads.put.slice(0, NAMES_MAX).map(({ namespace, name }) => `${namespace}/${name}`),
-      workloadsGone: workloads.gone.slice(0, NAMES_MAX),
+      changed: {
+        services: named(frontends.put, objectKey),
+        backends: named(backends.put, ({ backend }) => backend.id),
+        routings: named(routings.put, ({ id }) => id),
+        workloads: named(workloads.put, objectKey),
+        subscriptions: named(subscriptions.put, ({ id }) => id),
+        policies: named(policies.put, ({ name }) => name),
+      },
+      gone: {
+        services: named(frontends.gone, String),
+        backends: named(backends.gone, String),
+        routings: named(routings.gone, String),
+        workloads: named(workloads.gone, String),
+        subscriptions: named(subscriptions.gone, String),
+        policies: named(policies.gone, String),
+      },
     };
     const workers = new Map<number, WorkerGeneration>();
     for (let worker = 0; worker < this.#workers; worker++)
@@ -70,4 +81,8 @@ export class Generations {
         workers.set(worker, { worker, state: 'superseded', afterMs: null, reason: null });
     }
   }
+}
+
+function named<T>(all: readonly T[], name: (one: T) => string): readonly string[] {
+  return all.slice(0, NAMES_MAX).map(name);
 }

@@ -304,15 +304,26 @@ export interface GenerationsAnswer {
 export interface GenerationView {
   readonly generation: number;
   readonly time: string;
-  /** What changed, as `namespace/name` and `namespace/name:port`; each list is cut at a hundred. */
-  readonly routesChanged: readonly string[];
-  readonly routesGone: readonly string[];
-  readonly backendsChanged: readonly string[];
-  readonly backendsGone: readonly string[];
-  /** Pods of this node: `namespace/name` of those that came or changed, addresses of those that went. */
-  readonly workloadsChanged: readonly string[];
-  readonly workloadsGone: readonly string[];
+  /** New, or another than before. */
+  readonly changed: GenerationNames;
+  readonly gone: GenerationNames;
   readonly workers: readonly WorkerGeneration[];
+}
+
+/** Each list is cut at a hundred. */
+export interface GenerationNames {
+  /** `namespace/name` */
+  readonly services: readonly string[];
+  /** Where their requests go: `namespace/name:port`. */
+  readonly backends: readonly string[];
+  /** By which rules: `namespace/name:port`. */
+  readonly routings: readonly string[];
+  /** Pods of this node: `namespace/name` of those that changed, addresses of those that went. */
+  readonly workloads: readonly string[];
+  /** By the object that wants messages: `Service shop/orders`. */
+  readonly subscriptions: readonly string[];
+  /** NatsPolicies. */
+  readonly policies: readonly string[];
 }
 
 export interface WorkerGeneration {

@@ -194,12 +194,8 @@ const FINE: Readonly<Record<string, FakeAnswer>> = {
       {
         generation: 7,
         time: '2026-11-21T12:00:00.000Z',
-        routesChanged: [],
-        routesGone: [],
-        backendsChanged: [],
-        backendsGone: [],
-        workloadsChanged: [],
-        workloadsGone: [],
+        changed: { services: [], backends: [], routings: [], workloads: [], subscriptions: [], policies: [] },
+        gone: { services: [], backends: [], routings: [], workloads: [], subscriptions: [], policies: [] },
         workers: [
           { worker: 0, state: 'applied', afterMs: 1, reason: null },
           { worker: 1, state: 'applied', afterMs: 1, reason: null },

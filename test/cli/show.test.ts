@@ -95,12 +95,22 @@ before(async () => {
         {
           generation: 7,
           time: '2026-11-21T12:00:00.000Z',
-          routesChanged: ['shop/orders'],
-          routesGone: [],
-          backendsChanged: ['shop/orders:80', 'shop/users:80', 'shop/a:80', 'shop/b:80'],
-          backendsGone: ['shop/old:80'],
-          workloadsChanged: [],
-          workloadsGone: [],
+          changed: {
+            services: ['shop/orders'],
+            backends: ['shop/orders:80', 'shop/users:80', 'shop/a:80', 'shop/b:80'],
+            routings: [],
+            workloads: [],
+            subscriptions: [],
+            policies: [],
+          },
+          gone: {
+            services: [],
+            backends: ['shop/old:80'],
+            routings: [],
+            workloads: [],
+            subscriptions: [],
+            policies: [],
+          },
           workers: [
             { worker: 0, state: 'applied', afterMs: 1.25, reason: null },
             { worker: 1, state: 'kept', afterMs: 3, reason: 'out of memory' },
@@ -251,12 +261,8 @@ test('a worker that has a newer generation has this one, without having answered
   const states = ['applied', 'superseded', 'pending'];
   const workers = states.map((state, worker) => ({ worker, state, afterMs: null, reason: null }));
   const changes = {
-    routesChanged: [],
-    routesGone: [],
-    backendsChanged: [],
-    backendsGone: [],
-    workloadsChanged: [],
-    workloadsGone: [],
+    changed: { services: [], backends: [], routings: [], workloads: [], subscriptions: [], policies: [] },
+    gone: { services: [], backends: [], routings: [], workloads: [], subscriptions: [], policies: [] },
   };
   const generations = [{ generation: 7, time: 'T', ...changes, workers }];
   const node = await FakeAdmin.start({ '/generations': { current: 8, generations } });
@@ -285,12 +291,8 @@ describe('text from outside', () => {
         {
           generation: 7,
           time: HOSTILE,
-          routesChanged: [HOSTILE],
-          routesGone: [HOSTILE],
-          backendsChanged: [],
-          backendsGone: [],
-          workloadsChanged: [],
-          workloadsGone: [],
+          changed: { services: [HOSTILE], backends: [], routings: [], workloads: [], subscriptions: [], policies: [] },
+          gone: { services: [HOSTILE], backends: [], routings: [], workloads: [], subscriptions: [], policies: [] },
           workers: [{ worker: 0, state: 'kept', afterMs: null, reason: HOSTILE }],
         },
       ],

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Generations } from '../../src/control/generations.ts';
-import type { Change } from '../../src/model/snapshot.ts';
+import type { BackendId, Change } from '../../src/model/snapshot.ts';
 
 function change(generation: number): Change {
   return {
@@ -56,4 +56,13 @@ test('the last hundred are kept, newest first', () => {
   const generations = new Generations(1);
   for (let generation = 1; generation <= 150; generation++) generations.published(change(generation), generation);
   assert.deepEqual([generations.views.length, generations.views[0]?.generation], [100, 150]);
+});
+
+test('a change of rules alone has its names, as all other kinds have', () => {
+  const generations = new Generations(1);
+  const routing = { id: 'shop/orders:80' as BackendId, policy: undefined, consumers: {}, all: undefined };
+  generations.published({ ...change(1), routings: { put: [routing], gone: ['shop/old:80'] } }, 1000);
+  const { changed, gone } = generations.views[0]!;
+  assert.deepEqual([changed.routings, gone.routings], [['shop/orders:80'], ['shop/old:80']]);
+  assert.deepEqual([changed.services, gone.services], [[], ['shop/service-1']]);
 });

@@ -239,10 +239,10 @@ class Acknowledged {
     }
   }
 
-  #note({ time, workers, routesChanged, routesGone }: GenerationView): void {
+  #note({ time, workers, changed, gone }: GenerationView): void {
     if (workers.some(({ state }) => state === 'pending')) return;
     const appliedMs = Date.parse(time) + Math.max(...workers.map(({ afterMs }) => afterMs ?? Infinity));
-    for (const key of [...routesChanged.map((name) => `+${name}`), ...routesGone.map((name) => `-${name}`)]) {
+    for (const key of [...changed.services.map((name) => `+${name}`), ...gone.services.map((name) => `-${name}`)]) {
       const changedMs = this.#changedMs.get(key);
       if (changedMs !== undefined && this.#changedMs.delete(key)) this.#took(key, appliedMs - changedMs);
     }

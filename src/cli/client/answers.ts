@@ -12,6 +12,7 @@ import type {
   EndpointView,
   ExplainAnswer,
   GenerationsAnswer,
+  GenerationNames,
   GenerationView,
   KindView,
   LoadView,
@@ -351,15 +352,20 @@ export const explainAnswer: Shape<ExplainAnswer> = object({
   settings: list(effectiveSetting),
 });
 
+const generationNames: Shape<GenerationNames> = object({
+  services: texts,
+  backends: texts,
+  routings: texts,
+  workloads: texts,
+  subscriptions: texts,
+  policies: texts,
+});
+
 const generationView: Shape<GenerationView> = object({
   generation: number,
   time: text,
-  routesChanged: texts,
-  routesGone: texts,
-  backendsChanged: texts,
-  backendsGone: texts,
-  workloadsChanged: texts,
-  workloadsGone: texts,
+  changed: generationNames,
+  gone: generationNames,
   workers: list(
     object({
       worker: number,

@@ -7,6 +7,7 @@ import type {
   EffectiveSetting,
   EndpointsAnswer,
   EndpointView,
+  GenerationNames,
   GenerationsAnswer,
   LoadView,
   LogLevelAnswer,
@@ -351,6 +352,16 @@ export const configAnswer: Schema<ConfigAnswer> = object('The settings in effect
   settings: list('By name', effectiveSetting),
 });
 
+const generationNames = (description: string): Schema<GenerationNames> =>
+  object(description, {
+    services: names('Services, as namespace/name'),
+    backends: names('Ports of Services, with their endpoints, as namespace/name:port'),
+    routings: names('Ports of Services, with the rules for their requests, as namespace/name:port'),
+    workloads: names('Pods of this node, as namespace/name; those that are gone by address'),
+    subscriptions: names('Objects that have messages delivered, as kind and namespace/name'),
+    policies: names('NatsPolicies'),
+  });
+
 export const generationsAnswer: Schema<GenerationsAnswer> = object('What was published to the workers', {
   current: generation,
   generations: list(
@@ -358,12 +369,8 @@ export const generationsAnswer: Schema<GenerationsAnswer> = object('What was pub
     object('A generation', {
       generation: integer('Its number'),
       time,
-      routesChanged: names('Services that are new or have changed, as namespace/name'),
-      routesGone: names('Services that are gone, as namespace/name'),
-      backendsChanged: names('Ports of Services whose endpoints have changed, as namespace/name:port'),
-      backendsGone: names('Ports of Services that are gone, as namespace/name:port'),
-      workloadsChanged: names('Pods of this node that came or changed, as namespace/name'),
-      workloadsGone: names('Addresses of pods of this node that are gone'),
+      changed: generationNames('What is new or has changed'),
+      gone: generationNames('What is gone'),
       workers: list(
         'Which worker has it',
         object('A worker', {

@@ -1,9 +1,4 @@
-import {
-  type BackendPolicy,
-  DEFAULT_BACKEND_POLICY,
-  DEFAULT_OUTLIER,
-  NO_TIMEOUTS,
-} from '../../../src/model/resilience.ts';
+import { type BackendPolicy, DEFAULT_BACKEND_POLICY, DEFAULT_OUTLIER } from '../../../src/model/resilience.ts';
 import type { AdminSource, Check } from '../../../src/control/admin.ts';
 import { openAdmin, type AdminServer } from '../../../src/control/admin.ts';
 import type {
@@ -17,7 +12,7 @@ import type {
 } from '../../../src/model/admin.ts';
 import type { ExplainQuestion, Explanation } from '../../../src/model/explanation.ts';
 import type { Problem } from '../../../src/model/problem.ts';
-import type { Routing, Rule, RouteStatus } from '../../../src/model/routing.ts';
+import { NO_DEEDS, type RouteStatus, type Routing, type Rule } from '../../../src/model/routing.ts';
 import { type Backend, type BackendId, type Frontend, type Snapshot } from '../../../src/model/snapshot.ts';
 import { ROW_FIRST, ROW_NONE, ROW_OTHER } from '../../../src/model/rows.ts';
 import {
@@ -73,12 +68,15 @@ export class StandIn implements AdminSource {
     {
       generation: 7,
       time: new Date(Date.now() - 60_000).toISOString(),
-      routesChanged: ['shop/orders'],
-      routesGone: [],
-      backendsChanged: ['shop/orders:80'],
-      backendsGone: ['shop/old:80'],
-      workloadsChanged: [],
-      workloadsGone: [],
+      changed: {
+        services: ['shop/orders'],
+        backends: ['shop/orders:80'],
+        routings: [],
+        workloads: [],
+        subscriptions: [],
+        policies: [],
+      },
+      gone: { services: [], backends: ['shop/old:80'], routings: [], workloads: [], subscriptions: [], policies: [] },
       workers: [
         { worker: 0, state: 'applied', afterMs: 12, reason: null },
         { worker: 1, state: 'kept', afterMs: 34, reason: 'out of rows' },
@@ -327,9 +325,7 @@ export function statusOf(object: string): RouteStatus {
 
 const RULE: Rule = {
   source: { object: 'HTTPRoute shop/orders', field: 'spec.rules[0]', name: '' },
-  cors: undefined,
-  redirect: undefined,
-  mirrors: [],
+  ...NO_DEEDS,
   targets: [
     {
       field: 'spec.rules[0].backendRefs[0]',
@@ -341,10 +337,6 @@ const RULE: Rule = {
       response: undefined,
     },
   ],
-  response: undefined,
-  session: undefined,
-  timeouts: NO_TIMEOUTS,
-  retry: undefined,
 };
 const ENTRY = {
   match: { path: undefined, methods: [], fields: [] },
