@@ -3,9 +3,10 @@ import { connect, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { HOST, untilReady } from '../load/fetch.ts';
-import { describeMachine, freePort, onPath } from '../load/machine.ts';
-import { choosePeers, type Peer } from '../load/peers.ts';
+import { choose } from '../load/choice.ts';
+import { fetchChecked, HOST } from '../load/fetch.ts';
+import { describeMachine, onPath } from '../load/machine.ts';
+import { type Peer, PEERS, startPeer } from '../load/peers.ts';
 import { residentBytes } from '../load/process.ts';
 import { table } from '../load/report.ts';
 import { CONTENTS, parseShapes } from '../load/shapes.ts';
@@ -117,17 +118,11 @@ async function withPeer<T>(
   upstreams: readonly number[],
   measure: (running: Running, port: number) => Promise<T>,
 ): Promise<T> {
-  const port = await freePort();
-  const command = peer.prepare({
-    folder: stage.folder(peer.name),
-    port,
-    probePort: await freePort(),
+  const { running, port } = await startPeer(stage, peer, {
     upstreams,
-    collectorPort: 0,
+    ask: (asked) => fetchChecked(asked, CONTENTS['1k']),
   });
-  const running = stage.start(peer.name, command, undefined);
   try {
-    await untilReady(peer.name, running, { port, content: CONTENTS['1k'] });
     return await measure(running, port);
   } finally {
     await stage.stop(running);
@@ -232,7 +227,7 @@ function readOptions(): Options | undefined {
     throw new Error(`--connections must be a whole number of at least 1, got ${JSON.stringify(values.connections)}`);
   if (!Number.isInteger(loadSeconds) || loadSeconds < 0)
     throw new Error(`--load-seconds must be a whole number, got ${JSON.stringify(values['load-seconds'])}`);
-  return { peers: choosePeers(values.peers ?? DEFAULT_PEERS), connections, loadSeconds, json: values.json };
+  return { peers: choose(PEERS, values.peers ?? DEFAULT_PEERS, 'Peer'), connections, loadSeconds, json: values.json };
 }
 
 function say(line: string): void {

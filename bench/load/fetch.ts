@@ -51,16 +51,12 @@ export async function fetchChecked(port: number, content: Content): Promise<numb
   return headBytes;
 }
 
-/** Waits until a started program gives the right reply; fails with what the program printed. */
-export async function untilReady(
-  name: string,
-  running: Running,
-  options: { readonly port: number; readonly content: Content },
-): Promise<void> {
+/** Waits until a started program answers as it should; fails with what it printed. @param ask fails until then. */
+export async function untilReady(name: string, running: Running, ask: () => Promise<unknown>): Promise<void> {
   const deadline = Date.now() + READY_WAIT_MS;
   for (;;) {
     try {
-      await fetchChecked(options.port, options.content);
+      await ask();
       return;
     } catch (error) {
       if (running.ended() || Date.now() > deadline) {

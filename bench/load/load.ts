@@ -2,19 +2,11 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { untilReady } from './fetch.ts';
-import {
-  choosePinning,
-  describeMachine,
-  freePort,
-  loadAverage,
-  onPath,
-  type Pinning,
-  pinSelf,
-  versionOf,
-} from './machine.ts';
+import { choose } from './choice.ts';
+import { fetchChecked } from './fetch.ts';
+import { choosePinning, describeMachine, freePort, loadAverage, onPath, pinSelf, versionOf } from './machine.ts';
 import { measureRound, type Round, type Target } from './measure.ts';
-import { choosePeers, type Peer } from './peers.ts';
+import { type Peer, PEERS, type PeerStart, startPeer } from './peers.ts';
 import { goalReport, resultFile, shapeReport, summary } from './report.ts';
 import type { ShapeResult } from './results.ts';
 import { CONTENTS, DEFAULT_SHAPES, parseShapes, type Shape } from './shapes.ts';
@@ -82,7 +74,12 @@ async function run(stage: Stage, options: Options): Promise<void> {
     args: [join(import.meta.dirname, 'collector.js'), String(collectorPort)],
   };
   stage.start('collector', collector, pinning.loadCore);
-  const { targets, versions } = await startPeers(stage, options.peers, { upstreams, pinning, collectorPort });
+  const { targets, versions } = await startPeers(stage, options.peers, {
+    upstreams,
+    collectorPort,
+    core: pinning.proxyCore,
+    ask: (port) => fetchChecked(port, CONTENTS['1k']),
+  });
   const all: Target[] = [{ name: 'direct', port: upstreams[0] ?? 0, pid: undefined }, ...targets];
   const minutes =
     (options.shapes.length * all.length * (options.warmup + options.rounds * (options.seconds + 0.1))) / 60;
@@ -118,7 +115,7 @@ async function run(stage: Stage, options: Options): Promise<void> {
 async function startPeers(
   stage: Stage,
   peers: readonly Peer[],
-  context: { readonly upstreams: readonly number[]; readonly pinning: Pinning; readonly collectorPort: number },
+  start: PeerStart,
 ): Promise<{ targets: Target[]; versions: Record<string, string> }> {
   const targets: Target[] = [];
   const versions: Record<string, string> = {};
@@ -128,22 +125,15 @@ async function startPeers(
       say(`${peer.name}: absent, ${found.absent}`);
       continue;
     }
-    const port = await freePort();
-    const probePort = await freePort();
-    const { upstreams, collectorPort } = context;
-    const command = peer.prepare({ folder: stage.folder(peer.name), port, probePort, upstreams, collectorPort });
-    const running = stage.start(peer.name, command, context.pinning.proxyCore);
     try {
-      await untilReady(peer.name, running, { port, content: CONTENTS['1k'] });
+      const { running, port, probePort } = await startPeer(stage, peer, start);
+      if (peer.watch !== undefined) watch(probePort, peer.watch);
+      targets.push({ name: peer.name, port, pid: running.pid });
+      versions[peer.name] = found.version;
+      say(`${peer.name} ${found.version}: ${peer.says}`);
     } catch (error) {
-      await stage.stop(running);
       say(`${peer.name}: left out, ${(error as Error).message}`);
-      continue;
     }
-    if (peer.watch !== undefined) watch(probePort, peer.watch);
-    targets.push({ name: peer.name, port, pid: running.pid });
-    versions[peer.name] = found.version;
-    say(`${peer.name} ${found.version}: ${peer.says}`);
   }
   return { targets, versions };
 }
@@ -212,7 +202,7 @@ function readOptions(): Options | undefined {
   });
   if (values.help === true) return undefined;
   return {
-    peers: choosePeers(values.peers ?? DEFAULT_PEERS),
+    peers: choose(PEERS, values.peers ?? DEFAULT_PEERS, 'Peer'),
     shapes: parseShapes(values.shapes ?? DEFAULT_SHAPES),
     rounds: wholeNumber('--rounds', values.rounds ?? '5', 1),
     seconds: wholeNumber('--seconds', values.seconds ?? '2', 1),

@@ -3,10 +3,10 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { NODE_FLAGS } from '../../bin/find-node.js';
-import { onPath, versionOf } from './machine.ts';
-import type { Command } from './stage.ts';
-import { nginxTemporaryFolders } from './upstreams.ts';
-import { HOST } from './fetch.ts';
+import { HOST, untilReady } from './fetch.ts';
+import { freePort } from './machine.ts';
+import { envoyCommand, findProgram, type Found, nginxCommand } from './programs.ts';
+import type { Command, Running, Stage } from './stage.ts';
 
 /** Everything a peer needs to know to write its configuration. All of them forward to the same two upstreams. */
 export interface Place {
@@ -19,9 +19,6 @@ export interface Place {
   /** Where spans may be sent: something that takes them and throws them away. */
   readonly collectorPort: number;
 }
-
-/** Found with a version, or absent for a reason. */
-export type Found = { readonly version: string } | { readonly absent: string };
 
 /** A proxy to measure. */
 export interface Peer {
@@ -67,25 +64,25 @@ const RESILIENT = {
 export const PEERS: readonly Peer[] = [
   {
     name: 'nginx',
-    find: () => findProgram('nginx', ['-v']),
+    find: () => findProgram('nginx'),
     prepare: prepareNginx,
     says: '1 worker, keeps 256 idle upstream connections, 16 buffers of 8 KiB',
   },
   {
     name: 'haproxy',
-    find: () => findProgram('haproxy', ['-v']),
+    find: () => findProgram('haproxy'),
     prepare: prepareHaproxy,
     says: '1 thread, http-reuse always',
   },
   {
     name: 'envoy',
-    find: () => findProgram('envoy', ['--version']),
-    prepare: prepareEnvoy,
+    find: () => findProgram('envoy'),
+    prepare: (place) => envoyCommand(place),
     says: 'concurrency 1, no access log',
   },
   {
     name: 'traefik',
-    find: () => findProgram('traefik', ['version']),
+    find: () => findProgram('traefik'),
     prepare: prepareTraefik,
     says: 'GOMAXPROCS=1, no access log',
   },
@@ -112,20 +109,41 @@ export const PEERS: readonly Peer[] = [
   { ...heddle('heddle-tap', 'somebody watches every exchange'), watch: '/tap' },
 ];
 
-/** The peers of a comma list, in the order of the list. */
-export function choosePeers(list: string): Peer[] {
-  return list.split(',').map((name) => {
-    const peer = PEERS.find((candidate) => candidate.name === name);
-    if (peer === undefined)
-      throw new Error(`Peer must be one of ${PEERS.map((each) => each.name).join(', ')}, got ${JSON.stringify(name)}`);
-    return peer;
-  });
+/** What a start needs beside the peer. */
+export interface PeerStart {
+  /** Of the peer, if there are several of it. */
+  readonly name?: string;
+  readonly upstreams: readonly number[];
+  /** 0: nobody takes spans. */
+  readonly collectorPort?: number;
+  readonly core?: number | undefined;
+  /** Fails unless what listens there answers as it should. */
+  readonly ask: (port: number) => Promise<unknown>;
 }
 
-/** A program on the PATH, with the version that it tells. */
-export function findProgram(name: string, versionArgs: readonly string[]): Found {
-  const program = onPath(name);
-  return program === undefined ? { absent: `no ${name} on the PATH` } : { version: versionOf(program, versionArgs) };
+/** A peer that answers. */
+export interface StartedPeer {
+  readonly running: Running;
+  readonly port: number;
+  readonly probePort: number;
+}
+
+/** Starts a peer on free ports; one that does not become ready is ended. */
+export async function startPeer(
+  stage: Stage,
+  peer: Peer,
+  { name = peer.name, upstreams, collectorPort = 0, core, ask }: PeerStart,
+): Promise<StartedPeer> {
+  const [port, probePort] = [await freePort(), await freePort()];
+  const command = peer.prepare({ folder: stage.folder(name), port, probePort, upstreams, collectorPort });
+  const running = stage.start(name, command, core);
+  try {
+    await untilReady(name, running, () => ask(port));
+  } catch (error) {
+    await stage.stop(running);
+    throw error;
+  }
+  return { running, port, probePort };
 }
 
 /**
@@ -133,17 +151,10 @@ export function findProgram(name: string, versionArgs: readonly string[]): Found
  * is a multiple of its cost would be easy to reach.
  */
 function prepareNginx({ folder, port, upstreams }: Place): Command {
-  writeFileSync(
-    join(folder, 'nginx.conf'),
-    `daemon off;
-worker_processes 1;
-pid ${folder}/nginx.pid;
-events { worker_connections 16384; }
-http {
-  access_log off;
-  keepalive_timeout 300s;
+  return nginxCommand(
+    folder,
+    `  keepalive_timeout 300s;
   keepalive_requests 1000000000;
-${nginxTemporaryFolders(folder)}
   upstream web {
 ${upstreams.map((upstream) => `    server 127.0.0.1:${upstream};`).join('\n')}
     keepalive 256;
@@ -160,11 +171,8 @@ ${upstreams.map((upstream) => `    server 127.0.0.1:${upstream};`).join('\n')}
       proxy_set_header Host $host;
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
     }
-  }
-}
-`,
+  }`,
   );
-  return { program: 'nginx', args: ['-c', join(folder, 'nginx.conf'), '-e', 'stderr'] };
 }
 
 function prepareHaproxy({ folder, port, upstreams }: Place): Command {
@@ -190,53 +198,6 @@ ${upstreams.map((upstream, index) => `  server web${index} 127.0.0.1:${upstream}
 `,
   );
   return { program: 'haproxy', args: ['-db', '-f', join(folder, 'haproxy.cfg')] };
-}
-
-function prepareEnvoy({ folder, port, upstreams }: Place): Command {
-  const manager = {
-    '@type': 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
-    'stat_prefix': 'entry',
-    'route_config': {
-      virtual_hosts: [{ name: 'web', domains: ['*'], routes: [{ match: { prefix: '/' }, route: { cluster: 'web' } }] }],
-    },
-    'http_filters': [
-      {
-        name: 'envoy.filters.http.router',
-        typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' },
-      },
-    ],
-  };
-  const endpoints = upstreams.map((upstream) => ({ endpoint: { address: socket(upstream) } }));
-  const configuration = {
-    static_resources: {
-      listeners: [
-        {
-          name: 'entry',
-          address: socket(port),
-          filter_chains: [
-            { filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config: manager }] },
-          ],
-        },
-      ],
-      clusters: [
-        {
-          name: 'web',
-          type: 'STATIC',
-          load_assignment: { cluster_name: 'web', endpoints: [{ lb_endpoints: endpoints }] },
-        },
-      ],
-    },
-  };
-  writeFileSync(join(folder, 'envoy.json'), JSON.stringify(configuration, undefined, 1));
-  return {
-    program: 'envoy',
-    args: ['-c', join(folder, 'envoy.json'), '--concurrency', '1', '--disable-hot-restart', '--log-level', 'error'],
-  };
-}
-
-/** An address of Envoy. */
-export function socket(port: number): object {
-  return { socket_address: { address: '127.0.0.1', port_value: port } };
 }
 
 function prepareTraefik({ folder, port, upstreams }: Place): Command {

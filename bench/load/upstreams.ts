@@ -1,7 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { freePort } from './machine.ts';
-import { fetchOnce, untilReady } from './fetch.ts';
+import { fetchChecked, fetchOnce, untilReady } from './fetch.ts';
+import { nginxCommand } from './programs.ts';
 import { CONTENTS, type Content, replyBody } from './shapes.ts';
 import type { Stage } from './stage.ts';
 
@@ -19,14 +20,9 @@ export async function startUpstreams(stage: Stage): Promise<number[]> {
   for (const port of ports) {
     const name = `upstream-${port}`;
     const folder = stage.folder(name);
-    writeFileSync(join(folder, 'nginx.conf'), configuration(folder, port));
     for (const content of Object.values(CONTENTS)) writeFileSync(join(folder, content.path), replyBody(content));
-    const running = stage.start(
-      name,
-      { program: 'nginx', args: ['-c', join(folder, 'nginx.conf'), '-e', 'stderr'] },
-      undefined,
-    );
-    await untilReady(name, running, { port, content: CONTENTS['128b'] });
+    const running = stage.start(name, nginxCommand(folder, configuration(folder, port)), undefined);
+    await untilReady(name, running, () => fetchChecked(port, CONTENTS['128b']));
   }
   return ports;
 }
@@ -39,37 +35,21 @@ export async function upstreamCounts(ports: readonly number[]): Promise<Upstream
   return { connections: sum(1), requests: sum(2) };
 }
 
-/** Folders that nginx wants to write to; its built-in ones often need root. */
-export function nginxTemporaryFolders(folder: string): string {
-  return ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
-    .map((kind) => `  ${kind}_temp_path ${folder}/${kind};`)
-    .join('\n');
-}
-
 // A reply leaves in one write, head and body together, as from an application server: no sendfile, one output buffer.
 function configuration(folder: string, port: number): string {
-  return `daemon off;
-worker_processes 1;
-pid ${folder}/nginx.pid;
-events { worker_connections 16384; }
-http {
-  access_log off;
-  default_type text/plain;
+  return `  default_type text/plain;
   etag off;
   sendfile off;
   output_buffers 1 128k;
   open_file_cache max=100;
   keepalive_timeout 300s;
   keepalive_requests 1000000000;
-${nginxTemporaryFolders(folder)}
   server {
     listen 127.0.0.1:${port} backlog=4096;
     root ${folder};
 ${Object.values(CONTENTS).map(location).join('\n')}
     location = ${STATUS_PATH} { stub_status; }
-  }
-}
-`;
+  }`;
 }
 
 // nginx limits a word of its configuration to 4 KiB: longer replies come from a file, kept open.

@@ -5,8 +5,8 @@ import { join, resolve } from 'node:path';
 import { NODE_FLAGS } from '../../bin/find-node.js';
 import { sleep } from '../../test/harness/client.ts';
 import { freePort } from '../load/machine.ts';
+import { nginxCommand } from '../load/programs.ts';
 import type { Stage } from '../load/stage.ts';
-import { nginxTemporaryFolders } from '../load/upstreams.ts';
 import type { BareAnswer, BareOrder } from './bare.ts';
 import { CONCURRENCY, SUBJECTS } from './shapes.ts';
 
@@ -91,27 +91,13 @@ spec: { ports: [{ port: 80 }] }
 /** An endpoint that takes everything with 204, at once. It runs where this process runs. @returns its port. */
 export async function startEndpoint(stage: Stage): Promise<number> {
   const port = await freePort();
-  const folder = stage.folder('endpoint');
-  const configuration = join(folder, 'nginx.conf');
-  writeFileSync(
-    configuration,
-    `daemon off;
-worker_processes 1;
-pid ${folder}/nginx.pid;
-events { worker_connections 1024; }
-http {
-  access_log off;
-  keepalive_timeout 300s;
+  const configuration = `  keepalive_timeout 300s;
   keepalive_requests 1000000000;
-${nginxTemporaryFolders(folder)}
   server {
     listen 127.0.0.1:${port};
     location / { return 204; }
-  }
-}
-`,
-  );
-  const running = stage.start('endpoint', { program: 'nginx', args: ['-c', configuration, '-e', 'stderr'] }, undefined);
+  }`;
+  const running = stage.start('endpoint', nginxCommand(stage.folder('endpoint'), configuration), undefined);
   const giveUpMs = performance.now() + READY_MS;
   for (;;) {
     const isUp = await fetch(`http://127.0.0.1:${port}/`).then(

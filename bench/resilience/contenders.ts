@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { findProgram, heddle, type Peer, type Place, socket } from '../load/peers.ts';
+import { heddle, type Peer, type Place } from '../load/peers.ts';
+import { envoyCommand, findProgram, nginxCommand } from '../load/programs.ts';
 import type { Command } from '../load/stage.ts';
-import { nginxTemporaryFolders } from '../load/upstreams.ts';
 
 /** What all are given, each in its own words. Milliseconds. */
 const CONNECT_MS = 1000;
@@ -13,19 +13,19 @@ const REQUEST_MS = 3000;
 export const CONTENDERS: readonly Peer[] = [
   {
     name: 'nginx',
-    find: () => findProgram('nginx', ['-v']),
+    find: () => findProgram('nginx'),
     prepare: prepareNginx,
     says: 'proxy_next_upstream error timeout http_503, 2 tries, max_fails=3 fail_timeout=5s',
   },
   {
     name: 'haproxy',
-    find: () => findProgram('haproxy', ['-v']),
+    find: () => findProgram('haproxy'),
     prepare: prepareHaproxy,
     says: 'option redispatch, 1 retry on all retryable errors and 503, check inter 1s fall 3, observe layer7',
   },
   {
     name: 'envoy',
-    find: () => findProgram('envoy', ['--version']),
+    find: () => findProgram('envoy'),
     prepare: prepareEnvoy,
     says: '1 retry on 5xx and connect failure at another host, outlier detection: 5 in a row, 1s base, 50 %',
   },
@@ -44,16 +44,9 @@ export const CONTENDERS: readonly Peer[] = [
 ];
 
 function prepareNginx({ folder, port, upstreams }: Place): Command {
-  writeFileSync(
-    join(folder, 'nginx.conf'),
-    `daemon off;
-worker_processes 1;
-pid ${folder}/nginx.pid;
-events { worker_connections 4096; }
-http {
-  access_log off;
-${nginxTemporaryFolders(folder)}
-  upstream web {
+  return nginxCommand(
+    folder,
+    `  upstream web {
 ${upstreams.map((upstream) => `    server 127.0.0.1:${upstream} max_fails=3 fail_timeout=5s;`).join('\n')}
     keepalive 64;
   }
@@ -69,11 +62,8 @@ ${upstreams.map((upstream) => `    server 127.0.0.1:${upstream} max_fails=3 fail
       proxy_next_upstream_tries 2;
       proxy_next_upstream_timeout ${REQUEST_MS}ms;
     }
-  }
-}
-`,
+  }`,
   );
-  return { program: 'nginx', args: ['-c', join(folder, 'nginx.conf'), '-e', 'stderr'] };
 }
 
 function prepareHaproxy({ folder, port, upstreams }: Place): Command {
@@ -104,10 +94,9 @@ ${upstreams.map((upstream, index) => `  server web${index} 127.0.0.1:${upstream}
   return { program: 'haproxy', args: ['-db', '-f', join(folder, 'haproxy.cfg')] };
 }
 
-function prepareEnvoy({ folder, port, upstreams }: Place): Command {
-  const types = 'type.googleapis.com/envoy.extensions';
+function prepareEnvoy(place: Place): Command {
+  const predicates = 'type.googleapis.com/envoy.extensions.retry.host';
   const route = {
-    cluster: 'web',
     timeout: seconds(REQUEST_MS),
     retry_policy: {
       retry_on: '5xx,reset,connect-failure,refused-stream',
@@ -116,27 +105,14 @@ function prepareEnvoy({ folder, port, upstreams }: Place): Command {
       retry_host_predicate: [
         {
           name: 'envoy.retry_host_predicates.previous_hosts',
-          typed_config: { '@type': `${types}.retry.host.previous_hosts.v3.PreviousHostsPredicate` },
+          typed_config: { '@type': `${predicates}.previous_hosts.v3.PreviousHostsPredicate` },
         },
       ],
       host_selection_retry_max_attempts: 3,
     },
   };
-  const manager = {
-    '@type': `${types}.filters.network.http_connection_manager.v3.HttpConnectionManager`,
-    'stat_prefix': 'entry',
-    'route_config': { virtual_hosts: [{ name: 'web', domains: ['*'], routes: [{ match: { prefix: '/' }, route }] }] },
-    'http_filters': [
-      { name: 'envoy.filters.http.router', typed_config: { '@type': `${types}.filters.http.router.v3.Router` } },
-    ],
-  };
-  const filters = [{ name: 'envoy.filters.network.http_connection_manager', typed_config: manager }];
-  const endpoints = upstreams.map((upstream) => ({ endpoint: { address: socket(upstream) } }));
   const cluster = {
-    name: 'web',
-    type: 'STATIC',
     connect_timeout: seconds(CONNECT_MS),
-    load_assignment: { cluster_name: 'web', endpoints: [{ lb_endpoints: endpoints }] },
     outlier_detection: {
       consecutive_5xx: 5,
       interval: '1s',
@@ -145,13 +121,7 @@ function prepareEnvoy({ folder, port, upstreams }: Place): Command {
       max_ejection_percent: 50,
     },
   };
-  const listener = { name: 'entry', address: socket(port), filter_chains: [{ filters }] };
-  const configuration = { static_resources: { listeners: [listener], clusters: [cluster] } };
-  writeFileSync(join(folder, 'envoy.json'), JSON.stringify(configuration, undefined, 1));
-  return {
-    program: 'envoy',
-    args: ['-c', join(folder, 'envoy.json'), '--concurrency', '1', '--disable-hot-restart', '--log-level', 'error'],
-  };
+  return envoyCommand(place, { route, cluster });
 }
 
 function seconds(ms: number): string {

@@ -1,12 +1,12 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { choose } from '../load/choice.ts';
 import { fetchOnce } from '../load/fetch.ts';
 import { describeMachine, freePort, loadAverage } from '../load/machine.ts';
-import type { Peer } from '../load/peers.ts';
+import { type Peer, type StartedPeer, startPeer } from '../load/peers.ts';
 import { table } from '../load/report.ts';
-import { type Running, Stage } from '../load/stage.ts';
+import { Stage } from '../load/stage.ts';
 import { CONTENDERS } from './contenders.ts';
 import { type Fault, FAULTS, type Measured, measure, type Phases, type Seen } from './measure.ts';
 import { Upstream } from './upstream.ts';
@@ -23,7 +23,6 @@ const HELP = `Compares what clients see of a failing upstream through Heddle and
 How to read the figures: bench/README.md
 `;
 const UPSTREAMS = 3;
-const READY_MS = 20_000;
 /** Seconds. */
 const PHASES = { beforeS: 4, faultS: 8, afterS: 8 };
 
@@ -47,8 +46,8 @@ async function main(): Promise<void> {
     say(HELP);
     return;
   }
-  const peers = chosen(CONTENDERS, values.peers, '--peers');
-  const faults = chosen(FAULTS, values.faults, '--faults');
+  const peers = values.peers === undefined ? CONTENDERS : choose(CONTENDERS, values.peers, 'Peer');
+  const faults = values.faults === undefined ? FAULTS : choose(FAULTS, values.faults, 'Fault');
   const perS = Number(values['per-second'] ?? '200');
   if (!(perS >= 1 && perS <= 2000)) throw new Error(`--per-second must be from 1 to 2000, got ${values['per-second']}`);
   const head = { date: new Date().toISOString(), machine: describeMachine(), perS, ...PHASES };
@@ -86,28 +85,20 @@ async function main(): Promise<void> {
 async function once(stage: Stage, peer: Peer, fault: Fault, phases: Phases): Promise<Measured> {
   const name = `${fault.name}-${peer.name}`;
   const upstreams: Upstream[] = [];
-  let running: Running | undefined;
+  let started: StartedPeer | undefined;
   try {
     for (let count = 0; count < UPSTREAMS; count++) upstreams.push(await Upstream.start(await freePort()));
-    const [port, probePort] = [await freePort(), await freePort()];
-    const place = { folder: stage.folder(name), port, probePort, collectorPort: 0 };
-    const command = peer.prepare({ ...place, upstreams: upstreams.map((upstream) => upstream.port) });
-    running = stage.start(name, command, undefined);
-    await untilReady(name, port, running);
-    return await measure(port, upstreams, fault, phases);
+    started = await startPeer(stage, peer, { name, upstreams: upstreams.map(({ port }) => port), ask });
+    return await measure(started.port, upstreams, fault, phases);
   } finally {
-    if (running !== undefined) await stage.stop(running);
+    if (started !== undefined) await stage.stop(started.running);
     await Promise.all(upstreams.map((upstream) => upstream.kill()));
   }
 }
 
-async function untilReady(name: string, port: number, running: Running): Promise<void> {
-  const giveUpMs = performance.now() + READY_MS;
-  while ((await fetchOnce({ port, path: '/' }).catch(() => undefined))?.status !== 200) {
-    if (running.ended() || performance.now() > giveUpMs)
-      throw new Error(`${name} did not become ready; it printed: ${running.lastWords()}`);
-    await sleep(100);
-  }
+async function ask(port: number): Promise<void> {
+  const { status } = await fetchOnce({ port, path: '/' });
+  if (status !== 200) throw new Error(`Expected status 200, got ${status}`);
 }
 
 function figures({ requests, failed, p50Ms, p99Ms, longestMs }: Seen): string[] {
@@ -128,20 +119,6 @@ function report(rows: readonly Row[]): string {
   ];
   const cells = rows.map(({ peer, measured: { during, after } }) => [peer, ...figures(during), ...figures(after)]);
   return table([header, ...cells]);
-}
-
-function chosen<T extends { readonly name: string }>(
-  all: readonly T[],
-  list: string | undefined,
-  option: string,
-): readonly T[] {
-  if (list === undefined) return all;
-  return list.split(',').map((name) => {
-    const found = all.find((one) => one.name === name);
-    const names = all.map((one) => one.name).join(', ');
-    if (found === undefined) throw new Error(`${option} must be some of ${names}, got ${JSON.stringify(name)}`);
-    return found;
-  });
 }
 
 function say(line: string): void {

@@ -28,8 +28,6 @@ interface ExplainOptions {
   readonly output: 'table' | 'json';
 }
 
-const SEED_MAX = 2 ** 32 - 1;
-
 /** `heddle explain` */
 export function explainCommand(): Command {
   const command = tellingCommand('explain', { summary: 'What happens to a request, and why', group: CHECK_GROUP })
@@ -119,8 +117,8 @@ function seedOption(): Option {
   ).argParser(
     parsed((text) => {
       const seed = /^\d{1,10}$/.test(text) ? Number(text) : Infinity;
-      if (seed <= SEED_MAX) return seed;
-      throw new Error(`Expected a whole number from 0 to ${SEED_MAX}, got ${shown(text)}`);
+      if (seed <= EXPLAIN_LIMITS.seed) return seed;
+      throw new Error(`Expected a whole number from 0 to ${EXPLAIN_LIMITS.seed}, got ${shown(text)}`);
     }),
   );
 }

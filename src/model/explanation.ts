@@ -22,6 +22,8 @@ export const EXPLAIN_LIMITS = {
   /** Of method, URL and headers together. */
   chars: 128 * 1024,
   headers: 1000,
+  /** Of the dice: 32 bits. */
+  seed: 2 ** 32 - 1,
   /** Entries that are told with what they did not fit. */
   tried: 100,
   /** Of a rule table, those that are named. */

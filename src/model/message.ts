@@ -23,7 +23,7 @@ export interface WorkerSeed {
 /** What workers and main thread share to count; one column per worker. */
 export interface MeterMemory {
   readonly columns: number;
-  readonly services: SharedArrayBuffer;
+  readonly backends: SharedArrayBuffer;
   readonly endpoints: SharedArrayBuffer;
   readonly workers: SharedArrayBuffer;
   readonly exemplars: SharedArrayBuffer;

@@ -1,4 +1,4 @@
-import type { RateLimitPolicy, RetryWishes, TimeoutWishes } from './resilience.ts';
+import { NO_TIMEOUTS, type RateLimitPolicy, type RetryWishes, type TimeoutWishes } from './resilience.ts';
 import type { BackendId } from './snapshot.ts';
 
 /**
@@ -75,6 +75,18 @@ export interface Rule {
   readonly timeouts: TimeoutWishes;
   readonly retry: RetryWishes | undefined;
 }
+
+/** Of a rule that does nothing, and has no targets yet. */
+export const NO_DEEDS: Omit<Rule, 'source'> = {
+  cors: undefined,
+  redirect: undefined,
+  mirrors: [],
+  targets: [],
+  response: undefined,
+  session: undefined,
+  timeouts: NO_TIMEOUTS,
+  retry: undefined,
+};
 
 /** Who made a rule, for those who ask why. */
 export interface RuleSource {
@@ -189,6 +201,18 @@ export interface FrontendPolicy {
   /** Undefined: any number of requests. */
   readonly rateLimit: RateLimitPolicy | undefined;
 }
+
+/** Its owner wants nothing special. */
+export const NO_POLICY: FrontendPolicy = {
+  faults: [],
+  faultOnHeader: false,
+  explainOnHeader: false,
+  accessLog: undefined,
+  traceSample: undefined,
+  timeouts: NO_TIMEOUTS,
+  retry: undefined,
+  rateLimit: undefined,
+};
 
 /** @property share of the requests, from 0 to 1. */
 export type Fault =

@@ -109,7 +109,7 @@ function spanOf(record: ExchangeRecord, text: RequestText): SpanRecord {
     startMs,
     endMs,
     clientAddress: source,
-    service: backend,
+    backend,
     rule,
     status,
     failure: failure === '' ? undefined : failure,

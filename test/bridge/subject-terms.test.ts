@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DEFAULT_BACKEND_POLICY, NO_TIMEOUTS } from '../../src/model/resilience.ts';
+import { NO_POLICY } from '../../src/model/routing.ts';
 import { ROW_FIRST } from '../../src/model/rows.ts';
 import type { Backend, BackendId } from '../../src/model/snapshot.ts';
 import { RefusingCarrier } from '../../src/bridge/refusing-carrier.ts';
@@ -31,16 +32,7 @@ const FRONTEND = {
   clusterIps: [],
   ports: [{ port: 80, name: '', backend: ID, targetPorts: [] }],
 };
-const POLICY = {
-  faults: [],
-  faultOnHeader: false,
-  explainOnHeader: false,
-  accessLog: undefined,
-  traceSample: undefined,
-  timeouts: { ...NO_TIMEOUTS, requestMs: 2000 },
-  retry: undefined,
-  rateLimit: undefined,
-};
+const POLICY = { ...NO_POLICY, timeouts: { ...NO_TIMEOUTS, requestMs: 2000 } };
 
 /** How long the answers to these requests may take, as whoever carries them hears it. */
 async function timesOf(fields: readonly string[]): Promise<readonly number[]> {

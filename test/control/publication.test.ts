@@ -221,7 +221,7 @@ describe('rows of the meters', () => {
     publication.settle(2);
     publication.next(configuration(ORDERS));
     assert.equal(publication.backendRow(ORDERS.id), row);
-    assert.equal(new MeterReader(memory).service(row).requests, 0);
+    assert.equal(new MeterReader(memory).backend(row).requests, 0);
   });
 
   test('a row is not given to another one while somebody has a place there, or waits for one', () => {

@@ -85,8 +85,8 @@ export class DataPath {
   }
 
   /** What was counted of a backend: `test/orders:80`. */
-  totals(id: string): ReturnType<MeterReader['service']> {
-    return this.#meters.service(this.#publication.backendRow(id as BackendId));
+  totals(id: string): ReturnType<MeterReader['backend']> {
+    return this.#meters.backend(this.#publication.backendRow(id as BackendId));
   }
 
   /** Resolves when every worker has it in force. */

@@ -54,6 +54,8 @@ export class OpenLoad {
       last = now;
       for (; due >= 1; due--) this.#send();
     }, TURN_MS);
+    // Of a test that failed nothing goes on.
+    this.#timer.unref();
   }
 
   /** Begins no more; resolves when the last one has its answer. */

@@ -1,10 +1,9 @@
 import { settingsOf } from '../harness/settings.ts';
-import { NO_TIMEOUTS } from '../../src/model/resilience.ts';
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { SeededDice } from '../../src/lib/dice.ts';
 import { markOf } from '../../src/lib/mark.ts';
-import type { Routing, Rule, RuleTable, FrontendPolicy, Target } from '../../src/model/routing.ts';
+import { NO_DEEDS, NO_POLICY, type Routing, type Rule, type RuleTable, type Target } from '../../src/model/routing.ts';
 import type { Backend, BackendId, Workload } from '../../src/model/snapshot.ts';
 import { type Circumstances, decide, Decision, type Directory } from '../../src/proxy/decide.ts';
 import { feedHead, type Head, HeadPool, startRequest } from '../../src/proxy/http.ts';
@@ -48,14 +47,8 @@ function target(name: string, weight: number, known = true): Target {
 function rule(targets: readonly Target[], more: Partial<Rule> = {}): Rule {
   return {
     source: { object: 'HTTPRoute shop/orders', field: 'spec.rules[0]', name: '' },
-    cors: undefined,
-    redirect: undefined,
-    mirrors: [],
+    ...NO_DEEDS,
     targets,
-    response: undefined,
-    session: undefined,
-    timeouts: NO_TIMEOUTS,
-    retry: undefined,
     ...more,
   };
 }
@@ -65,17 +58,6 @@ function table(one: Rule, more: Partial<RuleTable> = {}): RuleTable {
   const entries = [{ match: { path: undefined, methods: [], fields: [] }, rule: 0, field: 'spec.rules[0]' }];
   return { protocol: 'http', rules: [one], entries, unmatched: 'refuse', ...more };
 }
-
-const POLICY: FrontendPolicy = {
-  faults: [],
-  faultOnHeader: false,
-  explainOnHeader: false,
-  accessLog: undefined,
-  traceSample: undefined,
-  timeouts: NO_TIMEOUTS,
-  retry: undefined,
-  rateLimit: undefined,
-};
 
 function directoryOf(routing: Partial<Routing>, backends: readonly Partial<Backend>[] = []): Directory {
   const frontend = {
@@ -217,15 +199,15 @@ describe('a session', () => {
 
 describe('a fault', () => {
   test('that aborts comes before any rule', () => {
-    const policy = { ...POLICY, faults: [{ type: 'abort' as const, status: 503, share: 1 }] };
+    const policy = { ...NO_POLICY, faults: [{ type: 'abort' as const, status: 503, share: 1 }] };
     const decision = decided(directoryOf({ policy, all: table(rule([target('v1', 1)])) }));
     assert.deepEqual([decision.answer, decision.abortStatus, decision.rule], ['abort', 503, undefined]);
   });
 
   test('of a client counts only where the Service allows it', () => {
     const head = headOf('x-heddle-fault: abort=418\r\n');
-    assert.equal(decided(directoryOf({ policy: POLICY }), head).answer, 'none');
-    assert.equal(decided(directoryOf({ policy: { ...POLICY, faultOnHeader: true } }), head).abortStatus, 418);
+    assert.equal(decided(directoryOf({ policy: NO_POLICY }), head).answer, 'none');
+    assert.equal(decided(directoryOf({ policy: { ...NO_POLICY, faultOnHeader: true } }), head).abortStatus, 418);
   });
 });
 

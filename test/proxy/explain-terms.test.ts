@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { ExplainQuestion, Explanation } from '../../src/model/explanation.ts';
 import { DEFAULT_BACKEND_POLICY, DEFAULT_BALANCE, DEFAULT_OUTLIER } from '../../src/model/resilience.ts';
+import { NO_POLICY } from '../../src/model/routing.ts';
 import { ROW_FIRST } from '../../src/model/rows.ts';
 import type { BackendId } from '../../src/model/snapshot.ts';
 import { LiveBackend } from '../../src/proxy/balance.ts';
@@ -11,7 +12,7 @@ import { RateLimits } from '../../src/proxy/filter.ts';
 import { HeadPool } from '../../src/proxy/http.ts';
 import { allocateShared, BUCKET_BYTES, newVerdict } from '../../src/shared.ts';
 import { question } from '../harness/explanation.ts';
-import { directoryOf, entry, NO_POLICY, ROUTE, rule, type Ruled, SETTINGS, table, target } from './routed.ts';
+import { directoryOf, entry, ROUTE, rule, type Ruled, SETTINGS, table, target } from './routed.ts';
 import { upstreamContext } from './upstream-context.ts';
 
 function asked(ruled: Ruled, url: string, wishes: Partial<ExplainQuestion> = {}): Explanation {

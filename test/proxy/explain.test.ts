@@ -1,23 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { EXPLAIN_LIMITS, type ExplainQuestion, type Explanation } from '../../src/model/explanation.ts';
+import { NO_POLICY } from '../../src/model/routing.ts';
 import type { BackendId } from '../../src/model/snapshot.ts';
 import { decide, Decision } from '../../src/proxy/decide.ts';
 import { explain, explainLine } from '../../src/proxy/explain.ts';
 import { feedHead, HeadPool, startRequest } from '../../src/proxy/http.ts';
-import {
-  directoryOf,
-  entry,
-  header,
-  NO_POLICY,
-  ROUTE,
-  rule,
-  type Ruled,
-  SETTINGS,
-  table,
-  target,
-  workload,
-} from './routed.ts';
+import { directoryOf, entry, header, ROUTE, rule, type Ruled, SETTINGS, table, target, workload } from './routed.ts';
 
 const HEAD_LIMITS = { head: 32_768, headers: 100, url: 16_384 };
 

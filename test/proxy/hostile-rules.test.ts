@@ -2,14 +2,20 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { markOf } from '../../src/lib/mark.ts';
-import type { Rule, RuleTable, FrontendPolicy, SessionPolicy } from '../../src/model/routing.ts';
+import {
+  type FrontendPolicy,
+  NO_POLICY,
+  type Rule,
+  type RuleTable,
+  type SessionPolicy,
+} from '../../src/model/routing.ts';
 import type { BackendId, Configuration } from '../../src/model/snapshot.ts';
 import { Client, eventually, exchange, sleep } from '../harness/client.ts';
 import { configurationOf, DataPath } from '../harness/data-path.ts';
 import { assertFailure } from '../harness/failure.ts';
 import { type Request, valueOf, valuesOf } from '../harness/message.ts';
 import { okReply, Recorder, type Respond } from '../harness/recorder.ts';
-import { entry, header, NO_POLICY, rule, table, target } from './routed.ts';
+import { entry, header, rule, table, target } from './routed.ts';
 
 const WAIT = { waitMs: 15_000 };
 /** Longer than a plan takes to be in force on a busy machine. */

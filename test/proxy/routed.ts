@@ -1,14 +1,15 @@
-import { DEFAULT_BACKEND_POLICY, NO_TIMEOUTS } from '../../src/model/resilience.ts';
-import type {
-  Entry,
-  FieldMatch,
-  Match,
-  PathMatch,
-  Routing,
-  Rule,
-  RuleTable,
-  FrontendPolicy,
-  Target,
+import { DEFAULT_BACKEND_POLICY } from '../../src/model/resilience.ts';
+import {
+  type Entry,
+  type FieldMatch,
+  type FrontendPolicy,
+  type Match,
+  NO_DEEDS,
+  type PathMatch,
+  type Routing,
+  type Rule,
+  type RuleTable,
+  type Target,
 } from '../../src/model/routing.ts';
 import type { Backend, BackendId, Frontend, Workload } from '../../src/model/snapshot.ts';
 import type { Directory } from '../../src/proxy/decide.ts';
@@ -23,14 +24,7 @@ export const ROUTE = 'HTTPRoute shop/orders';
 export function rule(index: number, wishes: Partial<Rule> = {}): Rule {
   return {
     source: { object: ROUTE, field: `spec.rules[${index}]`, name: '' },
-    cors: undefined,
-    redirect: undefined,
-    mirrors: [],
-    targets: [],
-    response: undefined,
-    session: undefined,
-    timeouts: NO_TIMEOUTS,
-    retry: undefined,
+    ...NO_DEEDS,
     ...wishes,
   };
 }
@@ -67,17 +61,6 @@ export function header(name: string, value: string): FieldMatch {
 export function table(rules: readonly Rule[], entries: readonly Entry[], wishes: Partial<RuleTable> = {}): RuleTable {
   return { protocol: 'http', rules, entries, unmatched: 'refuse', ...wishes };
 }
-
-export const NO_POLICY: FrontendPolicy = {
-  faults: [],
-  faultOnHeader: false,
-  explainOnHeader: false,
-  accessLog: undefined,
-  traceSample: undefined,
-  timeouts: NO_TIMEOUTS,
-  retry: undefined,
-  rateLimit: undefined,
-};
 
 export const SETTINGS = settingsOf();
 

@@ -1,7 +1,7 @@
 /** A throttle in its place: between an endpoint and a client. */
 import assert from 'node:assert/strict';
-import { NO_TIMEOUTS } from '../../src/model/resilience.ts';
 import { test } from 'node:test';
+import { type FrontendPolicy, NO_POLICY } from '../../src/model/routing.ts';
 import type { BackendId } from '../../src/model/snapshot.ts';
 import { Client, eventually } from '../harness/client.ts';
 import { configurationOf, DataPath } from '../harness/data-path.ts';
@@ -22,16 +22,7 @@ async function throttled(
   play: (mesh: DataPath, main: Recorder) => Promise<void>,
 ): Promise<void> {
   const main = await Recorder.start(respond);
-  const policy = {
-    faults: [{ type: 'throttle', bytesPerS, share: 1 }],
-    faultOnHeader: false,
-    explainOnHeader: false,
-    accessLog: undefined,
-    traceSample: undefined,
-    timeouts: NO_TIMEOUTS,
-    retry: undefined,
-    rateLimit: undefined,
-  } as const;
+  const policy: FrontendPolicy = { ...NO_POLICY, faults: [{ type: 'throttle', bytesPerS, share: 1 }] };
   const services = configurationOf([{ name: 'orders', tiers: [[main.address]] }]);
   const routing = { id: 'test/orders:80' as BackendId, policy, consumers: {}, all: undefined };
   const mesh = await DataPath.start({ ...services, routings: [routing] }, 1, flags);

@@ -25,7 +25,7 @@ describe('attempts of a backend', () => {
       meter.attempt(503, 100);
       meter.attemptFailed('try-timeout');
     }
-    const { attempts, attemptSumMs, requests } = new MeterReader(memory).service(ROW);
+    const { attempts, attemptSumMs, requests } = new MeterReader(memory).backend(ROW);
     assert.deepEqual(Object.fromEntries(attempts.statuses), { 200: 2, 503: 2 });
     assert.deepEqual(attempts.failures, [['try-timeout', 2]]);
     assert.deepEqual([attempts.replied, attempts.failed, attemptSumMs, requests], [4, 2, 220, 0]);
@@ -40,7 +40,7 @@ describe('attempts of a backend', () => {
     const memory = allocateMeters(1);
     const meter = new BackendMeter(memory, 0, ROW);
     for (const failure of ['client-gone', 'overload', 'shutdown', 'deadline'] as const) meter.attemptFailed(failure);
-    assert.equal(new MeterReader(memory).service(ROW).attempts.failed, 0);
+    assert.equal(new MeterReader(memory).backend(ROW).attempts.failed, 0);
   });
 
   test('are known by ranges of statuses, one without a reply by what the mesh answers', () => {
@@ -48,7 +48,7 @@ describe('attempts of a backend', () => {
     const meter = new BackendMeter(memory, 0, ROW);
     for (const status of [101, 200, 299, 404, 500, 503, 529, 700]) meter.attempt(status, 1);
     for (const failure of ['bad-reply', 'connect-failed', 'try-timeout'] as const) meter.attemptFailed(failure);
-    const { attempts } = new MeterReader(memory).service(ROW);
+    const { attempts } = new MeterReader(memory).backend(ROW);
     const ranges = [
       [0, 1000, 11],
       [0, 600, 11],
@@ -82,9 +82,9 @@ describe('attempts of a backend', () => {
     const reader = new MeterReader(memory);
     new BackendMeter(memory, 1, ROW).attempt(200, 1);
     reader.retire(1);
-    assert.equal(reader.service(ROW).attempts.replied, 1);
+    assert.equal(reader.backend(ROW).attempts.replied, 1);
     reader.clearBackend(ROW);
-    assert.equal(reader.service(ROW).attempts.replied, 0);
+    assert.equal(reader.backend(ROW).attempts.replied, 0);
   });
 });
 
@@ -101,7 +101,7 @@ test('retries, their refusals, ejections, openings and waits are counted, each b
   meter.breakerOpened();
   meter.queued(30);
   meter.queued(12);
-  const totals = new MeterReader(memory).service(ROW);
+  const totals = new MeterReader(memory).backend(ROW);
   assert.equal(totals.retries, 3);
   assert.deepEqual(totals.retryReasons, [
     ['reset', 1],
@@ -128,7 +128,7 @@ test('rows do not write into each other', () => {
     meter.end(507, 'loop', 1e9);
   }
   for (const row of [ROW_OTHER, ROW - 1, ROW + 1]) {
-    const { requests, active, attempts } = reader.service(row);
+    const { requests, active, attempts } = reader.backend(row);
     assert.deepEqual([requests, active, attempts.replied, attempts.failed], [0, 0, 0, 0]);
   }
 });

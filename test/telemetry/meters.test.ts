@@ -20,7 +20,7 @@ test('what several workers count of one backend is added up', () => {
     meter.end(200, '', 3);
     meter.bytes(10, 100);
   }
-  const totals = new MeterReader(memory).service(ROW);
+  const totals = new MeterReader(memory).backend(ROW);
   assert.deepEqual(
     [totals.requests, totals.active, totals.durationSumMs, totals.requestBytes, totals.replyBytes],
     [2, 0, 6, 20, 200],
@@ -35,7 +35,7 @@ test('a status that is rare counts for its class, and no reply as none', () => {
     meter.begin();
     meter.end(status, status === 0 ? 'client-gone' : '', 1);
   }
-  const { statuses, failures } = new MeterReader(memory).service(ROW);
+  const { statuses, failures } = new MeterReader(memory).backend(ROW);
   assert.deepEqual(Object.fromEntries(statuses), { 'none': 1, '2xx': 1, '5xx': 1, '404': 1 });
   assert.deepEqual(failures, [['client-gone', 1]]);
 });
@@ -45,7 +45,7 @@ test('a status beyond all classes counts as a 5xx', () => {
   const meter = new BackendMeter(memory, 0, ROW);
   meter.begin();
   meter.end(999, '', 1);
-  assert.deepEqual(new MeterReader(memory).service(ROW).statuses, [['5xx', 1]]);
+  assert.deepEqual(new MeterReader(memory).backend(ROW).statuses, [['5xx', 1]]);
 });
 
 test('when a worker dies its counters stay and what it had under way does not', () => {
@@ -62,7 +62,7 @@ test('when a worker dies its counters stay and what it had under way does not', 
   worker.add(WORKER.connectionsTotal, 9);
   const reader = new MeterReader(memory);
   reader.retire(1);
-  assert.deepEqual([reader.service(ROW).requests, reader.service(ROW).active], [1, 0]);
+  assert.deepEqual([reader.backend(ROW).requests, reader.backend(ROW).active], [1, 0]);
   const { attempts, active, connections } = reader.endpoint(ROW);
   assert.deepEqual([attempts, active, connections], [1, 0, 0]);
   assert.deepEqual([reader.workers(WORKER.connections), reader.workers(WORKER.connectionsTotal)], [0, 9]);
@@ -104,7 +104,7 @@ for (const [failure, status, failed] of [
     const meter = new BackendMeter(memory, 0, ROW);
     meter.begin();
     meter.end(status, failure, 1);
-    const totals = new MeterReader(memory).service(ROW);
+    const totals = new MeterReader(memory).backend(ROW);
     assert.deepEqual([totals.failed, totals.failures], [failed, [[failure, 1]]]);
   });
 }

@@ -107,7 +107,7 @@ describe('the meter of a backend', () => {
     const reader = new MeterReader(memory);
     for (const result of ['answered', 'answered', 'failed', 'dropped'] as const) meter.mirrored(result);
     meter.mirrors(1);
-    const { mirrored, mirrorsActive, requests, active } = reader.service(ROW_FIRST);
+    const { mirrored, mirrorsActive, requests, active } = reader.backend(ROW_FIRST);
     assert.deepEqual(Object.fromEntries(mirrored), { answered: 2, failed: 1, dropped: 1 });
     assert.deepEqual([mirrorsActive, requests, active], [1, 0, 0]);
     assert.equal(reader.backendAtRest(ROW_FIRST), false);
@@ -120,7 +120,7 @@ describe('the meter of a backend', () => {
     meter.mirrored('answered');
     const reader = new MeterReader(memory);
     reader.retire(0);
-    const { mirrored, mirrorsActive } = reader.service(ROW_FIRST);
+    const { mirrored, mirrorsActive } = reader.backend(ROW_FIRST);
     assert.deepEqual([mirrorsActive, mirrored], [0, [['answered', 1]]]);
   });
 
@@ -128,7 +128,7 @@ describe('the meter of a backend', () => {
     const memory = allocateMeters(1);
     const meter = new BackendMeter(memory, 0, ROW_FIRST);
     for (const fault of ['abort', 'delay', 'delay', 'throttle'] as const) meter.fault(fault);
-    const { faults } = new MeterReader(memory).service(ROW_FIRST);
+    const { faults } = new MeterReader(memory).backend(ROW_FIRST);
     assert.deepEqual(Object.fromEntries(faults), { abort: 1, delay: 2, throttle: 1 });
   });
 });

@@ -40,7 +40,7 @@ export function spanRecord({
     authorityEnd: authorityStart + authority.length,
     minor: 1,
     clientAddress: '10.1.2.3',
-    service: { namespace: 'shop', name: 'orders', port: 8080 },
+    backend: { namespace: 'shop', name: 'orders', port: 8080 },
     rule: '',
     status: 200,
     failure: undefined,

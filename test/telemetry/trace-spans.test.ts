@@ -133,7 +133,7 @@ describe('the spans of an exchange', () => {
   });
 
   test('are only that of the server when no endpoint was tried', () => {
-    const record = spanRecord({ attempts: [], status: 404, failure: 'no-route', service: undefined });
+    const record = spanRecord({ attempts: [], status: 404, failure: 'no-route', backend: undefined });
     assert.equal(encoded(record).length, 1);
   });
 

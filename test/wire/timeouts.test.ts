@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { Client, eventually, exchange, sleep } from '../harness/client.ts';
+import { Client, eventually, exchange } from '../harness/client.ts';
 import { assertFailure, assertPassed } from '../harness/failure.ts';
 import { Mesh } from '../harness/mesh.ts';
 import { parseRequest } from '../harness/message.ts';
@@ -9,6 +9,8 @@ import { Upstream, type UpstreamConnection } from '../harness/upstream.ts';
 const MS = { head: 600, detect: 500, request: 700, idle: 800, stream: 1600, keepalive: 900 };
 /** Timers are coarse and the machine is shared: how late a timeout may come. */
 const LATE_MS = 1500;
+/** More than all the buffers on the way. */
+const LARGE = Buffer.alloc(64 * 1024 * 1024, 'x');
 
 let mesh: Mesh;
 let upstream: Upstream;
@@ -51,6 +53,10 @@ function script(connection: UpstreamConnection): void {
       connection.send(
         'HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n',
       );
+    if (target === '/large') {
+      connection.send(`HTTP/1.1 200 OK\r\nContent-Length: ${LARGE.length}\r\n\r\n`);
+      connection.socket.write(LARGE);
+    }
     if (target === '/drips') drip(connection, 8);
     if (target === '/switch')
       connection.send('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n');
@@ -190,13 +196,17 @@ describe('timeouts', { concurrency: 20 }, () => {
     assertTook(tookMs, MS.stream);
   });
   test('--timeout-idle: a client that takes nothing of a large reply is cut', async () => {
-    // Covered at full size by `npm run faults`; here the upstream stops being read, and both sides are closed.
     const client = await Client.connect(mesh.port);
     client.socket.pause();
-    client.send(GET('stops'));
-    await sleep(50);
+    const startMs = performance.now();
+    client.send(GET('large'));
+    const isCut = (): boolean =>
+      upstream.connections.some(({ received, closed }) => received.includes('/large') && closed);
+    await eventually(isCut, { what: 'its endpoint to be cut', waitMs: MS.idle + LATE_MS });
+    assertTook(performance.now() - startMs, MS.idle);
     client.socket.resume();
-    await client.closed(MS.idle + LATE_MS);
+    const reply = await client.reply();
+    assert.deepEqual([reply.status, reply.complete], [200, false]);
     client.destroy();
   });
 });

@@ -166,7 +166,7 @@ test('a backend that comes back with another row counts there, and no more in th
   after.meter.begin();
   after.meter.end(200, '', 1);
   const reader = new MeterReader(own.meters);
-  assert.deepEqual([reader.service(before.row).requests, reader.service(moved.row).requests], [0, 1]);
+  assert.deepEqual([reader.backend(before.row).requests, reader.backend(moved.row).requests], [0, 1]);
 });
 
 test('an endpoint that changes its tier keeps its state, and the new tiers count', () => {

@@ -19,7 +19,6 @@ import { endpointsOf } from './backend-views.ts';
 
 // The question comes from outside; a worker's parser judges the request itself.
 
-const SEED_MAX = 2 ** 32 - 1;
 const AS = /^[a-z0-9.-]{1,253}\/[a-z0-9.-]{1,253}$/;
 
 export const EXPLAIN_PARAMS = {
@@ -76,7 +75,7 @@ function checked({ url, method, headers, as, roll, seed }: Given): ExplainQuesti
     headers: headersOf(headers ?? []),
     as: asOf(textOf('as', as, '')),
     roll: numberOf('roll', roll ?? null, (value) => value >= 0 && value < 1, 'a number from 0 to below 1'),
-    seed: numberOf('seed', seed ?? null, isSeed, `a whole number from 0 to ${SEED_MAX}`),
+    seed: numberOf('seed', seed ?? null, isSeed, `a whole number from 0 to ${EXPLAIN_LIMITS.seed}`),
   };
   const lengths = [question.url, question.method, ...question.headers.flat()].map(({ length }) => length);
   const chars = lengths.reduce((sum, length) => sum + length, 0);
@@ -107,7 +106,7 @@ function asOf(as: string): string {
 }
 
 function isSeed(value: number): boolean {
-  return Number.isInteger(value) && value >= 0 && value <= SEED_MAX;
+  return Number.isInteger(value) && value >= 0 && value <= EXPLAIN_LIMITS.seed;
 }
 
 function numberOf(name: string, value: unknown, isRight: (value: number) => boolean, expected: string): number | null {

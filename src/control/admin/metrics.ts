@@ -10,18 +10,18 @@ import {
   LINK_FAMILIES,
 } from './metrics/bridge.ts';
 import {
+  BACKEND_FAMILIES,
+  type BackendFigures,
   ENDPOINT_FAMILIES,
   type EndpointFigures,
   KIND_FAMILIES,
   NODE_FAMILIES,
-  SERVICE_FAMILIES,
-  type ServiceFigures,
   WORKER_FAMILIES,
 } from './metrics/families.ts';
 import { ENDPOINT_RESILIENCE_FAMILIES, RESILIENCE_FAMILIES } from './metrics/resilience.ts';
 import { Exposition, type Format, label } from './metrics/format.ts';
 import { PROCESS_FAMILIES, processFigures } from './metrics/process.ts';
-import { endpointSeries, type EndpointSeries, serviceSeries, type ServiceSeries } from './series.ts';
+import { backendSeries, type BackendSeries, endpointSeries, type EndpointSeries } from './series.ts';
 import type { AdminSource } from './source.ts';
 import { endpointStanding, GOOD_STANDING, loadView } from './standing.ts';
 
@@ -66,10 +66,10 @@ export class Metrics {
     const slices = new Slices();
     const writer = new ContentWriter();
     const exposition = new Exposition(format, writer, slices);
-    const services = await this.#services(slices);
+    const backends = await this.#backends(slices);
     const endpoints = await this.#endpoints(slices);
     const workers = source.workers.map((status) => ({ ...status, source }));
-    await exposition.write([...SERVICE_FAMILIES, ...RESILIENCE_FAMILIES], services, serviceLabels);
+    await exposition.write([...BACKEND_FAMILIES, ...RESILIENCE_FAMILIES], backends, backendLabels);
     await exposition.write([...ENDPOINT_FAMILIES, ...ENDPOINT_RESILIENCE_FAMILIES], endpoints, endpointLabels);
     await exposition.write(WORKER_FAMILIES, workers, ({ worker }) => label('worker', worker));
     await exposition.write(KIND_FAMILIES, source.discovery.kinds, ({ kind }) => label('kind', kind));
@@ -85,14 +85,14 @@ export class Metrics {
   }
 
   /** Read once, because each family shows a part of it. */
-  async #services(slices: Slices): Promise<readonly ServiceFigures[]> {
+  async #backends(slices: Slices): Promise<readonly BackendFigures[]> {
     const source = this.#source;
-    const figures: ServiceFigures[] = [];
-    for (const series of serviceSeries(source)) {
+    const figures: BackendFigures[] = [];
+    for (const series of backendSeries(source)) {
       const { row, backend } = series;
       const load = backend && loadView(source, backend, performance.now());
-      const exemplar: ServiceFigures['exemplar'] = (bucket) => source.exemplar?.(row, bucket);
-      figures.push({ ...series, totals: source.meters.service(row), load, exemplar });
+      const exemplar: BackendFigures['exemplar'] = (bucket) => source.exemplar?.(row, bucket);
+      figures.push({ ...series, totals: source.meters.backend(row), load, exemplar });
       if (slices.over) await slices.next();
     }
     return figures;
@@ -111,10 +111,10 @@ export class Metrics {
   }
 }
 
-function serviceLabels({ namespace, name, port }: ServiceSeries): string {
+function backendLabels({ namespace, name, port }: BackendSeries): string {
   return [label('namespace', namespace), label('service', name), label('port', port === 0 ? '' : port)].join();
 }
 
 function endpointLabels(series: EndpointSeries): string {
-  return `${serviceLabels(series)},${label('endpoint', series.endpoint)}`;
+  return `${backendLabels(series)},${label('endpoint', series.endpoint)}`;
 }

@@ -3,14 +3,14 @@ import { ROW_BRIDGE, ROW_NONE, ROW_OTHER } from '../../model/rows.ts';
 import { type MeterReader } from '../../telemetry.ts';
 import type { AdminSource } from './source.ts';
 
-export type BackendTotals = ReturnType<MeterReader['service']>;
+export type BackendTotals = ReturnType<MeterReader['backend']>;
 export type EndpointTotals = ReturnType<MeterReader['endpoint']>;
 
 /** Name of all those together for which no row of the meters was left. */
 export const OTHER = '_other';
 
 /** What counts for itself: one port of a Service, or what stands in for one. */
-export interface ServiceSeries {
+export interface BackendSeries {
   readonly namespace: string;
   readonly name: string;
   /** 0: of exchanges without a Service, and of the others. */
@@ -31,7 +31,7 @@ export interface EndpointSeries {
 }
 
 /** First the exchanges that found no Service, those with the bridge, then by namespace, name and port, last those that share a row. */
-export function* serviceSeries(source: AdminSource): Generator<ServiceSeries> {
+export function* backendSeries(source: AdminSource): Generator<BackendSeries> {
   let shared = false;
   yield { namespace: '', name: '', port: 0, row: ROW_NONE, backend: undefined };
   const { namespace: none, name: bridge, port: bridgePort } = BRIDGE_BACKEND;

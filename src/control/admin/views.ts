@@ -19,7 +19,7 @@ import type { Routing, RuleTable } from '../../model/routing.ts';
 import { authoritiesOf, type Frontend, type FrontendPort, objectKey } from '../../model/snapshot.ts';
 import { BOUNDS_MS, WORKER } from '../../telemetry.ts';
 import type { Lazily } from './content.ts';
-import { type BackendTotals, compare, serviceSeries, type ServiceSeries } from './series.ts';
+import { backendSeries, type BackendSeries, type BackendTotals, compare } from './series.ts';
 import type { AdminSource } from './source.ts';
 
 // What the routes of the same names answer; lists are made while they are written.
@@ -110,10 +110,10 @@ export function statsView(source: AdminSource): Lazily<StatsAnswer> {
 }
 
 function* eachBackendStats(source: AdminSource): Generator<BackendStats> {
-  for (const series of serviceSeries(source)) yield backendStats(series, source.meters.service(series.row));
+  for (const series of backendSeries(source)) yield backendStats(series, source.meters.backend(series.row));
 }
 
-function backendStats({ namespace, name, port }: ServiceSeries, totals: BackendTotals): BackendStats {
+function backendStats({ namespace, name, port }: BackendSeries, totals: BackendTotals): BackendStats {
   const { active, requests, failed, retries, requestBytes, replyBytes, durationSumMs, durations } = totals;
   return {
     namespace,

@@ -1,17 +1,17 @@
-import { NO_TIMEOUTS } from '../../model/resilience.ts';
 import { shown } from '../../lib/shown.ts';
 import { USUAL_PORT } from '../../model/ports.ts';
 import { type Mismatch, placeOf } from '../../model/problem.ts';
 import { objectName, type Service } from '../../model/resource.ts';
-import type {
-  Entry,
-  Match,
-  Mirror,
-  RequestEdits,
-  Rule,
-  RuleTable,
-  SessionPolicy,
-  Target,
+import {
+  type Entry,
+  type Match,
+  type Mirror,
+  NO_DEEDS,
+  type RequestEdits,
+  type Rule,
+  type RuleTable,
+  type SessionPolicy,
+  type Target,
 } from '../../model/routing.ts';
 import { backendIdOf, objectKey } from '../../model/snapshot.ts';
 import { COUNTS_AS_ABSENT } from './annotation-reading.ts';
@@ -110,14 +110,11 @@ class TableMaking {
     const field = annotationField(key);
     return {
       source: { object: objectName('Service', service), field, name: '', ...placeOf(field, service.origin) },
-      cors: undefined,
+      ...NO_DEEDS,
       redirect: wishes.redirect,
       mirrors,
       targets: wishes.redirect === undefined ? targets : [],
       response: wishes.response,
-      session: undefined,
-      timeouts: NO_TIMEOUTS,
-      retry: undefined,
     };
   }
 

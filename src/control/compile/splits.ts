@@ -1,10 +1,16 @@
-import { NO_TIMEOUTS } from '../../model/resilience.ts';
 import { unchangedList } from '../../lib/unchanged.ts';
 import { shown } from '../../lib/shown.ts';
 import { type Mismatch, placeOf, type Problem } from '../../model/problem.ts';
 import { objectName, type Service } from '../../model/resource.ts';
 import type { HttpRouteGroupResource, TrafficSplitResource } from '../../model/route-resource.ts';
-import { type Entry, type Rule, ROUTING_LIMITS as LIMITS, type RuleTable, type Target } from '../../model/routing.ts';
+import {
+  type Entry,
+  NO_DEEDS,
+  ROUTING_LIMITS as LIMITS,
+  type Rule,
+  type RuleTable,
+  type Target,
+} from '../../model/routing.ts';
 import { backendIdOf, objectKey } from '../../model/snapshot.ts';
 import { MISMATCHES_MAX, problemsOf } from './mismatches.ts';
 import { portLimits } from './port-limits.ts';
@@ -182,14 +188,8 @@ function ruleOf(split: TrafficSplitResource, targets: readonly Target[]): Rule {
   const field = 'spec.backends';
   return {
     source: { object: objectName('TrafficSplit', split), field, name: '', ...placeOf(field, split.origin) },
-    cors: undefined,
-    redirect: undefined,
-    mirrors: [],
+    ...NO_DEEDS,
     targets,
-    response: undefined,
-    session: undefined,
-    timeouts: NO_TIMEOUTS,
-    retry: undefined,
   };
 }
 

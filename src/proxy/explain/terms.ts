@@ -8,7 +8,7 @@ import {
   retryWhenText,
   timeText,
 } from '../../model/policy-text.ts';
-import { DEFAULT_RETRY, goesByHash } from '../../model/resilience.ts';
+import { goesByHash } from '../../model/resilience.ts';
 import { type Backend, objectKey } from '../../model/snapshot.ts';
 import { newVerdict } from '../../shared.ts';
 import { hintOf } from '../attempt.ts';
@@ -22,14 +22,20 @@ import { type Terms, termsOf, type TermsSettings, type Wishes } from '../route.t
 const SETTINGS = 'settings';
 const DEFAULT = 'default';
 
-/** What holds for the attempts of a request, and whose wish each is: of its rule, else of its frontend, else nobody's. */
+/** What holds for the attempts of a request, and whose wish each is. */
 export function termViews(decision: Decision, head: Head, settings: TermsSettings): readonly TermView[] {
+  const { rule, routing, frontend } = decision;
   const terms = decision.terms ?? termsOf(settings, []);
   const { retry } = terms;
-  const by = (asked: (wishes: Wishes) => unknown, otherwise: string): string => whose(decision, asked) ?? otherwise;
+  const methods = typeof retry.methodNames === 'string' ? retry.methodNames : retry.methodNames.join(', ');
+  const wishes = routing?.wishesOf(rule?.rule) ?? [];
+  const by = (asked: (wishes: Wishes) => unknown, otherwise: string): string => {
+    const wisher = wishes.find((one) => asked(one) !== undefined);
+    if (wisher === undefined) return otherwise;
+    return wisher === rule?.rule ? `${rule.rule.source.object} ${rule.rule.source.field}` : serviceText(frontend!);
+  };
   const ofRetry = (name: keyof NonNullable<Wishes['retry']>, otherwise = DEFAULT): string =>
-    by((wishes) => wishes.retry?.[name], otherwise);
-  const methods = wished(decision, (wishes) => wishes.retry?.methods) ?? DEFAULT_RETRY.methods;
+    by((one) => one.retry?.[name], otherwise);
   return [
     requestTerm(
       terms,
@@ -44,7 +50,7 @@ export function termViews(decision: Decision, head: Head, settings: TermsSetting
     { name: 'timeout-stream-idle', value: timeText(terms.streamIdleMs), by: SETTINGS },
     retriesTerm(terms, head, ofRetry('attempts')),
     { name: 'retry-on', value: retryWhenText(retry.when), by: ofRetry('on') },
-    { name: 'retry-methods', value: methods === 'all' ? methods : methods.join(', '), by: ofRetry('methods') },
+    { name: 'retry-methods', value: methods, by: ofRetry('methods') },
     { name: 'retry-backoff', value: backoffText(retry.backoff), by: ofRetry('backoff') },
     { name: 'retry-body-max', value: formatSize(retry.bodyMax), by: ofRetry('bodyMax', SETTINGS) },
   ];
@@ -73,26 +79,6 @@ export function firstHints(decision: Decision, head: Head, { policy }: Backend, 
     leftMs: Math.min(requestMs, tryMs, callerMs < 0 ? Infinity : callerMs),
     attempt: Math.max(1, hintOf(head, FIELD.heddleAttempt)),
   };
-}
-
-/** In the order of `termsOf`: the rule's wishes, then the frontend's. */
-function wishesOf({ rule, routing, frontend }: Decision): readonly (readonly [by: string, wishes: Wishes])[] {
-  return [
-    ...(rule === undefined ? [] : [[`${rule.rule.source.object} ${rule.rule.source.field}`, rule.rule] as const]),
-    ...(routing?.policy === undefined ? [] : [[serviceText(frontend!), routing.policy] as const]),
-  ];
-}
-
-function whose(decision: Decision, asked: (wishes: Wishes) => unknown): string | undefined {
-  return wishesOf(decision).find(([, wishes]) => asked(wishes) !== undefined)?.[0];
-}
-
-function wished<T>(decision: Decision, asked: (wishes: Wishes) => T | undefined): T | undefined {
-  for (const [, wishes] of wishesOf(decision)) {
-    const value = asked(wishes);
-    if (value !== undefined) return value;
-  }
-  return undefined;
 }
 
 /** @param rateLimits undefined: nothing is counted here. */

@@ -8,7 +8,6 @@ export interface PathPlace {
   pathPrefix: Buffer;
 }
 
-const QUESTION = 63;
 const SLASH_OCTET = 47;
 
 /**
@@ -27,7 +26,7 @@ export function editPath(
   matched: PathMatch | undefined,
 ): void {
   if (hasNoPath(head, place)) return;
-  const end = pathEnd(head, place);
+  const end = head.pathEnd(place.pathStart);
   if (edit.replace === 'path') {
     place.pathPrefix = by.length > 0 ? by : SLASH;
     place.pathStart = end;
@@ -43,13 +42,6 @@ export function editPath(
 /** `*`, or the authority of a CONNECT. */
 export function hasNoPath(head: Head, { pathPrefix }: PathPlace): boolean {
   return head.form === FORM.asterisk || head.form === FORM.authority || pathPrefix === ASTERISK;
-}
-
-/** Where the query starts, with its `?`, or the end of the target. */
-function pathEnd(head: Head, { pathStart }: PathPlace): number {
-  let at = pathStart;
-  while (at < head.targetEnd && head.bytes[head.base + at] !== QUESTION) at++;
-  return at;
 }
 
 /** Undefined: what the path fitted has no prefix. */

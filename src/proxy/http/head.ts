@@ -17,6 +17,7 @@ export const METHOD = { other: 0, get: 1, head: 2, options: 3, put: 4, delete: 5
 const METHOD_NAMES: readonly Buffer[] = ['', 'GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE', 'CONNECT'].map(
   (name) => Buffer.from(name),
 );
+const QUESTION = 63;
 /** Length of a body: a count, or one of these. */
 export const LENGTH_NONE = -1;
 
@@ -143,6 +144,13 @@ export class Head {
     this.bytes = this.#storage;
     this.base = 0;
     this.length += end - start;
+  }
+
+  /** Where the path that starts there ends: at the question mark of the query, or with the target. */
+  pathEnd(pathStart: number): number {
+    let at = pathStart;
+    while (at < this.targetEnd && this.bytes[this.base + at] !== QUESTION) at++;
+    return at;
   }
 
   /** Notes why the parser refuses. */

@@ -26,41 +26,86 @@ export interface CookiePlace {
 }
 
 /**
- * The first cookie of this name (RFC 6265 section 5.4), over all Cookie fields: HTTP/2 may have cut the list in pieces.
+ * Goes through the cookies of a head (RFC 6265 section 5.4), over all Cookie fields: HTTP/2 may have cut the list in pieces.
+ * What has no `=` is no cookie. Used again and again.
+ */
+export class CookieWalk implements CookiePlace {
+  nameStart = 0;
+  nameEnd = 0;
+  start = 0;
+  end = 0;
+  /** Index of the Cookie field, and what is left of it. */
+  #field = -1;
+  #at = 0;
+  #fieldEnd = 0;
+
+  /** Before the first cookie of a head. */
+  begin(): void {
+    this.#field = -1;
+    this.#at = 0;
+    this.#fieldEnd = 0;
+  }
+
+  /** The next cookie's places, without the blanks around. False: there is none. */
+  next(head: Head): boolean {
+    const { base, bytes } = head;
+    do {
+      while (this.#at < this.#fieldEnd) {
+        const from = this.#at;
+        let equals = -1;
+        let at = from;
+        for (; at < this.#fieldEnd && bytes[base + at] !== SEMICOLON; at++)
+          if (equals < 0 && bytes[base + at] === EQUALS) equals = at;
+        this.#at = at + 1;
+        if (equals < 0) continue;
+        this.nameStart = trimmedStart(head, from, equals);
+        this.nameEnd = trimmedEnd(head, this.nameStart, equals);
+        this.start = trimmedStart(head, equals + 1, at);
+        this.end = trimmedEnd(head, this.start, at);
+        return true;
+      }
+    } while (this.#nextField(head));
+    return false;
+  }
+
+  #nextField(head: Head): boolean {
+    this.#field = findNamed(head, COOKIE, this.#field + 1);
+    if (this.#field < 0) return false;
+    this.#at = head.startOf(this.#field);
+    this.#fieldEnd = head.endOf(this.#field);
+    return true;
+  }
+}
+
+const cookies = new CookieWalk();
+
+/**
+ * The first cookie of this name.
  * @param place gets where its value is, as it was sent. False: there is none, and it stays as it was.
  */
 export function findCookie(head: Head, name: Buffer, place: CookiePlace): boolean {
   if ((head.present & (1 << FIELD.notInTrailers)) === 0) return false;
-  for (let index = findNamed(head, COOKIE); index >= 0; index = findNamed(head, COOKIE, index + 1)) {
-    if (findPair(head, name, head.startOf(index), head.endOf(index), place)) return true;
-  }
-  return false;
-}
-
-/** Among `name=value` pairs with semicolons between. */
-function findPair(head: Head, name: Buffer, start: number, end: number, place: CookiePlace): boolean {
   const { base, bytes } = head;
-  for (let at = start; at < end; at++) {
-    while (at < end && isBlank(bytes[base + at]!)) at++;
-    const nameStart = at;
-    while (at < end && bytes[base + at] !== EQUALS && bytes[base + at] !== SEMICOLON) at++;
-    // A cookie without a name is none that anybody could ask for.
-    if (at === end || bytes[base + at] === SEMICOLON) continue;
-    const nameEnd = trimmedEnd(head, nameStart, at);
-    at++;
-    while (at < end && isBlank(bytes[base + at]!)) at++;
-    const valueStart = at;
-    while (at < end && bytes[base + at] !== SEMICOLON) at++;
+  cookies.begin();
+  while (cookies.next(head)) {
+    const { nameStart, nameEnd, start, end } = cookies;
     if (nameEnd - nameStart !== name.length) continue;
     if (bytes.compare(name, 0, name.length, base + nameStart, base + nameEnd) !== 0) continue;
-    place.start = valueStart;
-    place.end = trimmedEnd(head, valueStart, at);
+    place.start = start;
+    place.end = end;
     return true;
   }
   return false;
 }
 
-/** Without the blanks at the end of the range. */
+/** Without the blanks at the start of the range. */
+function trimmedStart({ base, bytes }: Head, start: number, end: number): number {
+  let from = start;
+  while (from < end && isBlank(bytes[base + from]!)) from++;
+  return from;
+}
+
+/** Without those at its end. */
 function trimmedEnd({ base, bytes }: Head, start: number, end: number): number {
   let to = end;
   while (to > start && isBlank(bytes[base + to - 1]!)) to--;

@@ -29,8 +29,7 @@ export class LiveRouting {
 
   /** Throws a SyntaxError for a regular expression that cannot be made. */
   constructor(routing: Routing, settings: TermsSettings) {
-    const ofFrontend = routing.policy === undefined ? [] : [routing.policy];
-    const composed = (...wishes: readonly Wishes[]): Terms => termsOf(settings, [...wishes, ...ofFrontend]);
+    const composed = (rule?: Wishes): Terms => termsOf(settings, this.wishesOf(rule));
     const consumers = Object.entries(routing.consumers);
     this.routing = routing;
     this.policy = routing.policy;
@@ -43,6 +42,11 @@ export class LiveRouting {
   /** The rules for a client. @param namespace of the client; empty: unknown. Undefined: there are none. */
   tableFor(namespace: string): LiveTable | undefined {
     return this.#consumers.get(namespace) ?? this.#all;
+  }
+
+  /** Whose wishes make the terms of a request, the more special ones first. @param rule undefined: none decides about it. */
+  wishesOf(rule: Wishes | undefined): readonly Wishes[] {
+    return [rule, this.policy].filter((wishes) => wishes !== undefined);
   }
 }
 

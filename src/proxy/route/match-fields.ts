@@ -1,16 +1,14 @@
 import type { FieldMatch } from '../../model/routing.ts';
-import { DROP_FROM_REPLY, FORM, type Head, NOT_NOMINABLE } from '../http.ts';
+import { CookieWalk, DROP_FROM_REPLY, FORM, type Head, NOT_NOMINABLE } from '../http.ts';
 import { ByteTable, HASH_START, hashByte } from './byte-table.ts';
-import { pathEnd } from './match-paths.ts';
 
-const TAB = 9;
 const SPACE = 32;
 const PERCENT = 37;
 const AMPERSAND = 38;
 const PLUS = 43;
-const SEMICOLON = 59;
 const EQUALS = 61;
 const COOKIE = 'cookie';
+const walk = new CookieWalk();
 const NOWHERE: Buffer = Buffer.alloc(0);
 
 /** Lower-case copy of the name of a header: a longer one is nobody's. */
@@ -185,7 +183,7 @@ function join(value: FieldValue, separator: string, line: string): void {
 function readQuery(head: Head, pathStart: number, parameters: KindOfField): void {
   const { bytes, base } = head;
   const end = base + head.targetEnd;
-  for (let start = base + pathEnd(head, pathStart) + 1; start < end;) {
+  for (let start = base + head.pathEnd(pathStart) + 1; start < end;) {
     let equals = -1;
     let coded = false;
     let at = start;
@@ -242,40 +240,18 @@ function hexDigit(octet: number): number {
   return lower >= 97 && lower <= 102 ? lower - 87 : -1;
 }
 
-/** RFC 6265 section 5.4, read as servers do: what has no `=` is no cookie; the first of a name counts. */
+/** The first of a name counts. */
 function readCookies(head: Head, cookies: KindOfField): void {
   const { bytes, base } = head;
-  const nominations = nominationsOf(head);
-  for (let index = 0; index < head.count; index++) {
-    if (!isCookie(head, index) || isTakenOut(head, index, nominations)) continue;
-    const end = base + head.endOf(index);
-    for (let start = base + head.startOf(index); start < end;) {
-      let equals = -1;
-      let at = start;
-      for (; at < end && bytes[at] !== SEMICOLON; at++) if (bytes[at] === EQUALS && equals < 0) equals = at;
-      if (equals >= 0) {
-        const cookie = cookies.find(bytes, first(bytes, start, equals), last(bytes, start, equals));
-        if (cookie?.lines === 0) cookie.set(bytes, first(bytes, equals + 1, at), last(bytes, equals + 1, at));
-      }
-      start = at + 1;
-    }
+  // As in `isTakenOut`: an endpoint does not get them.
+  if (nominationsOf(head)?.has(COOKIE) === true) return;
+  walk.begin();
+  while (walk.next(head)) {
+    const cookie = cookies.find(bytes, base + walk.nameStart, base + walk.nameEnd);
+    if (cookie?.lines === 0) cookie.set(bytes, base + walk.start, base + walk.end);
   }
 }
 
 function isCookie(head: Head, index: number): boolean {
   return head.nameEndOf(index) - head.nameStartOf(index) === COOKIE.length && head.name(index) === COOKIE;
-}
-
-/** Where white space ends that a range begins with. */
-function first(bytes: Buffer, start: number, end: number): number {
-  let at = start;
-  while (at < end && (bytes[at] === SPACE || bytes[at] === TAB)) at++;
-  return at;
-}
-
-/** Where white space starts that a range ends with. */
-function last(bytes: Buffer, start: number, end: number): number {
-  let at = end;
-  while (at > start && (bytes[at - 1] === SPACE || bytes[at - 1] === TAB)) at--;
-  return at;
 }

@@ -116,14 +116,7 @@ export function isIndexed(path: PathMatch | undefined): path is PathMatch {
 
 /** The path as text, for regular expressions and people. */
 export function pathText(head: Head, pathStart: number): string {
-  return isRoot(head, pathStart) ? '/' : head.text(pathStart, pathEnd(head, pathStart));
-}
-
-/** Where the query starts with its question mark, or the target ends. */
-export function pathEnd({ bytes, base, targetEnd }: Head, pathStart: number): number {
-  let at = pathStart;
-  while (at < targetEnd && bytes[base + at] !== QUESTION) at++;
-  return at;
+  return isRoot(head, pathStart) ? '/' : head.text(pathStart, head.pathEnd(pathStart));
 }
 
 /** RFC 9112 section 3.2.2: an absolute form need not have a path. */

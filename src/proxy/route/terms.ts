@@ -36,6 +36,7 @@ export interface RetryTerms {
   readonly asked: boolean;
   /** As it was put together, for those who ask. */
   readonly when: RetryWhen;
+  readonly methodNames: NonNullable<RetryWishes['methods']>;
 }
 
 /** What somebody wishes of a request. */
@@ -59,6 +60,7 @@ export function termsOf({ timeouts, limits }: TermsSettings, wishes: readonly Wi
   const idleMs = first((one) => one.timeouts.idleMs) ?? timeouts.idleMs;
   const when = first((one) => one.retry?.on);
   const attempts = first((one) => one.retry?.attempts);
+  const methodNames = first((one) => one.retry?.methods) ?? DEFAULT_RETRY.methods;
   return {
     requestMs: first((one) => one.timeouts.requestMs) ?? timeouts.requestMs,
     tryMs: first((one) => one.timeouts.tryMs),
@@ -69,11 +71,12 @@ export function termsOf({ timeouts, limits }: TermsSettings, wishes: readonly Wi
       attempts: attempts ?? DEFAULT_RETRY.attempts,
       conditions: conditionBits(when ?? DEFAULT_RETRY.on),
       statuses: statusTable(when ?? DEFAULT_RETRY.on),
-      methods: methodBits(first((one) => one.retry?.methods) ?? DEFAULT_RETRY.methods),
+      methods: methodBits(methodNames),
       backoff: first((one) => one.retry?.backoff) ?? DEFAULT_RETRY.backoff,
       bodyMax: first((one) => one.retry?.bodyMax) ?? limits.retryBody,
       asked: attempts !== undefined || when !== undefined,
       when: when ?? DEFAULT_RETRY.on,
+      methodNames,
     },
   };
 }
@@ -97,7 +100,7 @@ const METHOD_BITS: ReadonlyMap<string, number> = new Map(
 const OTHER = 1 << METHOD.other;
 
 /** POST and PATCH have no numbers of their own: who names one of them means all that have none. */
-function methodBits(methods: readonly string[] | 'all'): number {
+function methodBits(methods: RetryTerms['methodNames']): number {
   if (methods === 'all') return ALL_METHODS;
   return methods.reduce((bits, name) => bits | (METHOD_BITS.get(name) ?? OTHER), 0);
 }

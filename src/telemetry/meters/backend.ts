@@ -62,7 +62,7 @@ export class BackendMeter {
   readonly #row: number;
 
   constructor(memory: MeterMemory, worker: number, row: number) {
-    this.#cells = new Float64Array(memory.services);
+    this.#cells = new Float64Array(memory.backends);
     this.#base = rowBase(BACKEND_TABLE, worker, row);
     this.#exemplars = new Float64Array(memory.exemplars);
     this.#worker = worker;

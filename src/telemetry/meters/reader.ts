@@ -12,7 +12,7 @@ export function allocateMeters(workers: number): MeterMemory {
   const memory = (shape: TableShape): SharedArrayBuffer => new SharedArrayBuffer(tableBytes(shape, columns));
   return {
     columns,
-    services: memory(BACKEND_TABLE),
+    backends: memory(BACKEND_TABLE),
     endpoints: memory(ENDPOINT_TABLE),
     workers: memory(WORKER_TABLE),
     exemplars: memory(EXEMPLAR_TABLE),
@@ -27,9 +27,9 @@ export class MeterReader {
   readonly #workers: Table;
   readonly #exemplars: Table;
 
-  constructor({ columns, services, endpoints, workers, exemplars }: MeterMemory) {
+  constructor({ columns, backends, endpoints, workers, exemplars }: MeterMemory) {
     this.#columns = columns;
-    this.#backends = new Table(services, columns, BACKEND_TABLE);
+    this.#backends = new Table(backends, columns, BACKEND_TABLE);
     this.#endpoints = new Table(endpoints, columns, ENDPOINT_TABLE);
     this.#workers = new Table(workers, columns, WORKER_TABLE);
     this.#exemplars = new Table(exemplars, columns, EXEMPLAR_TABLE);
@@ -40,7 +40,7 @@ export class MeterReader {
     return newestExemplar(this.#exemplars.cells, this.#columns, row, octave);
   }
 
-  service(row: number): BackendTotals {
+  backend(row: number): BackendTotals {
     return backendTotals(this.#backends.sum(row));
   }
 
@@ -89,7 +89,7 @@ export class MeterReader {
 
   /** Nothing is under way there. */
   backendAtRest(row: number): boolean {
-    const { active, mirrorsActive } = this.service(row);
+    const { active, mirrorsActive } = this.backend(row);
     return active === 0 && mirrorsActive === 0;
   }
 

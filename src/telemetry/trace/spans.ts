@@ -23,8 +23,8 @@ export interface SpanRecord {
   readonly minor: number;
   /** Whom the request came from. */
   readonly clientAddress: string;
-  /** The Service that it went to, when a route was found. */
-  readonly service: { readonly namespace: string; readonly name: string; readonly port: number } | undefined;
+  /** Undefined: it failed before one was known, or the mesh answered. */
+  readonly backend: { readonly namespace: string; readonly name: string; readonly port: number } | undefined;
   /** What decided about it; empty: no rule. */
   readonly rule: string;
   /** What the client got: 0 when no reply went out. */
@@ -178,7 +178,7 @@ export function encodeSpans(record: SpanRecord, target: Uint8Array, at: number):
 }
 
 function writeServerSpan(record: SpanRecord, method: string, originMs: number): void {
-  const { context, status, failure, service, rule, message } = record;
+  const { context, status, failure, backend, rule, message } = record;
   const delivery = message !== undefined && isDelivery(message) ? message : undefined;
   writeIds(context, SERVER_AT, context.remote ? PARENT_AT : -1);
   out.integer(context.flags | PARENT_KNOWN | (context.remote ? PARENT_REMOTE : 0));
@@ -194,10 +194,10 @@ function writeServerSpan(record: SpanRecord, method: string, originMs: number): 
   if (status > 0) number(KEY.status, status);
   number(KEY.requestSize, record.requestBytes);
   number(KEY.replySize, record.replyBytes);
-  if (service !== undefined) {
-    attribute(KEY.namespace, service.namespace);
-    attribute(KEY.service, service.name);
-    number(KEY.servicePort, service.port);
+  if (backend !== undefined) {
+    attribute(KEY.namespace, backend.namespace);
+    attribute(KEY.service, backend.name);
+    number(KEY.servicePort, backend.port);
   }
   if (rule !== '') attribute(KEY.rule, rule.slice(0, NAME_MAX));
   if (failure !== undefined) attribute(KEY.failure, failure);

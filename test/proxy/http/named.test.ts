@@ -32,6 +32,7 @@ describe('a cookie by its name', () => {
     [[' ; ;; sid = 1 ; '], '1'],
     [['sid='], ''],
     [['sid=;a=b'], ''],
+    [['sid= \t; a=b'], ''],
     [['sid="1"'], '"1"'],
     [['sid=a=b'], 'a=b'],
     [['sid'], undefined],

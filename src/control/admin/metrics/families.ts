@@ -1,6 +1,6 @@
 import type { KindView, LoadView, WorkerStatus } from '../../../model/admin.ts';
 import { BOUNDS_MS, type Exemplar, WORKER } from '../../../telemetry.ts';
-import type { EndpointSeries, EndpointTotals, ServiceSeries, BackendTotals } from '../series.ts';
+import type { BackendSeries, BackendTotals, EndpointSeries, EndpointTotals } from '../series.ts';
 import { type AdminSource, isReady } from '../source.ts';
 import type { EndpointStanding } from '../standing.ts';
 import { type Family, label, type Sample } from './format.ts';
@@ -13,7 +13,7 @@ export const BOUNDS: readonly number[] = BOUNDS_MS.filter((_, index) => index % 
 );
 
 /** With what it has counted. */
-export interface ServiceFigures extends ServiceSeries {
+export interface BackendFigures extends BackendSeries {
   readonly totals: BackendTotals;
   /** Undefined: it is no backend, or shares its row. */
   readonly load: LoadView | undefined;
@@ -26,7 +26,7 @@ export interface EndpointFigures extends EndpointSeries {
   readonly standing: EndpointStanding;
 }
 
-export const SERVICE_FAMILIES: readonly Family<ServiceFigures>[] = [
+export const BACKEND_FAMILIES: readonly Family<BackendFigures>[] = [
   {
     name: 'heddle_requests',
     type: 'counter',

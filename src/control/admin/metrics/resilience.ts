@@ -1,8 +1,8 @@
-import { BOUNDS, coarse, counted, type EndpointFigures, type ServiceFigures } from './families.ts';
+import { type BackendFigures, BOUNDS, coarse, counted, type EndpointFigures } from './families.ts';
 import type { Family } from './format.ts';
 
 /** How backends keep failures and overload from their callers. */
-export const RESILIENCE_FAMILIES: readonly Family<ServiceFigures>[] = [
+export const RESILIENCE_FAMILIES: readonly Family<BackendFigures>[] = [
   {
     name: 'heddle_attempts',
     type: 'counter',
