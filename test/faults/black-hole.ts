@@ -4,7 +4,7 @@ import { Moody } from '../harness/moody.ts';
 import { type Answer, OpenLoad, tally } from '../harness/open-load.ts';
 import { exposition } from '../harness/telemetry.ts';
 import { type Disturbance, type Note, withEachDisturbance } from './disturbance.ts';
-import { type Figure, milliseconds, quantile } from './figures.ts';
+import { type Figure, milliseconds, pace, quantile } from './figures.ts';
 
 const PER_S = 500;
 const ENDPOINTS = 5;
@@ -88,7 +88,7 @@ async function oneOfFive(disturbance: Disturbance, note: Note): Promise<void> {
   note('requests that it got until it was well', String(hole.arrived(sinceMs, healedMs)), 'reported', true);
   const before = load.between(sinceMs, outMs);
   const [failedBefore, share] = [failures(before).length, failures(before).length / before.length];
-  note('failed before', `${failedBefore} of ${before.length}`, '1 %', share <= 0.01);
+  note('failed before', `${failedBefore} of ${before.length}`, '1 %', pace(share, 0.01));
   const after = load.between(outMs, endedMs);
   const toldAfter = `${failures(after).length} of ${after.length}: ${tally(failures(after))}`;
   note('failed after', toldAfter, '0', after.length > 0 && failures(after).length === 0);
@@ -99,9 +99,9 @@ async function oneOfFive(disturbance: Disturbance, note: Note): Promise<void> {
     'p99 and longest of all',
     `${milliseconds(quantile(tookMs, 0.99))}, ${milliseconds(longest)}`,
     wanted,
-    longest <= TIMEOUT_MS + SLACK_MS,
+    pace(longest - TIMEOUT_MS, SLACK_MS),
   );
-  note('its share is back after', milliseconds(backMs - healedMs), '30 s', backMs - healedMs <= BACK_MS);
+  note('its share is back after', milliseconds(backMs - healedMs), '30 s', pace(backMs - healedMs, BACK_MS));
 }
 
 /** @returns when it had its share of the requests of a second again (performance.now); undefined: never. */

@@ -3,7 +3,7 @@ import { Mesh } from '../harness/mesh.ts';
 import { type Beat, Pulse } from '../harness/pulse.ts';
 import { okReply, Recorder } from '../harness/recorder.ts';
 import type { Deed } from '../harness/saboteur.ts';
-import { type Figure, milliseconds, quantile } from './figures.ts';
+import { type Figure, milliseconds, pace, quantile, type Verdict } from './figures.ts';
 
 const DEEDS: readonly Deed[] = ['throw', 'exit', 'exhaust', 'hang'];
 const HELD = 20;
@@ -84,7 +84,7 @@ function judge(deed: Deed, { base, after, atMs, detectedMs, servingMs, heldServe
       0.99,
     );
   const [p99Base, p99After] = [p99(base), p99(after)];
-  const figure = (what: string, measured: string, wanted: string, ok: boolean): Figure => ({
+  const figure = (what: string, measured: string, wanted: string, ok: Verdict): Figure => ({
     scenario: `crash: ${deed}`,
     what,
     measured,
@@ -92,12 +92,12 @@ function judge(deed: Deed, { base, after, atMs, detectedMs, servingMs, heldServe
     ok,
   });
   return [
-    figure('noticed after', milliseconds(detectedMs), '2000 ms', detectedMs <= 2000),
+    figure('noticed after', milliseconds(detectedMs), '2000 ms', pace(detectedMs, 2000)),
     figure(
       'replacement has a plan, after it was noticed',
       milliseconds(servingMs - detectedMs),
       `${SERVING_MS_MAX} ms`,
-      servingMs - detectedMs <= SERVING_MS_MAX,
+      pace(servingMs - detectedMs, SERVING_MS_MAX),
     ),
     figure(
       'requests under way that were served',
@@ -116,7 +116,7 @@ function judge(deed: Deed, { base, after, atMs, detectedMs, servingMs, heldServe
       'p99 of those that were served, before and after',
       `${milliseconds(p99Base)}, ${milliseconds(p99After)}`,
       `twice, or ${P99_MS_SEEN} ms`,
-      p99After <= Math.max(2 * p99Base, P99_MS_SEEN),
+      pace(p99After, Math.max(2 * p99Base, P99_MS_SEEN)),
     ),
   ];
 }

@@ -1,7 +1,7 @@
 import { Client, exchange, sleep } from '../harness/client.ts';
 import { Mesh } from '../harness/mesh.ts';
 import { Recorder } from '../harness/recorder.ts';
-import { milliseconds, type Figure } from './figures.ts';
+import { type Figure, milliseconds, type Verdict } from './figures.ts';
 
 const DESCRIPTORS = 256;
 const CLIENTS = 400;
@@ -31,7 +31,7 @@ export async function descriptors(): Promise<Figure[]> {
   const tookMs = performance.now() - startMs;
   await mesh.stop();
   await recorder.stop();
-  const figure = (what: string, measured: string, wanted: string, ok: boolean): Figure => ({
+  const figure = (what: string, measured: string, wanted: string, ok: Verdict): Figure => ({
     scenario: 'descriptors',
     what,
     measured,

@@ -1,9 +1,9 @@
 import { eventually } from '../harness/client.ts';
 import type { Mesh, ServiceSpec } from '../harness/mesh.ts';
 import type { Answer } from '../harness/open-load.ts';
-import type { Figure } from './figures.ts';
+import type { Figure, Verdict } from './figures.ts';
 
-export type Note = (what: string, measured: string, wanted: string, ok: boolean) => void;
+export type Note = (what: string, measured: string, wanted: string, ok: Verdict) => void;
 
 const KINDS = ['', 'policy change', 'worker restart'] as const;
 /** What a client still sends to a worker that has just ended. */

@@ -2,7 +2,7 @@ import { Client, sleep } from '../harness/client.ts';
 import { Mesh } from '../harness/mesh.ts';
 import { valueOf } from '../harness/message.ts';
 import { Recorder } from '../harness/recorder.ts';
-import { milliseconds, type Figure } from './figures.ts';
+import { type Figure, milliseconds, type Verdict } from './figures.ts';
 
 const CLIENTS = 200;
 const ROUNDS = 5;
@@ -41,7 +41,7 @@ export async function drainUnderLoad(): Promise<Figure[]> {
     slowestMs = Math.max(slowestMs, performance.now() - startMs);
   }
   await recorder.stop();
-  const figure = (what: string, measured: string, wanted: string, ok: boolean): Figure => ({
+  const figure = (what: string, measured: string, wanted: string, ok: Verdict): Figure => ({
     scenario: 'drain',
     what,
     measured,

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { eventually, sleep } from '../harness/client.ts';
 import type { Mesh } from '../harness/mesh.ts';
 import type { Beat } from '../harness/pulse.ts';
-import { type Figure, milliseconds } from './figures.ts';
+import { type Figure, milliseconds, pace, type Verdict } from './figures.ts';
 import { Scene } from './kubernetes-scene.ts';
 
 /** From a change to its writing (snapshot-file). */
@@ -58,7 +58,7 @@ export async function apiAway(minutes: number): Promise<Figure[]> {
       'until its successor has a plan',
       milliseconds(death.tookMs),
       `<= ${WORKER_MS_MAX} ms`,
-      death.tookMs <= WORKER_MS_MAX,
+      pace(death.tookMs, WORKER_MS_MAX),
     );
     note('ready all the time', String(await node.probe('/readyz')), 'true', await node.probe('/readyz'));
     // As it is when a container is killed.
@@ -78,7 +78,7 @@ export async function apiAway(minutes: number): Promise<Figure[]> {
   return figures;
 }
 
-type Note = (what: string, measured: string, wanted: string, ok: boolean) => void;
+type Note = (what: string, measured: string, wanted: string, ok: Verdict) => void;
 
 /** A new process whose snapshot file is too old, before and after the server is back. */
 async function unreadyUntilSynced(scene: Scene, snapshotFile: string, note: Note): Promise<void> {
@@ -93,7 +93,7 @@ async function unreadyUntilSynced(scene: Scene, snapshotFile: string, note: Note
     'and is, once the server is back, after',
     milliseconds(syncedMs),
     `<= ${SYNCED_MS_MAX} ms`,
-    syncedMs <= SYNCED_MS_MAX,
+    pace(syncedMs, SYNCED_MS_MAX),
   );
   const isFollowed = await scene.isFollowed(tooOld);
   note('with what the server says', String(isFollowed), 'true', isFollowed);

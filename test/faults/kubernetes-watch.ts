@@ -3,7 +3,7 @@ import type { Ask, Deed } from '../harness/api-server.ts';
 import { eventually, sleep } from '../harness/client.ts';
 import type { Mesh } from '../harness/mesh.ts';
 import { ask } from '../harness/telemetry.ts';
-import { type Figure, milliseconds } from './figures.ts';
+import { type Figure, milliseconds, pace, type Verdict } from './figures.ts';
 import { Scene, SLICES } from './kubernetes-scene.ts';
 
 const AWAY_MS = 3000;
@@ -55,7 +55,7 @@ export async function badApiServer(): Promise<Figure[]> {
 
 async function follow(scenario: string, protocol: 'h2' | 'http/1.1', faults: readonly Fault[]): Promise<Figure[]> {
   const figures: Figure[] = [];
-  const note = (what: string, measured: string, wanted: string, ok: boolean): void => {
+  const note = (what: string, measured: string, wanted: string, ok: Verdict): void => {
     figures.push({ scenario, what, measured, wanted, ok });
   };
   const scene = await Scene.start(protocol);
@@ -66,7 +66,7 @@ async function follow(scenario: string, protocol: 'h2' | 'http/1.1', faults: rea
     await sleep(CALM_MS);
     await happen(scene);
     const tookMs = await scene.untilFollowed(mesh, 2 * msMax);
-    note(`${name}: until all is followed`, milliseconds(tookMs), `<= ${msMax} ms`, tookMs <= msMax);
+    note(`${name}: until all is followed`, milliseconds(tookMs), `<= ${msMax} ms`, pace(tookMs, msMax));
   }
   const turned = await generationsByOldEvents(scene, mesh);
   note('generations by events that are double, late or out of order', String(turned), '0', turned === 0);

@@ -1,7 +1,7 @@
 import { exposition } from '../harness/telemetry.ts';
 import { exchange, sleep } from '../harness/client.ts';
 import { echoed } from '../harness/routed-load.ts';
-import { type Figure, milliseconds } from './figures.ts';
+import { type Figure, milliseconds, type Verdict } from './figures.ts';
 import { route, RulesScene, type Stall, to } from '../harness/rules-scene.ts';
 
 /** Of a quiet machine; a busy one, or a slow one, needs longer. */
@@ -31,7 +31,7 @@ const GOOD = route('orders', [{ matches: [path('/')], backendRefs: [to('v2')] }]
 /** Bad configuration of one author is pushed under load (limits-and-faults, row 15). */
 export async function rulesBad(): Promise<Figure[]> {
   const figures: Figure[] = [];
-  const note = (what: string, measured: string, wanted: string, ok: boolean): void => {
+  const note = (what: string, measured: string, wanted: string, ok: Verdict): void => {
     figures.push({ scenario: 'rules-bad', what, measured, wanted, ok });
   };
   const scene = await RulesScene.start(2);
@@ -66,7 +66,7 @@ export async function rulesBad(): Promise<Figure[]> {
   return figures;
 }
 
-type Note = (what: string, measured: string, wanted: string, ok: boolean) => void;
+type Note = (what: string, measured: string, wanted: string, ok: Verdict) => void;
 
 async function pushed(scene: RulesScene, { name, file, content, problem }: Push, note: Note): Promise<void> {
   const generation = await scene.generation();

@@ -1,7 +1,7 @@
 import type { ProblemView } from '../../src/model/admin.ts';
 import { sleep } from '../harness/client.ts';
 import { echoed } from '../harness/routed-load.ts';
-import { type Figure } from './figures.ts';
+import { type Figure, type Verdict } from './figures.ts';
 import { route, RulesScene, to } from '../harness/rules-scene.ts';
 import { noteLoad } from './rules-weights.ts';
 
@@ -30,7 +30,7 @@ const STAGES = [BY_ANNOTATION, BOTH, BY_ROUTE, BOTH, BY_ANNOTATION, BEFORE];
 /** A canary by annotation, the same by HTTPRoute, and back, under load. */
 export async function rulesCanary(): Promise<Figure[]> {
   const figures: Figure[] = [];
-  const note = (what: string, measured: string, wanted: string, ok: boolean): void => {
+  const note = (what: string, measured: string, wanted: string, ok: Verdict): void => {
     figures.push({ scenario: 'rules-canary', what, measured, wanted, ok });
   };
   const scene = await RulesScene.start(2);

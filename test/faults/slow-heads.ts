@@ -1,7 +1,7 @@
 import { Client, sleep } from '../harness/client.ts';
 import { Mesh } from '../harness/mesh.ts';
 import { Recorder } from '../harness/recorder.ts';
-import { milliseconds, quantile, type Figure } from './figures.ts';
+import { type Figure, milliseconds, quantile, type Verdict } from './figures.ts';
 import { steadyClient } from './steady.ts';
 
 const CLIENTS = 200;
@@ -19,7 +19,7 @@ export async function slowHeads(): Promise<Figure[]> {
   const [first, last] = [Math.min(...times), Math.max(...times)];
   const answered = cuts.filter(({ received }) => received.startsWith('HTTP/1.1 408 ')).length;
   const p99 = quantile(steady.latencies, 0.99);
-  const figure = (what: string, measured: string, wanted: string, ok: boolean): Figure => ({
+  const figure = (what: string, measured: string, wanted: string, ok: Verdict): Figure => ({
     scenario: 'slow heads',
     what,
     measured,

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { Client, sleep } from '../harness/client.ts';
 import { Mesh } from '../harness/mesh.ts';
-import { KIB, MIB, mebibytes, milliseconds, quantile, type Figure } from './figures.ts';
+import { type Figure, KIB, mebibytes, MIB, milliseconds, quantile, type Verdict } from './figures.ts';
 import { steadyClient } from './steady.ts';
 
 const READERS = 200;
@@ -32,7 +32,7 @@ export async function slowReaders(): Promise<Figure[]> {
   server.close();
   const growth = peak - base;
   const p99 = quantile(steady.latencies, 0.99);
-  const figure = (what: string, measured: string, wanted: string, ok: boolean): Figure => ({
+  const figure = (what: string, measured: string, wanted: string, ok: Verdict): Figure => ({
     scenario: 'slow readers',
     what,
     measured,

@@ -4,7 +4,7 @@ import { Moody } from '../harness/moody.ts';
 import { type Answer, OpenLoad, tally } from '../harness/open-load.ts';
 import { exposition } from '../harness/telemetry.ts';
 import { type Disturbance, type Note, withEachDisturbance } from './disturbance.ts';
-import { type Figure, mebibytes, MIB, milliseconds, quantile } from './figures.ts';
+import { type Figure, mebibytes, MIB, milliseconds, pace, quantile } from './figures.ts';
 
 const SLOW_MS = 5000;
 const SLOW_PER_S = 500;
@@ -15,9 +15,10 @@ const LOAD_MS = 9000;
 /** The defaults: under way at the endpoint, and waiting. */
 const IN_FLIGHT = 1024;
 const QUEUED = 1024;
-/** The goals are 10 ms for who is refused, and twice what it was for others; below these a machine with other work measures only itself. */
-const REFUSED_MS_MAX = { '': 50, 'policy change': 50, 'worker restart': 250 };
-const OTHERS_MS_SEEN = { '': 30, 'policy change': 30, 'worker restart': 250 };
+/** For who is refused; and for others, where twice what it was is less. */
+const QUICK_MS = 10;
+/** A worker that starts takes a core from those who measure. */
+const BROKEN_MS = { '': 100, 'policy change': 100, 'worker restart': 250 };
 
 /** An endpoint takes 5 s for each answer, and gets more than it can: what it costs it, the node, and another Service. */
 export async function slowUpstream(): Promise<Figure[]> {
@@ -76,8 +77,8 @@ async function run(disturbance: Disturbance, note: Note): Promise<void> {
   note(
     'p99 of those refused at once',
     `${milliseconds(p99)} of ${atOnce.length}`,
-    `goal 10 ms, fails from ${REFUSED_MS_MAX[disturbance.kind]}`,
-    p99 < REFUSED_MS_MAX[disturbance.kind],
+    `${QUICK_MS} ms`,
+    pace(p99, QUICK_MS, BROKEN_MS[disturbance.kind]),
   );
   if (disturbance.kind !== 'worker restart')
     note('growth of RSS', mebibytes(peak - memory), '50 MiB', peak - memory <= 50 * MIB);
@@ -94,8 +95,8 @@ async function run(disturbance: Disturbance, note: Note): Promise<void> {
   note(
     'p99 of another Service, before and during',
     told,
-    `goal twice, fails beyond ${OTHERS_MS_SEEN[disturbance.kind]} ms`,
-    loaded <= Math.max(2 * base, OTHERS_MS_SEEN[disturbance.kind]),
+    `twice, or ${QUICK_MS} ms`,
+    pace(loaded, Math.max(2 * base, QUICK_MS), BROKEN_MS[disturbance.kind]),
   );
   const failed = disturbance.failuresOf(during);
   note('its failures', `${failed.length} of ${during.length}: ${tally(failed)}`, '0', failed.length === 0);

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { Client, eventually, sleep } from '../harness/client.ts';
 import { Mesh } from '../harness/mesh.ts';
 import type { Holdings } from '../harness/saboteur.ts';
-import { mebibytes, MIB, type Figure } from './figures.ts';
+import { type Figure, mebibytes, MIB, type Verdict } from './figures.ts';
 
 const LOOPS = 32;
 const ROUNDS = 3;
@@ -76,7 +76,7 @@ function judge({ requests, memory, base, after, sockets, defects }: Soaked): Fig
   const heaps = after.map((workers) => workers.reduce((sum, { heapBytes }) => sum + heapBytes, 0));
   const drift = (heaps.at(-1)! / heaps[0]! - 1) * 100;
   const left = after.at(-1)!.map(({ resources }, worker) => excess(resources, base[worker]!.resources));
-  const figure = (what: string, measured: string, wanted: string, ok: boolean): Figure => ({
+  const figure = (what: string, measured: string, wanted: string, ok: Verdict): Figure => ({
     scenario: 'soak',
     what,
     measured,

@@ -3,7 +3,7 @@ import { Mesh, type ServiceSpec } from '../harness/mesh.ts';
 import { halfOf, Moody, type Treatment } from '../harness/moody.ts';
 import { OpenLoad, tally } from '../harness/open-load.ts';
 import { type Disturbance, type Note, withEachDisturbance } from './disturbance.ts';
-import { type Figure, milliseconds, quantile } from './figures.ts';
+import { type Figure, milliseconds, pace, quantile } from './figures.ts';
 
 const PER_S = 500;
 const HALF_MS = 13_000;
@@ -108,13 +108,13 @@ async function dead(annotations: Annotations, disturbance: Disturbance, note: No
   const tookMs = refused.map((answer) => answer.tookMs);
   const honest = refused.filter(({ status }) => status === 503).length;
   note('answered 503 meanwhile', `${honest} of ${refused.length}: ${tally(refused)}`, 'all', honest === refused.length);
-  note('p50 of these answers', milliseconds(quantile(tookMs, 0.5)), '10 ms', quantile(tookMs, 0.5) < 10);
-  note('p99 of these answers', milliseconds(quantile(tookMs, 0.99)), '10 ms', quantile(tookMs, 0.99) < 10);
+  note('p50 of these answers', milliseconds(quantile(tookMs, 0.5)), '10 ms', pace(quantile(tookMs, 0.5), 10));
+  note('p99 of these answers', milliseconds(quantile(tookMs, 0.99)), '10 ms', pace(quantile(tookMs, 0.99), 10));
   const last = Math.max(
     0,
     ...disturbance.failuresOf(load.between(backMs, endedMs)).map(({ startMs }) => startMs - backMs),
   );
-  note('the last failure after they are back', milliseconds(last), '1000 ms', last <= 1000);
+  note('the last failure after they are back', milliseconds(last), '1000 ms', pace(last, 1000));
 }
 
 function percent(share: number): string {

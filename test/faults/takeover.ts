@@ -2,7 +2,7 @@ import { Client, exchange, sleep } from '../harness/client.ts';
 import { Mesh } from '../harness/mesh.ts';
 import { valueOf } from '../harness/message.ts';
 import { ProcessUpstream } from '../harness/process-upstream.ts';
-import type { Figure } from './figures.ts';
+import type { Figure, Verdict } from './figures.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: orders.test\r\n\r\n';
 const RESET_MAX = 4;
@@ -15,7 +15,7 @@ const CLIENTS = 16;
 export async function takeover(): Promise<Figure[]> {
   const handover = await roll(ROLLS, 'handover');
   const reuseport = await roll(ROLLS_REUSEPORT, 'reuseport');
-  const figure = (what: string, { failures, served }: Outcome, wanted: string, ok: boolean): Figure => ({
+  const figure = (what: string, { failures, served }: Outcome, wanted: string, ok: Verdict): Figure => ({
     scenario: 'takeover',
     what,
     measured: `${failures.length} of ${served + failures.length} ${failures[0] ?? ''}`.trim(),

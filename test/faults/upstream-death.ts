@@ -5,7 +5,7 @@ import { ProcessUpstream } from '../harness/process-upstream.ts';
 import { okReply, Recorder } from '../harness/recorder.ts';
 import { Upstream } from '../harness/upstream.ts';
 import { type Disturbance, type Note, withEachDisturbance } from './disturbance.ts';
-import type { Figure } from './figures.ts';
+import type { Figure, Verdict } from './figures.ts';
 
 const ROUNDS = 5;
 const UNDER_WAY = 20;
@@ -129,7 +129,7 @@ async function nervous(): Promise<Figure[]> {
   await mesh.stop();
   await Promise.all([bad.stop(), good.stop()]);
   const repeated = [...arrivals].filter(([target, times]) => target.startsWith('/post') && times > 1).length;
-  const figure = (what: string, measured: string, wanted: string, ok: boolean): Figure => ({
+  const figure = (what: string, measured: string, wanted: string, ok: Verdict): Figure => ({
     scenario: 'nervous upstream',
     what,
     measured,
