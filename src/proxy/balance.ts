@@ -30,6 +30,7 @@ export class LiveBackend {
   #health: Health;
   #picker: Picker;
   #key: KeyReader;
+  #isGone = false;
 
   constructor(placed: PlacedBackend, context: UpstreamContext) {
     const { backend, row } = placed;
@@ -108,7 +109,14 @@ export class LiveBackend {
     if (this.#health.judge(endpoint, this.endpoints, failures, isTrial, nowMs)) this.meter.ejected('consecutive');
   }
 
+  /** No plan names it any more: it gets nothing new, and its row may soon be another one's. */
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
+  /** From here on it is gone. */
   close(): void {
+    this.#isGone = true;
     for (const endpoint of this.endpoints.values()) endpoint.close();
   }
 

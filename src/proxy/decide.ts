@@ -10,7 +10,7 @@ import { FIELD, type Head, METHOD, UNBELIEVED, UNBELIEVED_OF_TRUSTED } from './h
 import type { LiveRouting, LiveRule } from './route.ts';
 
 export { Decision } from './decide/decision.ts';
-export { addRequestEdits, ownAnswer } from './decide/deeds.ts';
+export { composeRequest, type Identity, ownAnswer } from './decide/deeds.ts';
 export { Chance };
 export type { Circumstances };
 

@@ -3,6 +3,7 @@ export {
   editHints,
   editReply,
   editRequest,
+  hintOf,
   looped,
   makeRequestId,
   requestIdRoom,

@@ -1,7 +1,7 @@
 import { Timer, type TimerOwner } from '../lib/timer-wheel.ts';
 import { Attempts, type AttemptsOwner, repeats } from './attempt.ts';
 import type { LiveBackend } from './balance.ts';
-import { addRequestEdits, decide, Decision, ownAnswer } from './decide.ts';
+import { composeRequest, decide, Decision, type Identity, ownAnswer } from './decide.ts';
 import { FAILURES, type FailureCode } from '../model/failure.ts';
 import { type BackendId, BRIDGE_BACKEND } from '../model/snapshot.ts';
 import { type BackendMeter, ExchangeRecord, type MessageRecord, NO_HEADERS, type TraceContext } from '../telemetry.ts';
@@ -12,7 +12,6 @@ import {
   describeRequest,
   editHints,
   editReply,
-  editRequest,
   makeRequestId,
   requestIdRoom,
 } from './filter.ts';
@@ -31,10 +30,10 @@ import type { ServeContext } from './serve/context.ts';
 import { addReplyEdits, countFaults } from './serve/deeds.ts';
 import { Entry, type EntryOwner } from './serve/entry.ts';
 import { RequestBody } from './serve/request-body.ts';
+import { Relay } from './serve/relay.ts';
 import { Silence } from './serve/silence.ts';
 import { STAGE } from './serve/stage.ts';
 import { isStream } from './serve/stream.ts';
-import { Throttle, type ThrottledReply } from './serve/throttle.ts';
 import type { MessageCarriers } from './upstream.ts';
 
 export { Mirrors } from './serve/mirrors.ts';
@@ -49,12 +48,12 @@ const FREE_MAX = 1024;
  * The life of one exchange, from top to bottom: decide, enter, attempt, relay. Servings are used again and again; nothing is
  * allocated for an exchange that goes well.
  */
-export class Serving implements ExchangeOwner, CarrierOwner, EntryOwner, AttemptsOwner, TimerOwner, ThrottledReply {
+export class Serving implements ExchangeOwner, CarrierOwner, EntryOwner, Identity, AttemptsOwner, TimerOwner {
   readonly #context: ServeContext;
   #exchange!: Exchange;
   /** Of a delay, and of the silence of bodies. */
   readonly #timer = new Timer(this);
-  readonly #requestId = requestIdRoom();
+  readonly requestId: Buffer = requestIdRoom();
   readonly #record = new ExchangeRecord();
   #meter!: BackendMeter;
   #stage: number = STAGE.idle;
@@ -67,8 +66,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, EntryOwner, Attempt
   readonly #decision = new Decision();
   readonly #body = new RequestBody();
   readonly #silence: Silence;
-  /** Of the reply's body; undefined: it goes as it comes. */
-  #throttle: Throttle | undefined = undefined;
+  readonly #relay: Relay;
 
   private constructor(context: ServeContext) {
     this.#context = context;
@@ -76,6 +74,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, EntryOwner, Attempt
     this.#entry = new Entry(context, this, this.#record);
     this.#attempts = new Attempts(context, this.#record, this);
     this.#silence = new Silence(context.wheel, this.#timer);
+    this.#relay = new Relay(context.wheel, this.#attempts, this.#record, this.#silence);
   }
 
   /** For an exchange that begins. An idle connection has none. */
@@ -105,7 +104,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, EntryOwner, Attempt
     this.#isRequest = true;
     this.#stage = STAGE.waiting;
     this.#body.whole = exchange.requestEnded;
-    if (!bringsRequestId(head)) makeRequestId(this.#requestId);
+    if (!bringsRequestId(head)) makeRequestId(this.requestId);
     decide(head, plan, exchange.source, chance, decision);
     this.#terms = decision.terms ?? terms;
     this.#silence.maxMs = this.#terms.idleMs;
@@ -121,8 +120,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, EntryOwner, Attempt
     else if (this.#entry.mayPass(exchange, decision, this.#record.startMs)) {
       this.#body.replayable = repeats(this.#terms.retry, head.method);
       this.#body.keptMax = this.#terms.retry.bodyMax;
-      if (decision.mirrors !== 0)
-        this.#body.copy = mirrors.copy(this.#context, exchange, decision, this.#requestId, this.trace);
+      if (decision.mirrors !== 0) this.#body.copy = mirrors.copy(this.#context, exchange, this, decision);
       if (decision.faultsBy !== 'nobody') countFaults(this.#meter, decision);
       if (decision.delayMs === 0) this.#perform(this.#record.startMs);
       else {
@@ -151,8 +149,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, EntryOwner, Attempt
       const { failure, ...own } = ownAnswer(this.#exchange.head, decision);
       if (failure !== undefined) this.#record.fail(failure, 'A fault that was asked for');
       this.#reply(own, failure);
-    } else if (decision.delayMs > 0 && this.#context.plan.backends.get(this.#backend.id) !== this.#backend)
-      this.#answer('no-endpoint', `${this.#backend.id} went while the request waited`);
+    } else if (this.#backend.isGone) this.#answer('no-endpoint', `${this.#backend.id} went while the request waited`);
     else this.#enter(nowMs);
   }
 
@@ -214,22 +211,21 @@ export class Serving implements ExchangeOwner, CarrierOwner, EntryOwner, Attempt
   }
 
   onCarrier(carrier: Carrier): void {
-    const { edits, wheel } = this.#context;
+    const { edits } = this.#context;
     const exchange = this.#exchange;
     const { head } = exchange;
     this.#stage = STAGE.sending;
-    this.#silence.request = false;
-    const request = this.#decision.target?.request;
-    editRequest(edits, head, exchange.source, this.#requestId, this.trace, request?.host);
-    addRequestEdits(edits, head, this.#decision, request);
+    this.#silence.requestFull = false;
+    this.#body.copy?.follow();
+    composeRequest(edits, head, this, this.#decision, this.#decision.target?.request);
     editHints(edits, this.#attempts.leftMs(performance.now()), this.#attempts.number);
     carrier.start(this, head, edits, this.#body.whole);
     if (this.#body.whole) return;
-    if (!this.#body.sendKept(carrier)) this.#silence.request = true;
+    if (!this.#body.sendKept(carrier)) this.#silence.requestFull = true;
     if (exchange.requestEnded) this.onEnd(this.#body.trailers);
     else {
-      wheel.after(this.#timer, this.#silence.maxMs);
-      if (!this.#silence.request) exchange.resume();
+      this.#silence.break();
+      if (!this.#silence.requestFull) exchange.resume();
     }
   }
 
@@ -251,7 +247,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, EntryOwner, Attempt
     this.#touch();
     const { carrier } = this.#attempts.current;
     if (carrier?.data(bytes, start, end) === false) {
-      this.#silence.request = true;
+      this.#silence.requestFull = true;
       this.#exchange.pause();
       this.#silence.watch(carrier);
     }
@@ -269,7 +265,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, EntryOwner, Attempt
   }
 
   onCarrierDrain(): void {
-    this.#silence.request = false;
+    this.#silence.requestFull = false;
     this.#touch();
     this.#exchange.resume();
   }
@@ -282,7 +278,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, EntryOwner, Attempt
   }
 
   onReply(head: Head): void {
-    const { edits, observer, wheel } = this.#context;
+    const { edits, observer } = this.#context;
     const decision = this.#decision;
     const nowMs = performance.now();
     this.#stage = STAGE.waiting;
@@ -299,49 +295,21 @@ export class Serving implements ExchangeOwner, CarrierOwner, EntryOwner, Attempt
     editReply(edits);
     addReplyEdits(edits, this.#exchange.head, decision, mark);
     this.#entry.addReplyEdits(edits);
-    if (decision.throttleBytesPerS > 0 && head.status !== 101)
-      this.#throttle = new Throttle(wheel, decision.throttleBytesPerS, this);
+    this.#relay.begin(this.#exchange, head.status === 101 ? 0 : decision.throttleBytesPerS);
     this.#exchange.reply(head, edits);
   }
 
   onReplyData(bytes: Buffer, start: number, end: number): void {
-    if (this.#throttle === undefined) this.passData(bytes, start, end);
-    else this.#throttle.data(bytes, start, end);
-  }
-
-  passData(bytes: Buffer, start: number, end: number): boolean {
-    this.#record.replyBytes += end - start;
-    this.#touch();
-    if (this.#exchange.data(bytes, start, end)) return true;
-    this.#silence.reply = true;
-    this.pauseReply();
-    this.#silence.watch(this.#attempts.current.carrier);
-    return false;
+    this.#relay.data(bytes, start, end);
   }
 
   onDrain(): void {
-    this.#silence.reply = false;
     this.#touch();
-    if (this.#throttle === undefined) this.resumeReply();
-    else this.#throttle.drain();
-  }
-
-  pauseReply(): void {
-    this.#attempts.current.carrier?.pause();
-  }
-
-  resumeReply(): void {
-    this.#attempts.current.carrier?.resume();
+    this.#relay.drain();
   }
 
   onReplyEnd(trailers: Head | undefined): void {
-    // What it was carried by is somebody else's from here on.
-    if (this.#throttle !== undefined) this.#attempts.current.end();
-    (this.#throttle ?? this.#exchange).end(trailers);
-  }
-
-  passEnd(trailers: Head | undefined): void {
-    this.#exchange.end(trailers);
+    this.#relay.end(trailers);
   }
 
   /** All is said on both sides. Called for each exchange exactly once, last. */
@@ -354,7 +322,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, EntryOwner, Attempt
     this.#isRequest = false;
     this.#stage = STAGE.idle;
     this.#silence.clear();
-    this.#unthrottle();
+    this.#relay.cancel();
     this.#decision.reset();
     if (free.length < FREE_MAX) {
       this.#context.wheel.rest(this.#timer);
@@ -374,7 +342,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, EntryOwner, Attempt
     this.#meter.bytes(record.requestBytes, record.replyBytes);
     if (record.trace.sampled) this.#meter.exemplar(record.durationMs, record.trace.traceId);
     if (observer.wants(record)) {
-      const text = this.#isRequest ? describeRequest(this.#exchange.head, this.#requestId) : undefined;
+      const text = this.#isRequest ? describeRequest(this.#exchange.head, this.requestId) : undefined;
       observer.onExchange(record, text);
     }
     record.reset();
@@ -396,14 +364,11 @@ export class Serving implements ExchangeOwner, CarrierOwner, EntryOwner, Attempt
   }
 
   onRefused(failure: FailureCode, detail: string): void {
-    const began = this.#stage === STAGE.relaying;
-    this.#giveUp(failure);
     if (!this.#isRequest) {
       this.#meter.begin();
       this.#record.startMs = this.#exchange.beganMs;
     }
-    if (began) this.#cut(failure, detail);
-    else this.#answer(failure, detail);
+    this.#fail(failure, detail);
   }
 
   onGone(failure: FailureCode, detail: string): void {
@@ -413,14 +378,16 @@ export class Serving implements ExchangeOwner, CarrierOwner, EntryOwner, Attempt
 
   /** The reply has begun and cannot be completed. */
   #cut(failure: FailureCode, detail: string): void {
-    this.#unthrottle();
+    this.#relay.cancel();
     this.#record.fail(failure, detail);
     this.#exchange.abort();
   }
 
   onTimer(nowMs: number): void {
-    if (this.#stage === STAGE.relaying || this.#stage === STAGE.sending) this.#idle(nowMs);
-    else if (this.#stage === STAGE.delayed) this.#perform(nowMs);
+    if (this.#stage === STAGE.relaying || this.#stage === STAGE.sending) {
+      const verdict = this.#silence.judge(this.#exchange, this.#attempts.current.carrier, nowMs);
+      if (verdict !== undefined) this.#fail(verdict.failure, verdict.detail);
+    } else if (this.#stage === STAGE.delayed) this.#perform(nowMs);
   }
 
   onDefect(): void {
@@ -428,26 +395,12 @@ export class Serving implements ExchangeOwner, CarrierOwner, EntryOwner, Attempt
     this.#cut('internal', 'A defect in Heddle');
   }
 
-  /** Nothing was passed on for a while. */
-  #idle(nowMs: number): void {
-    const silence = this.#silence;
-    if (silence.goesOn(this.#exchange, this.#attempts.current.carrier, nowMs)) return;
-    if (this.#stage === STAGE.relaying) this.#cutSilence();
-    else if (silence.request)
-      this.#timeOut('reply-stalled', `The endpoint took nothing of the request for ${silence.maxMs} ms`);
-    else this.#timeOut('body-timeout', `Nothing came of the request body for ${silence.maxMs} ms`);
-  }
-
-  #cutSilence(): void {
-    const { failure, maxMs } = this.#silence;
+  /** It cannot go on, whatever is under way. */
+  #fail(failure: FailureCode, detail: string): void {
+    const began = this.#stage === STAGE.relaying;
     this.#giveUp(failure);
-    const what = failure === 'client-gone' ? 'The client took nothing of the reply' : 'Nothing came of the reply';
-    this.#cut(failure, `${what} for ${maxMs} ms`);
-  }
-
-  #timeOut(failure: FailureCode, detail: string): void {
-    this.#giveUp(failure);
-    this.#answer(failure, detail);
+    if (began) this.#cut(failure, detail);
+    else this.#answer(failure, detail);
   }
 
   /** Answers for the endpoint that cannot. @param againMs as `failureAnswer`. */
@@ -464,7 +417,8 @@ export class Serving implements ExchangeOwner, CarrierOwner, EntryOwner, Attempt
     const { head } = this.#exchange;
     this.#stage = STAGE.done;
     this.#entry.leave(performance.now());
-    this.#unthrottle();
+    this.#relay.cancel();
+    this.#body.copy?.drop();
     this.#record.status = own.status;
     // Those of a reply that was taken back are nobody's.
     this.#record.replyHeaders = NO_HEADERS;
@@ -485,12 +439,6 @@ export class Serving implements ExchangeOwner, CarrierOwner, EntryOwner, Attempt
     this.#attempts.abandon(failure, nowMs);
     this.#entry.leave(nowMs);
     this.#stage = STAGE.done;
-  }
-
-  /** What it holds of a reply goes nowhere. */
-  #unthrottle(): void {
-    this.#throttle?.cancel();
-    this.#throttle = undefined;
   }
 
   /** Something was passed on. */

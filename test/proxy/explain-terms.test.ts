@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { ExplainQuestion, Explanation } from '../../src/model/explanation.ts';
-import { DEFAULT_BACKEND_POLICY, DEFAULT_BALANCE, DEFAULT_OUTLIER } from '../../src/model/resilience.ts';
+import { DEFAULT_BACKEND_POLICY, DEFAULT_BALANCE, DEFAULT_OUTLIER, NO_TIMEOUTS } from '../../src/model/resilience.ts';
 import { NO_POLICY } from '../../src/model/routing.ts';
 import { ROW_FIRST } from '../../src/model/rows.ts';
 import type { BackendId } from '../../src/model/snapshot.ts';
@@ -21,7 +21,7 @@ function asked(ruled: Ruled, url: string, wishes: Partial<ExplainQuestion> = {})
 }
 
 describe('terms', () => {
-  const retry = { attempts: 2, on: undefined, methods: undefined, backoff: undefined, bodyMax: undefined };
+  const retry = { retries: 2, on: undefined, methods: undefined, backoff: undefined, bodyMax: undefined };
   const policy = {
     ...NO_POLICY,
     timeouts: { requestMs: 9000, tryMs: undefined, idleMs: Infinity },
@@ -57,9 +57,16 @@ describe('terms', () => {
     assert.equal(terms['timeout-request'], `3s, ${ROUTE} spec.rules[0]`);
     assert.equal(terms['timeout-try'], `250ms, ${ROUTE} spec.rules[0]`);
     assert.equal(terms['timeout-idle'], 'off, Service shop/orders');
+    assert.equal(terms['timeout-stream-idle'], 'off, Service shop/orders');
     assert.equal(terms['retry-attempts'], `2, ${ROUTE} spec.rules[0]`);
     assert.equal(terms['retry-on'], 'reset, 5xx, Service shop/orders');
     assert.equal(terms['retry-methods'], 'GET, Service shop/orders');
+  });
+
+  test('of streams are those of the settings where a wish for bodies is shorter', () => {
+    const terms = termsOf({ policy: { ...NO_POLICY, timeouts: { ...NO_TIMEOUTS, idleMs: 90_000 } } });
+    assert.equal(terms['timeout-idle'], '1m30s, Service shop/orders');
+    assert.equal(terms['timeout-stream-idle'], '5m, settings');
   });
 
   test('of a caller may only shorten', () => {

@@ -2,9 +2,15 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { parseBreaker } from '../../src/control/compile/breaker-expression.ts';
-import { type BackendPolicy, DEFAULT_OUTLIER } from '../../src/model/resilience.ts';
+import {
+  type BackendPolicy,
+  type BreakerPolicy,
+  DEFAULT_OUTLIER,
+  type RateLimitPolicy,
+} from '../../src/model/resilience.ts';
 import {
   type Fault,
+  type FrontendPolicy,
   type Mirror,
   NO_DEEDS,
   NO_POLICY,
@@ -17,6 +23,7 @@ import { Client, eventually, exchange, sleep } from '../harness/client.ts';
 import { configurationOf, DataPath } from '../harness/data-path.ts';
 import { type Request, valueOf } from '../harness/message.ts';
 import { okReply, Recorder, type Respond, respondOk } from '../harness/recorder.ts';
+import { staged } from '../harness/staged.ts';
 
 const BODY_MAX = 64 * 1024;
 const WAIT = { waitMs: 15_000 };
@@ -37,6 +44,9 @@ interface Scenery {
   /** How often the mirror stands in the rule. */
   readonly mirrors?: number;
   readonly respond?: Respond;
+  /** Of what is mirrored. */
+  readonly orders?: { readonly respond?: Respond; readonly policy?: Partial<BackendPolicy> };
+  readonly rateLimit?: RateLimitPolicy;
   readonly flags?: Readonly<Record<string, string>>;
   /** Of the mirror, which has two endpoints where they can be ejected. */
   readonly policy?: Partial<BackendPolicy>;
@@ -44,29 +54,24 @@ interface Scenery {
 
 /** `test/orders`, whose requests are mirrored to `test/shadow`. */
 async function onStage(
-  { edits, faults = [], mirrors = 1, respond = respondOk, flags = {}, policy = {} }: Scenery,
+  { edits, faults = [], mirrors = 1, respond = respondOk, orders = {}, rateLimit, flags = {}, policy = {} }: Scenery,
   play: (stage: Stage) => Promise<void>,
 ): Promise<void> {
-  const main = await Recorder.start();
-  const mirror = await Recorder.start(respond);
-  const further = policy.outlier === undefined ? [] : [await Recorder.start(respond)];
-  const services = configurationOf([
-    { name: 'orders', tiers: [[main.address]] },
-    { name: 'shadow', policy, tiers: [[mirror, ...further].map(({ address }) => address)] },
-  ]);
-  const routing = routingOf(
-    Array.from({ length: mirrors }, () => mirrorOf(edits)),
-    faults,
-  );
-  const mesh = await DataPath.start({ ...services, routings: [routing] }, 1, flags);
-  try {
+  await staged(async (start) => {
+    const main = await start(Recorder.start(orders.respond));
+    const mirror = await start(Recorder.start(respond));
+    const further = policy.outlier === undefined ? [] : [await start(Recorder.start(respond))];
+    const services = configurationOf([
+      { name: 'orders', policy: orders.policy ?? {}, tiers: [[main.address]] },
+      { name: 'shadow', policy, tiers: [[mirror, ...further].map(({ address }) => address)] },
+    ]);
+    const routing = routingOf(
+      Array.from({ length: mirrors }, () => mirrorOf(edits)),
+      { ...NO_POLICY, faults, rateLimit },
+    );
+    const mesh = await start(DataPath.start({ ...services, routings: [routing] }, 1, flags));
     await play({ mesh, main, mirror });
-  } finally {
-    await mesh.stop();
-    await main.stop();
-    await mirror.stop();
-    for (const one of further) await one.stop();
-  }
+  });
 }
 
 function mirrorOf(edits: Partial<RequestEdits> | undefined): Mirror {
@@ -80,7 +85,7 @@ function mirrorOf(edits: Partial<RequestEdits> | undefined): Mirror {
   };
 }
 
-function routingOf(mirrors: readonly Mirror[], faults: readonly Fault[]): Routing {
+function routingOf(mirrors: readonly Mirror[], policy: FrontendPolicy): Routing {
   const backend = 'test/orders:80' as BackendId;
   const rule: Rule = {
     source: { object: 'HTTPRoute test/orders', field: 'spec.rules[0]', name: '' },
@@ -100,7 +105,7 @@ function routingOf(mirrors: readonly Mirror[], faults: readonly Fault[]): Routin
   };
   return {
     id: backend,
-    policy: { ...NO_POLICY, faults },
+    policy,
     consumers: {},
     all: {
       protocol: 'http',
@@ -117,7 +122,14 @@ function routingOf(mirrors: readonly Mirror[], faults: readonly Fault[]): Routin
   };
 }
 
+function breakerOf(openMs: number): BreakerPolicy {
+  const read = parseBreaker('ResponseCodeRatio(500, 600, 0, 600) > 0.5');
+  assert.ok('value' in read);
+  return { text: '', expression: read.value, openMs };
+}
+
 const HEAD = 'Host: orders.test\r\n';
+const POST = `POST /cart HTTP/1.1\r\n${HEAD}Connection: close\r\nContent-Length: 2\r\n\r\nhi`;
 const GET = `GET /cart?q=1 HTTP/1.1\r\n${HEAD}Connection: close\r\n\r\n`;
 
 function mirrored({ mesh }: Stage): Readonly<Record<string, number>> {
@@ -134,6 +146,8 @@ async function haveEnded(stage: Stage, result: string, count = 1): Promise<void>
 function withoutConnection({ fields }: Request): readonly (readonly [string, string])[] {
   return fields.filter(([name]) => name !== 'connection').toSorted(([a], [b]) => (a < b ? -1 : 1));
 }
+
+const fail: Respond = (_, connection) => connection.send('HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n');
 
 describe('a copy', () => {
   test('is the request, line for line, with the same id', async () => {
@@ -358,11 +372,9 @@ describe('mirrors', () => {
   });
 
   test('behind a circuit breaker that is open get no copy, until one of them finds out that they are back', async () => {
-    let respond: Respond = (_, connection) => connection.send('HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n');
+    let respond: Respond = fail;
     const held: (() => void)[] = [];
-    const read = parseBreaker('ResponseCodeRatio(500, 600, 0, 600) > 0.5');
-    assert.ok('value' in read);
-    const policy = { breaker: { text: '', expression: read.value, openMs: OPEN_MS } };
+    const policy = { breaker: breakerOf(OPEN_MS) };
     await onStage({ policy, respond: (...asked) => respond(...asked) }, async (stage) => {
       const { mesh, mirror } = stage;
       const openings = (): number => mesh.totals('test/shadow:80').breakerOpenings;
@@ -371,10 +383,12 @@ describe('mirrors', () => {
         await sleep(20);
       }
       assert.equal(openings(), 1);
-      const failed = mirror.requests.length;
+      await eventually(() => mesh.totals('test/shadow:80').mirrorsActive === 0, WAIT);
+      // It may have opened while the last requests were under way.
+      const [failed, dropped] = [mirror.requests.length, mirrored(stage)['dropped'] ?? 0];
       respond = (request, connection) => held.push(() => connection.send(okReply(request)));
       await exchange(mesh.port, GET);
-      await haveEnded(stage, 'dropped');
+      await haveEnded(stage, 'dropped', dropped + 1);
       for (let turn = 0; turn < 200 && held.length === 0; turn++) {
         await exchange(mesh.port, GET);
         await sleep(OPEN_MS / 20);
@@ -397,6 +411,68 @@ describe('mirrors', () => {
         await haveEnded(stage, 'answered', turn);
       }
       assert.equal(stage.mirror.upstream.connections.length, 1);
+    });
+  });
+});
+
+describe('a request that the mesh refuses is not copied', () => {
+  /** Both go nowhere, the one that is whole at once and the one whose body follows. */
+  async function areRefused({ mesh, main, mirror }: Stage, status: number): Promise<void> {
+    await eventually(() => mesh.totals('test/shadow:80').mirrorsActive === 0, WAIT);
+    const [requests, copies] = [main.requests.length, mirror.requests.length];
+    for (const text of [GET, POST, GET, POST]) assert.equal((await exchange(mesh.port, text)).status, status);
+    await sleep(QUIET_MS);
+    assert.deepEqual([main.requests.length, mirror.requests.length], [requests, copies]);
+    assert.equal(mesh.totals('test/shadow:80').mirrorsActive, 0);
+  }
+
+  test('because of a rate limit', async () => {
+    const rateLimit: RateLimitPolicy = { count: 1, periodMs: 3_600_000, burst: 1, per: { of: 'service' } };
+    await onStage({ rateLimit }, async (stage) => {
+      await exchange(stage.mesh.port, GET);
+      await stage.mirror.request(1);
+      await areRefused(stage, 429);
+    });
+  });
+
+  test('because of a circuit breaker that is open', async () => {
+    await onStage({ orders: { respond: fail, policy: { breaker: breakerOf(600_000) } } }, async (stage) => {
+      const openings = (): number => stage.mesh.totals('test/orders:80').breakerOpenings;
+      for (let turn = 0; turn < 200 && openings() === 0; turn++) {
+        await exchange(stage.mesh.port, GET);
+        await sleep(20);
+      }
+      await areRefused(stage, 503);
+    });
+  });
+
+  test('because as many are under way as may be', async () => {
+    const policy = { maxInFlight: 1, queue: { length: 0, waitMs: 0 } };
+    await onStage({ orders: { respond: () => {}, policy } }, async (stage) => {
+      const client = await Client.connect(stage.mesh.port);
+      client.send(GET);
+      await stage.mirror.request(1);
+      await areRefused(stage, 503);
+      client.destroy();
+    });
+  });
+
+  test('before it has waited for its place', async () => {
+    const held: (() => void)[] = [];
+    const respond: Respond = (request, connection) => held.push(() => connection.send(okReply(request)));
+    const policy = { maxInFlight: 1, queue: { length: 1, waitMs: WAIT.waitMs } };
+    await onStage({ orders: { respond, policy } }, async ({ mesh, mirror }) => {
+      const clients = [await Client.connect(mesh.port), await Client.connect(mesh.port)];
+      clients[0]!.send(GET);
+      const active = (): number => mesh.totals('test/shadow:80').mirrorsActive;
+      await eventually(() => mirror.requests.length === 1 && active() === 0, WAIT);
+      clients[1]!.send(POST);
+      await eventually(() => active() === 1, WAIT);
+      await sleep(QUIET_MS);
+      assert.equal(mirror.requests.length, 1);
+      held[0]!();
+      assert.equal((await mirror.request(2, WAIT.waitMs)).body, 'hi');
+      for (const client of clients) client.destroy();
     });
   });
 });

@@ -6,6 +6,7 @@ import { assertFailure, assertPassed } from '../harness/failure.ts';
 import { Mesh } from '../harness/mesh.ts';
 import { type Request, valueOf } from '../harness/message.ts';
 import { okReply, Recorder, type Respond } from '../harness/recorder.ts';
+import { refusedAddress } from '../harness/upstream.ts';
 
 /** Timers are coarse and the machine is shared: how late something may come. */
 const LATE_MS = 1500;
@@ -70,6 +71,12 @@ before(async () => {
       of('later', [await recorder(failsFirst(503, 'Retry-After: 1\r\n'))], { 'retry-on': '503' }),
       of('muchlater', [await recorder(says(503, 'Retry-After: 60\r\n'))], { 'retry-on': '503' }),
       of('silent', [await recorder(never)], { 'timeout-request': '400ms' }),
+      of('absent', [await refusedAddress()], {
+        'timeout-request': '1s',
+        'retry-attempts': '10',
+        'retry-on': 'connect-failure',
+        'retry-backoff': '900ms..901ms',
+      }),
       of('trying', [await recorder(never), await recorder(ok)], {
         'timeout-try': '200ms',
         'retry-on': 'timeout-try',
@@ -266,6 +273,13 @@ describe('time', { concurrency: 8 }, () => {
     const { reply, tookMs } = await timed(get('silent', '/silent'));
     assertFailure(reply, 'reply-timeout');
     assert.ok(tookMs >= 395 && tookMs < 400 + LATE_MS, `took ${tookMs} ms`);
+  });
+
+  test('of a request with a body is the same, however the body comes and however many attempts there are', async () => {
+    const head = 'POST /absent HTTP/1.1\r\nHost: absent.test\r\nTransfer-Encoding: chunked\r\n\r\n';
+    const { reply, tookMs } = await timed(exchange(mesh.port, `${head}5\r\nhello\r\n0\r\n\r\n`));
+    assertFailure(reply, 'connect-failed');
+    assert.ok(tookMs < 1000 + LATE_MS, `took ${tookMs} ms`);
   });
 
   test('of a caller shortens it, and is told as his', async () => {

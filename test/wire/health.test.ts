@@ -8,6 +8,7 @@ import type { Deed } from '../harness/saboteur.ts';
 import { ask, withMesh } from '../harness/telemetry.ts';
 
 const GET = 'GET /work HTTP/1.1\r\nHost: orders.test\r\n\r\n';
+const POST = 'POST /work HTTP/1.1\r\nHost: orders.test\r\nContent-Length: 2\r\n\r\nhi';
 const CHECK = { 'heddle.dev/health-check': 'path /healthz, every 100ms, fails 2, passes 2' };
 /** Each failure is to be seen, and each endpoint to have its turn: others avoid one that failed by themselves. */
 const OUTLIER = {
@@ -239,6 +240,29 @@ describe('an endpoint that fails several requests in a row', { concurrency: 3 },
       assert.equal((await trial.reply()).status, 200);
       trial.destroy();
       assert.ok(!(await isOut()));
+    });
+  });
+
+  test('has all its time in a trial that nothing could follow', async (context) => {
+    const [one, other] = [await Endpoint.start(context), await Endpoint.start(context)];
+    const annotations = {
+      ...OUTLIER,
+      'heddle.dev/outlier': 'consecutive=1, base=500ms, max=500ms',
+      'heddle.dev/timeout-request': '2s',
+    };
+    const services = [{ name: 'orders', endpoints: [one.recorder.address, other.recorder.address], annotations }];
+    await withMesh({ services, workers: 1 }, async (mesh) => {
+      one.isWell = false;
+      while ((await exchange(mesh.port, GET)).status === 200) assert.ok(other.work < 10);
+      one.isWell = true;
+      one.answerMs = 1200;
+      one.work = 0;
+      const giveUpMs = performance.now() + SOON_MS;
+      while (one.work === 0 && performance.now() < giveUpMs) {
+        assert.equal((await exchange(mesh.port, POST)).status, 200);
+        await sleep(20);
+      }
+      assert.equal(one.work, 1);
     });
   });
 

@@ -169,6 +169,21 @@ test('a backend that comes back with another row counts there, and no more in th
   assert.deepEqual([reader.backend(before.row).requests, reader.backend(moved.row).requests], [0, 1]);
 });
 
+test('a backend is gone once no plan names it, or another one has its name, and not while a change cannot be obeyed', () => {
+  const planner = new Planner(upstreamContext());
+  const first = planner.next(emptyPlan('cluster.local'), change(0, { backends: [placed('10.0.0.1')] }));
+  const before = first.backends.get(ID)!;
+  const unreadable = { ...placed('10.0.0.1'), row: before.row + 5, backend: undefined as never };
+  assert.throws(() => planner.next(first, change(1, { backends: [unreadable] })));
+  const second = planner.next(first, change(1, { backends: [placed('10.0.0.1', '10.0.0.2')] }));
+  assert.equal(before.isGone, false);
+  const third = planner.next(second, change(2, { backends: [{ ...placed('10.0.0.1'), row: before.row + 5 }] }));
+  const after = third.backends.get(ID)!;
+  assert.deepEqual([before.isGone, after.isGone], [true, false]);
+  planner.next(third, { ...change(3, {}), backends: { put: [], gone: [ID] } });
+  assert.equal(after.isGone, true);
+});
+
 test('an endpoint that changes its tier keeps its state, and the new tiers count', () => {
   const planner = new Planner(upstreamContext());
   const one = placed('10.0.0.1', '10.0.0.2');

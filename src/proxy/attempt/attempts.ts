@@ -3,9 +3,9 @@ import { retryAfterMs } from '../../lib/retry-after.ts';
 import { Timer, type TimerOwner } from '../../lib/timer-wheel.ts';
 import { FAILURES, type FailureCode } from '../../model/failure.ts';
 import type { RetryCondition } from '../../model/resilience.ts';
-import type { BackendId } from '../../model/snapshot.ts';
 import type { ExchangeRecord } from '../../telemetry.ts';
 import type { LiveBackend } from '../balance.ts';
+import { hintOf } from '../filter.ts';
 import { type Carrier, type Exchange, FIELD, type Head, type HttpContext, METHOD } from '../http.ts';
 import type { Terms } from '../route.ts';
 import type { CarrierWaiter, LiveEndpoint } from '../upstream.ts';
@@ -14,7 +14,6 @@ import { backoffMs, repeats, retriesFailure, retriesStatus } from './retries.ts'
 
 /** What attempts need of the worker. */
 export interface AttemptsContext extends HttpContext {
-  readonly plan: { readonly backends: ReadonlyMap<BackendId, LiveBackend> };
   readonly chance: Dice;
   readonly pressure: { sheds(kind: 'retry'): boolean };
 }
@@ -37,8 +36,6 @@ export interface AttemptsOwner {
   onDefect(): void;
 }
 
-/** Digits of a time, and of a number of attempts, that a caller sends. */
-const HINT = /^\d{1,9}$/;
 /** Before another attempt, where neither the request's terms nor its caller give an end. */
 const PAUSE_MS_MAX = 60_000;
 
@@ -140,12 +137,14 @@ export class Attempts implements CarrierWaiter, TimerOwner {
     this.#context.wheel.set(this.#timer, dueMs);
   }
 
-  /** Of a trial, half the time that is left at most: so another attempt can follow. */
+  /** Of a trial that another attempt can follow, half the time that is left at most. */
   get #tryEndMs(): number {
     if (this.current.endpoint === undefined || this.#completeMs === Infinity) return Infinity;
+    const { exchange, terms, canRepeat } = this.#owner;
     const beganMs = Math.max(this.current.startMs, this.#completeMs);
     const tryMs = this.#tryMs;
-    return beganMs + (this.current.isTrial ? Math.min(tryMs, (this.#deadlineMs - beganMs) / 2) : tryMs);
+    const isHalved = this.current.isTrial && this.#hasLeft && canRepeat && repeats(terms.retry, exchange.head.method);
+    return beganMs + (isHalved ? Math.min(tryMs, (this.#deadlineMs - beganMs) / 2) : tryMs);
   }
 
   get #tryMs(): number {
@@ -223,6 +222,8 @@ export class Attempts implements CarrierWaiter, TimerOwner {
     const { carrier, endpoint } = this.current;
     const condition = FAILURES[failure].retry;
     const isStale = condition === 'reset' && carrier?.reused === true;
+    // It came whole while there was no connection for it: its time goes on from here, and not anew with each attempt.
+    if (this.#owner.exchange.requestEnded) this.complete(nowMs);
     this.#rest();
     if (wanted) this.current.abandon(this, failure, nowMs, this.#deedOf(failure, nowMs));
     else this.current.fail(failure, nowMs);
@@ -276,12 +277,7 @@ export class Attempts implements CarrierWaiter, TimerOwner {
   get #hasLeft(): boolean {
     const { exchange, terms } = this.#owner;
     const mayRetry = exchange.retries && this.#callerAttempts <= 1;
-    return mayRetry && this.#record.attempts <= terms.retry.attempts && this.#isInPlan;
-  }
-
-  /** Without a plan that names it a backend gets nothing new. */
-  get #isInPlan(): boolean {
-    return this.#context.plan.backends.get(this.#backend.id) === this.#backend;
+    return mayRetry && this.#record.attempts <= terms.retry.retries && !this.#backend.isGone;
   }
 
   /** Another attempt follows. */
@@ -295,11 +291,11 @@ export class Attempts implements CarrierWaiter, TimerOwner {
   }
 
   onTimer(nowMs: number): void {
-    const { id } = this.#backend;
+    const { id, isGone } = this.#backend;
     if (this.#pausing) {
       this.#pausing = false;
-      if (this.#isInPlan) this.#attempt(nowMs);
-      else this.#owner.onGivenUp('no-endpoint', `${id} went while the request waited`);
+      if (isGone) this.#owner.onGivenUp('no-endpoint', `${id} went while the request waited`);
+      else this.#attempt(nowMs);
     } else if (nowMs >= this.callerMs) this.#giveUp('deadline', 'The time that the caller gave is over', nowMs);
     else if (nowMs >= this.#deadlineMs)
       this.#giveUp('reply-timeout', `No answer of ${id} within ${this.#owner.terms.requestMs} ms`, nowMs);
@@ -354,11 +350,4 @@ export class Attempts implements CarrierWaiter, TimerOwner {
     this.#pausing = false;
     this.#context.wheel.rest(this.#timer);
   }
-}
-
-/** What a caller says in x-heddle-timeout-ms or x-heddle-attempt; -1: nothing, or nothing that anybody could obey. */
-export function hintOf(head: Head, kind: number): number {
-  const index = head.find(kind);
-  const value = index < 0 ? '' : head.value(index);
-  return HINT.test(value) ? Number(value) : -1;
 }

@@ -5,7 +5,7 @@ import type { RetryTerms } from '../route.ts';
 
 /** Of what nobody waits for, or somebody else repeats. */
 export const ONE_ATTEMPT: RetryTerms = {
-  attempts: 0,
+  retries: 0,
   conditions: 0,
   statuses: undefined,
   methods: 0,

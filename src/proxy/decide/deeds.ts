@@ -1,18 +1,30 @@
 import type { FailureCode } from '../../model/failure.ts';
 import type { PathMatch } from '../../model/routing.ts';
-import { editPath, preflightFields, redirectLocation } from '../filter.ts';
-import type { Edits, Head } from '../http.ts';
+import type { TraceContext } from '../../telemetry.ts';
+import { editPath, editRequest, preflightFields, redirectLocation } from '../filter.ts';
+import type { Edits, Head, Source } from '../http.ts';
 import type { OwnAnswer } from '../reply.ts';
 import type { LiveRequestEdits } from '../route.ts';
 import type { Decision } from './decision.ts';
 
-/** What a decision adds to a request that goes to an endpoint. @param rewrite of the target, or of a mirror; undefined: nothing */
-export function addRequestEdits(
+/** Which request it is, and whose: the same for all its attempts and copies. */
+export interface Identity {
+  readonly source: Source;
+  /** Of a request that brings none. */
+  readonly requestId: Buffer;
+  /** Undefined: tracing is off. */
+  readonly trace: TraceContext | undefined;
+}
+
+/** What becomes of a request's head on its way to a backend. @param rewrite of the target, or of a mirror; undefined: nothing */
+export function composeRequest(
   edits: Edits,
   head: Head,
+  { source, requestId, trace }: Identity,
   decision: Decision,
   rewrite: LiveRequestEdits | undefined,
 ): void {
+  editRequest(edits, head, source, requestId, trace, rewrite?.host);
   edits.pathStart = decision.pathStart;
   edits.pathPrefix = decision.pathPrefix;
   if (rewrite === undefined) return;

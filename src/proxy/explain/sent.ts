@@ -1,5 +1,5 @@
-import { addRequestEdits, type Decision } from '../decide.ts';
-import { editHints, editRequest } from '../filter.ts';
+import { composeRequest, type Decision } from '../decide.ts';
+import { editHints } from '../filter.ts';
 import { DROP_FROM_REQUEST, Edits, type Head, outbox, type Source, type Wire, writeRequest } from '../http.ts';
 
 /** Of each request its own; by the same name it is kept where the client sent one. */
@@ -16,9 +16,8 @@ export interface Hints {
 /** The lines of the head that an endpoint gets: what `serve` does to it, written by the codec that writes requests. */
 export function sentHead(decision: Decision, head: Head, source: Source, hints: Hints): readonly string[] {
   const edits = new Edits(DROP_FROM_REQUEST);
-  const request = decision.target?.request;
-  editRequest(edits, head, source, REQUEST_ID, undefined, request?.host);
-  addRequestEdits(edits, head, decision, request);
+  const identity = { source, requestId: REQUEST_ID, trace: undefined };
+  composeRequest(edits, head, identity, decision, decision.target?.request);
   editHints(edits, hints.leftMs, hints.attempt);
   let text = '';
   const paper: Pick<Wire, 'send' | 'full'> = {

@@ -11,10 +11,9 @@ import {
 import { goesByHash } from '../../model/resilience.ts';
 import { type Backend, objectKey } from '../../model/snapshot.ts';
 import { newVerdict } from '../../shared.ts';
-import { hintOf } from '../attempt.ts';
 import type { LiveBackend } from '../balance.ts';
 import type { Decision } from '../decide.ts';
-import type { Asking, RateLimits } from '../filter.ts';
+import { type Asking, hintOf, type RateLimits } from '../filter.ts';
 import { FIELD, type Head, type Source } from '../http.ts';
 import type { Hints } from './sent.ts';
 import { type Terms, termsOf, type TermsSettings, type Wishes } from '../route.ts';
@@ -36,6 +35,7 @@ export function termViews(decision: Decision, head: Head, settings: TermsSetting
   };
   const ofRetry = (name: keyof NonNullable<Wishes['retry']>, otherwise = DEFAULT): string =>
     by((one) => one.retry?.[name], otherwise);
+  const idleBy = by(({ timeouts }) => timeouts.idleMs, SETTINGS);
   return [
     requestTerm(
       terms,
@@ -46,9 +46,13 @@ export function termViews(decision: Decision, head: Head, settings: TermsSetting
     ...(terms.tryMs === undefined
       ? []
       : [{ name: 'timeout-try', value: timeText(terms.tryMs), by: by(({ timeouts }) => timeouts.tryMs, DEFAULT) }]),
-    { name: 'timeout-idle', value: timeText(terms.idleMs), by: by(({ timeouts }) => timeouts.idleMs, SETTINGS) },
-    { name: 'timeout-stream-idle', value: timeText(terms.streamIdleMs), by: SETTINGS },
-    retriesTerm(terms, head, ofRetry('attempts')),
+    { name: 'timeout-idle', value: timeText(terms.idleMs), by: idleBy },
+    {
+      name: 'timeout-stream-idle',
+      value: timeText(terms.streamIdleMs),
+      by: terms.streamIdleMs > settings.timeouts.streamIdleMs ? idleBy : SETTINGS,
+    },
+    retriesTerm(terms, head, ofRetry('retries')),
     { name: 'retry-on', value: retryWhenText(retry.when), by: ofRetry('on') },
     { name: 'retry-methods', value: methods, by: ofRetry('methods') },
     { name: 'retry-backoff', value: backoffText(retry.backoff), by: ofRetry('backoff') },
@@ -68,7 +72,7 @@ function requestTerm({ requestMs }: Terms, head: Head, by: string): TermView {
 function retriesTerm({ retry }: Terms, head: Head, by: string): TermView {
   return hintOf(head, FIELD.heddleAttempt) > 1
     ? { name: 'retry-attempts', value: '0', by: 'x-heddle-attempt' }
-    : { name: 'retry-attempts', value: String(retry.attempts), by };
+    : { name: 'retry-attempts', value: String(retry.retries), by };
 }
 
 /** Of a first attempt that leaves at once. */

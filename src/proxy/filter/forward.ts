@@ -26,6 +26,9 @@ const TIMEOUT = Buffer.from('x-heddle-timeout-ms: ');
 const ATTEMPT = Buffer.from('x-heddle-attempt: ');
 const CRLF = Buffer.from('\r\n');
 
+/** Digits of a time, and of a number of attempts, that a caller sends. */
+const HINT = /^\d{1,9}$/;
+
 /** Has this request passed here more often than any sane path would (RFC 9110 section 7.6.3)? */
 export function looped(head: Head): boolean {
   if (head.find(FIELD.via) < 0) return false;
@@ -126,6 +129,13 @@ export function editHints(edits: Edits, leftMs: number, attempt: number): void {
     edits.number(attempt);
     edits.put(CRLF);
   }
+}
+
+/** What a caller says in x-heddle-timeout-ms or x-heddle-attempt; -1: nothing, or nothing that anybody could obey. */
+export function hintOf(head: Head, kind: number): number {
+  const index = head.find(kind);
+  const value = index < 0 ? '' : head.value(index);
+  return HINT.test(value) ? Number(value) : -1;
 }
 
 export function editReply(edits: Edits): void {

@@ -21,6 +21,8 @@ export interface KeptBackend {
   readonly endpoints: ReadonlyMap<string, LiveEndpoint>;
   readonly meter: BackendMeter;
   readonly breaker: Breaker;
+  /** No plan names it any more. */
+  readonly isGone: boolean;
 }
 
 export interface KeptPlan {
@@ -106,7 +108,7 @@ export class Keeper {
   #adopt(plan: KeptPlan, nowMs: number): void {
     this.#plan = plan;
     for (const [id, { live, endpoints }] of this.#watched) {
-      if (plan.backends.get(id) === live) continue;
+      if (!live.isGone) continue;
       this.#checks.drop(endpoints.values());
       this.#watched.delete(id);
     }
@@ -146,8 +148,7 @@ export class Keeper {
     const own = [...live.endpoints.values()].filter(({ row }) => row >= ROW_FIRST);
     const owner = {
       // Between a new plan and the next beat: the row of one that is gone may be another one's soon.
-      has: (endpoint: LiveEndpoint) =>
-        this.#planOf().backends.get(live.id) === live && live.endpoints.get(endpoint.key) === endpoint,
+      has: (endpoint: LiveEndpoint) => !live.isGone && live.endpoints.get(endpoint.key) === endpoint,
       onTurn: () => {
         health.touch();
       },

@@ -15,7 +15,7 @@ interface EntryContext {
   readonly wheel: TimerWheel;
   readonly pressure: Pressure;
   readonly rateLimits: RateLimits;
-  readonly plan: Pick<Plan, 'workloads' | 'backends'>;
+  readonly plan: Pick<Plan, 'workloads'>;
 }
 
 /** Who enters. Exactly one of the two is called for each `enter`, perhaps within it, unless it leaves before. */
@@ -100,12 +100,11 @@ export class Entry implements AdmissionWaiter, TimerOwner {
   }
 
   onAdmitted(nowMs: number): void {
-    const backend = this.#backend;
+    const { id, isGone } = this.#backend;
     this.#stopWaiting(nowMs);
     this.#state = 'inside';
-    // Without a plan that names it a backend gets nothing new.
-    if (this.#context.plan.backends.get(backend.id) === backend) this.#goIn(nowMs);
-    else this.#owner.onGivenUp('no-endpoint', `${backend.id} went while the request waited`, 0);
+    if (isGone) this.#owner.onGivenUp('no-endpoint', `${id} went while the request waited`, 0);
+    else this.#goIn(nowMs);
   }
 
   onNotAdmitted(nowMs: number): void {

@@ -1,5 +1,6 @@
 import { Timer, type TimerOwner } from '../../lib/timer-wheel.ts';
 import { FAILURES, type FailureCode } from '../../model/failure.ts';
+import type { BackendId } from '../../model/snapshot.ts';
 import { ExchangeRecord } from '../../telemetry.ts';
 import { Attempts, type AttemptsContext, type AttemptsOwner, ONE_ATTEMPT } from '../attempt.ts';
 import type { LiveBackend } from '../balance.ts';
@@ -11,6 +12,7 @@ import type { RequestCopy } from './request-copy.ts';
 
 /** What copies of requests need of the worker. */
 export interface MirrorContext extends AttemptsContext {
+  readonly plan: { readonly backends: ReadonlyMap<BackendId, LiveBackend> };
   readonly messages: MessageCarriers;
   readonly pressure: Pressure;
 }
@@ -80,10 +82,9 @@ export class MirroredRequest implements CarrierOwner, AttemptsOwner, TimerOwner 
   }
 
   #send(): void {
-    const { wheel, plan, messages } = this.#context;
-    const { backend, id } = this.#backend;
-    // Without a plan that names it a backend gets nothing new.
-    if (plan.backends.get(id) !== this.#backend) {
+    const { wheel, messages } = this.#context;
+    const { backend, isGone } = this.#backend;
+    if (isGone) {
       this.drop();
       return;
     }

@@ -1,7 +1,5 @@
-import type { TraceContext } from '../../telemetry.ts';
 import type { LiveBackend } from '../balance.ts';
-import { addRequestEdits, type Decision } from '../decide.ts';
-import { editRequest } from '../filter.ts';
+import { composeRequest, type Decision, type Identity } from '../decide.ts';
 import { type Exchange, FIELD, type Head } from '../http.ts';
 import type { LiveMirror } from '../route.ts';
 import { type MirrorContext, MirroredRequest } from './mirrored-request.ts';
@@ -16,18 +14,12 @@ export class Mirrors {
 
   /**
    * Begins to copy a request to those mirrors of its rule that the decision names. A copy leaves when the request is complete, so
-   * that no mirror sees half of one, and after the request itself, which waits for nothing. What cannot be copied is counted.
-   * @param requestId of a request that brings none. @param trace undefined: tracing is off.
-   * @returns what takes the rest of the request; undefined: there is none, or nobody wants it.
+   * that no mirror sees half of one, and after the request itself, which waits for nothing. What cannot be copied is counted, and so
+   * is what does not leave.
+   * @returns what takes the rest of the request; undefined: nobody wants it.
    */
-  copy(
-    context: MirrorContext,
-    exchange: Exchange,
-    decision: Decision,
-    requestId: Buffer,
-    trace: TraceContext | undefined,
-  ): RequestCopy | undefined {
-    const { head, source } = exchange;
+  copy(context: MirrorContext, exchange: Exchange, identity: Identity, decision: Decision): RequestCopy | undefined {
+    const { head } = exchange;
     const requests: MirroredRequest[] = [];
     for (const [index, mirror] of decision.rule!.mirrors.entries()) {
       const backend = ((decision.mirrors >> index) & 1) === 1 ? backendOf(mirror, context) : undefined;
@@ -37,11 +29,10 @@ export class Mirrors {
         backend.meter.mirrored('dropped');
         continue;
       }
-      request.begin(backend, source);
-      editRequest(request.edits, head, source, requestId, trace, mirror.request?.host);
+      request.begin(backend, identity.source);
+      composeRequest(request.edits, head, identity, decision, mirror.request);
       // RFC 9110 section 10.1.1: its content is here already.
       request.edits.drop |= 1 << FIELD.expect;
-      addRequestEdits(request.edits, head, decision, mirror.request);
       requests.push(request);
     }
     return requests.length === 0 ? undefined : RequestCopy.begin(context, exchange, requests);

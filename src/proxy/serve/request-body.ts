@@ -19,7 +19,7 @@ export class RequestBody {
   /** Bytes that are kept to be sent again, at most. */
   keptMax = 0;
   trailers: Head | undefined = undefined;
-  /** For mirrors, while it comes. */
+  /** For mirrors. */
   copy: RequestCopy | undefined = undefined;
   readonly #kept = new RetainedBody();
 
@@ -52,7 +52,6 @@ export class RequestBody {
   end(trailers: Head | undefined): void {
     this.trailers = trailers;
     this.copy?.end();
-    this.copy = undefined;
   }
 
   /** There is no other attempt. */

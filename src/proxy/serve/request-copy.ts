@@ -24,7 +24,10 @@ export class RequestCopy {
   readonly #requests: readonly MirroredRequest[];
   /** Of the requests: those that may still read it. */
   #readers: number;
+  /** It is neither on its way nor dropped. */
   #wanted = true;
+  #complete: boolean;
+  #follows = false;
 
   private constructor(context: HttpContext, head: Head, bodyless: boolean, requests: readonly MirroredRequest[]) {
     this.#context = context;
@@ -32,10 +35,11 @@ export class RequestCopy {
     this.bodyless = bodyless;
     this.#requests = requests;
     this.#readers = requests.length;
+    this.#complete = bodyless;
     for (const request of requests) request.copy = this;
   }
 
-  /** Undefined: nothing more will come, and it is on its way. */
+  /** Undefined: it cannot be copied. */
   static begin(
     context: HttpContext,
     { head, requestEnded }: Exchange,
@@ -53,9 +57,7 @@ export class RequestCopy {
       return undefined;
     }
     copy.head.keep();
-    if (!requestEnded) return copy;
-    copy.end();
-    return undefined;
+    return copy;
   }
 
   data(bytes: Buffer, start: number, end: number): void {
@@ -64,16 +66,28 @@ export class RequestCopy {
     else this.body.add(bytes, start, end);
   }
 
-  /** The request is complete. Its copies leave as events of their own: a defect in them must cost nobody else anything. */
+  /** The request is complete. */
   end(): void {
-    if (!this.#wanted) return;
+    this.#complete = true;
+    this.#leave();
+  }
+
+  /** The request itself goes to its backend, so that copies may. What the mesh refuses must be no load for mirrors either. */
+  follow(): void {
+    this.#follows = true;
+    this.#leave();
+  }
+
+  /** Its copies leave as events of their own: a defect in them must cost nobody else anything. */
+  #leave(): void {
+    if (!this.#wanted || !this.#complete || !this.#follows) return;
     this.#wanted = false;
     queueMicrotask(() => {
       for (const request of this.#requests) runTimer(request, 0);
     });
   }
 
-  /** The request will never be complete, or is too large. */
+  /** The request will never be complete, goes nowhere, or is too large. */
   drop(): void {
     if (!this.#wanted) return;
     this.#wanted = false;

@@ -6,17 +6,24 @@ import type { Terms } from '../route.ts';
 /** A wire that is full is looked at so many times within an idle timeout, to see whether it moves. */
 const LOOKS = 12;
 
+interface Verdict {
+  readonly failure: FailureCode;
+  readonly detail: string;
+}
+
 /**
  * How long nothing was passed on in an exchange, and whose doing that is: the sender's, or that of a receiver who does not keep
  * up. One that takes little by little is not idle.
  */
 export class Silence {
   /** The endpoint takes no more of the request. */
-  request = false;
+  requestFull = false;
   /** The client takes no more of the reply. */
-  reply = false;
+  replyFull = false;
   /** Milliseconds that it may last. */
   maxMs = 0;
+  /** What is passed on is a reply; else it is a request. */
+  #replies = false;
   /** The reply sends now and then, for as long as somebody listens. */
   #streams = false;
   #movedMs = 0;
@@ -31,6 +38,7 @@ export class Silence {
 
   /** A reply comes. @param streams it sends now and then, for as long as somebody listens */
   ofReply(streams: boolean, { idleMs, streamIdleMs }: Terms): void {
+    this.#replies = true;
     this.#streams = streams;
     this.maxMs = streams ? streamIdleMs : idleMs;
   }
@@ -47,23 +55,28 @@ export class Silence {
     this.#wheel.after(this.#timer, this.maxMs / LOOKS);
   }
 
-  /** The timer has come: is there a receiver that takes something, if little? Then it is set again. */
-  goesOn(exchange: Exchange, carrier: Carrier | undefined, nowMs: number): boolean {
-    if ((this.reply && exchange.moved()) || (this.request && carrier?.moved() === true)) this.#movedMs = nowMs;
-    const moves = (this.reply || this.request) && nowMs - this.#movedMs < this.maxMs;
-    if (moves) this.#wheel.after(this.#timer, this.maxMs / LOOKS);
-    return moves;
-  }
-
-  /** A reply stands still: who did not do his part? */
-  get failure(): FailureCode {
-    if (this.reply) return 'client-gone';
-    return this.#streams ? 'stream-idle' : 'reply-stalled';
+  /** The timer has come: who did not do his part? Undefined: a receiver takes something, if little, and the timer is set again. */
+  judge(exchange: Exchange, carrier: Carrier | undefined, nowMs: number): Verdict | undefined {
+    const { requestFull, replyFull, maxMs } = this;
+    if ((replyFull && exchange.moved()) || (requestFull && carrier?.moved() === true)) this.#movedMs = nowMs;
+    if ((replyFull || requestFull) && nowMs - this.#movedMs < maxMs) {
+      this.#wheel.after(this.#timer, maxMs / LOOKS);
+      return undefined;
+    }
+    const verdict = (failure: FailureCode, what: string): Verdict => ({ failure, detail: `${what} for ${maxMs} ms` });
+    if (this.#replies)
+      return replyFull
+        ? verdict('client-gone', 'The client took nothing of the reply')
+        : verdict(this.#streams ? 'stream-idle' : 'reply-stalled', 'Nothing came of the reply');
+    return requestFull
+      ? verdict('reply-stalled', 'The endpoint took nothing of the request')
+      : verdict('body-timeout', 'Nothing came of the request body');
   }
 
   clear(): void {
-    this.request = false;
-    this.reply = false;
+    this.requestFull = false;
+    this.replyFull = false;
+    this.#replies = false;
     this.#streams = false;
   }
 }

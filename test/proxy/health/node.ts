@@ -2,6 +2,8 @@ import { SeededDice } from '../../../src/lib/dice.ts';
 import { TimerWheel } from '../../../src/lib/timer-wheel.ts';
 import {
   type BackendPolicy,
+  CHECK_STATES,
+  type CheckState,
   DEFAULT_BACKEND_POLICY,
   DEFAULT_OUTLIER,
   type OutlierPolicy,
@@ -15,7 +17,6 @@ import {
   allocateShared,
   backendRow,
   BUCKET_BYTES,
-  CHECK_STATES,
   ENDPOINT,
   type EndpointState,
   SharedReader,
@@ -101,6 +102,7 @@ export class NodeWorker implements KeptBackend {
   backend: Backend;
   endpoints: ReadonlyMap<string, LiveEndpoint> = new Map();
   health!: Health;
+  isGone = false;
 
   constructor(node: Node, worker: number, backend: Backend, row: number, dice: SeededDice) {
     this.id = backend.id;
@@ -159,7 +161,7 @@ export class NodeWorker implements KeptBackend {
     return endpoint && [...this.endpoints.values()].indexOf(endpoint);
   }
 
-  setCheck(index: number, state: (typeof CHECK_STATES)[number]): void {
+  setCheck(index: number, state: CheckState): void {
     const { cells, base } = this.at(index).shared;
     cells[base + ENDPOINT.check] = CHECK_STATES.indexOf(state);
   }
