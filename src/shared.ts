@@ -1,16 +1,7 @@
 export { type BucketKey } from './shared/bucket-key.ts';
 export { Buckets, BUCKET_BYTES, type BucketVerdict, newVerdict } from './shared/buckets.ts';
 export { Budget } from './shared/budget.ts';
-export {
-  allocateShared,
-  BACKEND,
-  backendRow,
-  CHECK_STATES,
-  EJECTION_REASONS,
-  ENDPOINT,
-  endpointRow,
-  type Row,
-} from './shared/memory.ts';
+export { allocateShared, BACKEND, backendRow, EJECTED_BY, ENDPOINT, endpointRow, type Row } from './shared/memory.ts';
 export { Outage } from './shared/outage.ts';
 export { Places } from './shared/places.ts';
-export { type BackendState, type EndpointState, SharedReader } from './shared/reader.ts';
+export { type EndpointState, SharedReader } from './shared/reader.ts';

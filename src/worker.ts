@@ -182,14 +182,14 @@ function answer(id: number, question: ExplainQuestion): void {
   const { plan, rateLimits } = serve;
   const listenerPort = settings.meshListen?.port ?? 0;
   try {
-    const place = {
+    const context = {
       directory: plan,
       generation: plan.generation,
       settings,
       listenerPort,
       live: { backends: plan.backends, rateLimits },
     };
-    tell({ type: 'explained', id, explanation: explain(question, place) });
+    tell({ type: 'explained', id, explanation: explain(question, context) });
   } catch (error) {
     tellDefect(error);
   }

@@ -33,25 +33,25 @@ async function main(options: Options): Promise<void> {
   const controlPlane = await ControlPlane.start(FOLDER, 'api');
   const { api, kubeconfig } = controlPlane;
   await api.create('/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata: { name: 'node-0' } });
-  const placeOf = (name: string): Place => {
+  const setupOf = (name: string): NodeSetup => {
     const folder = join(FOLDER, name);
     mkdirSync(folder);
     return { kubeconfig, folder };
   };
   try {
-    const empty = await emptyNode(placeOf('empty'));
+    const empty = await emptyNode(setupOf('empty'));
     say(`an empty node: ${(empty.bytes / 1e6).toFixed(0)} MB`);
     const population = new Population(api, options);
     await population.create();
     say('the cluster is there');
-    const place = placeOf('full');
-    const node = await BenchNode.start(place);
+    const setup = setupOf('full');
+    const node = await BenchNode.start(setup);
     const first = await fullNode(node, options);
     say('the node has it all');
     const changing = await underChanges(node, population, options);
     const anew = await readAnew(node);
     await node.stop();
-    const restarted = await fromSnapshot(place);
+    const restarted = await fromSnapshot(setup);
     const figures = { empty, first, changing, anew, restarted } satisfies Figures;
     say(report(figures));
     if (options.json !== undefined) keep(options.json, { options, loadAverage: began, figures });
@@ -60,8 +60,8 @@ async function main(options: Options): Promise<void> {
   }
 }
 
-async function emptyNode(place: Place): Promise<Figures['empty']> {
-  const node = await BenchNode.start(place);
+async function emptyNode(setup: NodeSetup): Promise<Figures['empty']> {
+  const node = await BenchNode.start(setup);
   await node.watched();
   await sleep(SETTLE_MS);
   const figures = { readyMs: node.readyMs, bytes: node.residentBytes };
@@ -148,8 +148,8 @@ async function readAnew(node: BenchNode): Promise<Figures['anew']> {
 }
 
 /** A container that is started anew, while the API server is there. */
-async function fromSnapshot(place: Place): Promise<Figures['restarted']> {
-  const node = await BenchNode.start(place);
+async function fromSnapshot(setup: NodeSetup): Promise<Figures['restarted']> {
+  const node = await BenchNode.start(setup);
   const { snapshotTime } = await node.ask<DiscoveryAnswer>('/discovery');
   await fresh(node);
   await sleep(SETTLE_MS);
@@ -182,7 +182,7 @@ function stopOf({ longest, collectionMs, collectionsMs }: MainThread): Stop {
   };
 }
 
-interface Place {
+interface NodeSetup {
   readonly kubeconfig: string;
   readonly folder: string;
 }

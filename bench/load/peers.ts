@@ -9,7 +9,7 @@ import { envoyCommand, findProgram, type Found, nginxCommand } from './programs.
 import type { Command, Running, Stage } from './stage.ts';
 
 /** Everything a peer needs to know to write its configuration. All of them forward to the same two upstreams. */
-export interface Place {
+export interface Setup {
   /** A folder of its own. */
   readonly folder: string;
   readonly port: number;
@@ -25,7 +25,7 @@ export interface Peer {
   readonly name: string;
   readonly find: () => Found;
   /** Writes its configuration into its folder and says how to start it, in the foreground. */
-  readonly prepare: (place: Place) => Command;
+  readonly prepare: (setup: Setup) => Command;
   /** Somebody reads this path of its `probePort` as long as it runs. */
   readonly watch?: string;
   /** How it differs from its defaults, for the reader of the table. */
@@ -77,7 +77,7 @@ export const PEERS: readonly Peer[] = [
   {
     name: 'envoy',
     find: () => findProgram('envoy'),
-    prepare: (place) => envoyCommand(place),
+    prepare: (setup) => envoyCommand(setup),
     says: 'concurrency 1, no access log',
   },
   {
@@ -150,7 +150,7 @@ export async function startPeer(
  * The buffers hold the largest reply. With its own 8 of 4 KiB a reply of 64 KiB costs nginx twice as much, and a goal that
  * is a multiple of its cost would be easy to reach.
  */
-function prepareNginx({ folder, port, upstreams }: Place): Command {
+function prepareNginx({ folder, port, upstreams }: Setup): Command {
   return nginxCommand(
     folder,
     `  keepalive_timeout 300s;
@@ -175,7 +175,7 @@ ${upstreams.map((upstream) => `    server 127.0.0.1:${upstream};`).join('\n')}
   );
 }
 
-function prepareHaproxy({ folder, port, upstreams }: Place): Command {
+function prepareHaproxy({ folder, port, upstreams }: Setup): Command {
   writeFileSync(
     join(folder, 'haproxy.cfg'),
     `global
@@ -200,7 +200,7 @@ ${upstreams.map((upstream, index) => `  server web${index} 127.0.0.1:${upstream}
   return { program: 'haproxy', args: ['-db', '-f', join(folder, 'haproxy.cfg')] };
 }
 
-function prepareTraefik({ folder, port, upstreams }: Place): Command {
+function prepareTraefik({ folder, port, upstreams }: Setup): Command {
   // JSON is YAML, and one notation in this file is enough.
   writeFileSync(
     join(folder, 'traefik.yml'),
@@ -243,7 +243,7 @@ function findHttpProxy(): Found {
   }
 }
 
-function prepareHttpProxy({ port, upstreams }: Place): Command {
+function prepareHttpProxy({ port, upstreams }: Setup): Command {
   return {
     program: process.execPath,
     args: [join(import.meta.dirname, 'http-proxy.js'), String(port), ...upstreams.map(String)],
@@ -252,7 +252,7 @@ function prepareHttpProxy({ port, upstreams }: Place): Command {
 
 /** Heddle, as it comes but for the variant. */
 export function heddle(name: string, says: string, variant: HeddleVariant = {}): Peer {
-  return { name, find: findHeddle, prepare: (place) => prepareHeddle(place, variant), says };
+  return { name, find: findHeddle, prepare: (setup) => prepareHeddle(setup, variant), says };
 }
 
 /** The built output is measured: it is what the image runs, and the loader for .ts files takes memory in each thread. */
@@ -319,7 +319,7 @@ function webRoute(): object {
 }
 
 function prepareHeddle(
-  { folder, port, probePort, upstreams, collectorPort }: Place,
+  { folder, port, probePort, upstreams, collectorPort }: Setup,
   { flags: own = {}, annotations, objects = [] }: HeddleVariant,
 ): Command {
   const items = [service('web', 'true', upstreams, annotations), ...objects.map((make) => make(upstreams))];

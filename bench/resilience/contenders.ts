@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { heddle, type Peer, type Place } from '../load/peers.ts';
+import { heddle, type Peer, type Setup } from '../load/peers.ts';
 import { envoyCommand, findProgram, nginxCommand } from '../load/programs.ts';
 import type { Command } from '../load/stage.ts';
 
@@ -43,7 +43,7 @@ export const CONTENDERS: readonly Peer[] = [
   }),
 ];
 
-function prepareNginx({ folder, port, upstreams }: Place): Command {
+function prepareNginx({ folder, port, upstreams }: Setup): Command {
   return nginxCommand(
     folder,
     `  upstream web {
@@ -66,7 +66,7 @@ ${upstreams.map((upstream) => `    server 127.0.0.1:${upstream} max_fails=3 fail
   );
 }
 
-function prepareHaproxy({ folder, port, upstreams }: Place): Command {
+function prepareHaproxy({ folder, port, upstreams }: Setup): Command {
   writeFileSync(
     join(folder, 'haproxy.cfg'),
     `global
@@ -94,7 +94,7 @@ ${upstreams.map((upstream, index) => `  server web${index} 127.0.0.1:${upstream}
   return { program: 'haproxy', args: ['-db', '-f', join(folder, 'haproxy.cfg')] };
 }
 
-function prepareEnvoy(place: Place): Command {
+function prepareEnvoy(setup: Setup): Command {
   const predicates = 'type.googleapis.com/envoy.extensions.retry.host';
   const route = {
     timeout: seconds(REQUEST_MS),
@@ -121,7 +121,7 @@ function prepareEnvoy(place: Place): Command {
       max_ejection_percent: 50,
     },
   };
-  return envoyCommand(place, { route, cluster });
+  return envoyCommand(setup, { route, cluster });
 }
 
 function seconds(ms: number): string {

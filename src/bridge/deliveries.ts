@@ -5,7 +5,7 @@ import type { Subscription } from '../model/snapshot.ts';
 import { HeadPool } from '../proxy/http.ts';
 import type { ServeContext } from '../proxy/serve.ts';
 import { Acknowledgements } from './deliveries/acknowledgements.ts';
-import { Budget } from './deliveries/budget.ts';
+import { HeldBytes } from './deliveries/held-bytes.ts';
 import type { DeliveryParts } from './deliveries/delivery.ts';
 import { JetStreamApi } from './deliveries/jetstream-api.ts';
 import { LiveSubscription } from './deliveries/live-subscription.ts';
@@ -38,14 +38,14 @@ export class Deliveries {
 
   constructor({ link, serve, settings, worker, timings = TIMINGS }: DeliveriesOptions) {
     const api = new JetStreamApi(link);
-    const budget = new Budget(() => {
+    const held = new HeldBytes(() => {
       for (const subscription of this.#live.values()) subscription.onRoom();
     });
     const heads = new HeadPool(FIELDS_MAX);
     const returned = new Returned(link, api);
     const acknowledgements = new Acknowledgements(link);
     const { workers } = settings;
-    this.#parts = { link, api, serve, heads, budget, returned, acknowledgements, timings, worker, workers };
+    this.#parts = { link, api, serve, heads, held, returned, acknowledgements, timings, worker, workers };
     this.#clock = setInterval(() => {
       this.#tick();
     }, TICK_MS);

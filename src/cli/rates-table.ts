@@ -6,7 +6,7 @@ const SUCCESS_GOOD = 0.99;
 const SUCCESS_FAIR = 0.9;
 
 /** What a row is called: `shop/orders`, with its port where each port has a row. */
-export function backendName({ namespace, name, port }: Pick<BackendRates, 'namespace' | 'name' | 'port'>): string {
+function backendName({ namespace, name, port }: Pick<BackendRates, 'namespace' | 'name' | 'port'>): string {
   if (namespace === '') return name === '' ? '(no Service)' : `(${name})`;
   return `${namespace}/${name}${port === 0 ? '' : `:${port}`}`;
 }

@@ -70,7 +70,7 @@ const YOUNG_MIB = 3;
 /** What workers share. */
 export type Memory = Pick<WorkerSeed, 'meters' | 'shared'>;
 
-interface Place {
+interface Address {
   readonly host: string;
   readonly port: number;
 }
@@ -92,7 +92,7 @@ interface Seat {
   /** Ended by us because its event loop stood still. */
   stuck: boolean;
   /** With `--accept reuseport`: where it was told to listen. */
-  readonly places: Map<ListenerName, Place>;
+  readonly addresses: Map<ListenerName, Address>;
   /** While it is asked to listen by itself. */
   readonly onListen: Map<ListenerName, (port: number, refusal: string) => void>;
 }
@@ -141,7 +141,7 @@ export class Workers {
       restarts: 0,
       finished: false,
       stuck: false,
-      places: new Map<ListenerName, Place>(),
+      addresses: new Map<ListenerName, Address>(),
       onListen: new Map<ListenerName, (port: number, refusal: string) => void>(),
     }));
     this.#heartbeats = new Heartbeats(this.#slots, settings.workers);
@@ -232,9 +232,9 @@ export class Workers {
   }
 
   /** Rejects when the worker cannot have the port, or dies. One that is not there at the moment is told when it starts. */
-  #listenOn(seat: Seat, listener: ListenerName, place: Place): Promise<number> {
-    seat.places.set(listener, place);
-    this.#tell(seat, { type: 'listen', listener, ...place });
+  #listenOn(seat: Seat, listener: ListenerName, address: Address): Promise<number> {
+    seat.addresses.set(listener, address);
+    this.#tell(seat, { type: 'listen', listener, ...address });
     return new Promise((resolve, reject) => {
       seat.onListen.set(listener, (port, refusal) => {
         seat.onListen.delete(listener);
@@ -311,7 +311,7 @@ export class Workers {
     });
     for (const message of this.#standing.values()) this.#tell(seat, message);
     this.#sendAll([seat]);
-    for (const [listener, place] of seat.places) this.#tell(seat, { type: 'listen', listener, ...place });
+    for (const [listener, address] of seat.addresses) this.#tell(seat, { type: 'listen', listener, ...address });
     if (this.#stage === 'draining') this.#tell(seat, { type: 'drain' });
   }
 
@@ -378,9 +378,9 @@ export class Workers {
         break;
       case 'listening': {
         const { listener, port } = message;
-        const place = seat.places.get(listener);
+        const address = seat.addresses.get(listener);
         // A port that the system chose is the one to have again.
-        if (place !== undefined) seat.places.set(listener, { ...place, port });
+        if (address !== undefined) seat.addresses.set(listener, { ...address, port });
         seat.onListen.get(listener)?.(port, '');
         break;
       }

@@ -1,6 +1,7 @@
 import type { FailureCode } from './failure.ts';
 import type { CallCount, DeliveryReport, LinkReport } from './message.ts';
 import type { ProblemView } from './problem.ts';
+import type { CheckState, EjectionReason } from './resilience.ts';
 import type { StatusView } from './route-status.ts';
 
 export type { ExplainAnswer } from './explanation.ts';
@@ -53,13 +54,13 @@ export interface EndpointView {
   /** Until a request tries it; null: it is not ejected. */
   readonly ejectedMs: number | null;
   /** What ejected it; empty: nothing did. */
-  readonly ejectedBy: '' | 'consecutive' | 'success-rate';
+  readonly ejectedBy: '' | EjectionReason;
   /** How often in a row. */
   readonly ejections: number;
   /** Failures in a row, where they may eject it. */
   readonly failuresInRow: number;
   /** What its health check says; `off`: there is none. */
-  readonly check: 'off' | 'unknown' | 'passing' | 'failing';
+  readonly check: 'off' | CheckState;
   /** Too few endpoints of its backend are usable: those that are out get traffic like the others. */
   readonly panic: boolean;
   /** Of the attempts at its backend since the start, from 0 to 1. */

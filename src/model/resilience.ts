@@ -47,6 +47,11 @@ export interface BalancePolicy {
   readonly panicShare: number;
 }
 
+/** Are so few endpoints usable that they could not bear the traffic? Then it makes no difference which are. */
+export function isPanic({ panicShare }: Pick<BalancePolicy, 'panicShare'>, usable: number, all: number): boolean {
+  return usable < panicShare * all;
+}
+
 /** A new endpoint's share of what it will get: from a tenth to all. */
 export function slowStartShare(ageMs: number, slowStartMs: number): number {
   return ageMs >= slowStartMs ? 1 : 0.1 + (0.9 * ageMs) / slowStartMs;
@@ -86,6 +91,10 @@ export interface OutlierPolicy {
   readonly maxShare: number;
 }
 
+/** Why an endpoint is ejected: by which part of an `OutlierPolicy`. */
+export const EJECTION_REASONS = ['consecutive', 'success-rate'] as const;
+export type EjectionReason = (typeof EJECTION_REASONS)[number];
+
 /** What asks each endpoint by itself, from one worker of the node. */
 export type HealthCheck = {
   readonly everyMs: number;
@@ -98,6 +107,10 @@ export type HealthCheck = {
   /** `path` with its query; statuses that are good. */
   | { readonly by: 'http'; readonly path: string; readonly expect: readonly StatusRange[] }
 );
+
+/** What is known of an endpoint by its health check. */
+export const CHECK_STATES = ['unknown', 'passing', 'failing'] as const;
+export type CheckState = (typeof CHECK_STATES)[number];
 
 /** Both ends are in it. */
 export interface StatusRange {
@@ -145,8 +158,7 @@ export type RetryCondition = (typeof RETRY_CONDITIONS)[number];
 
 /** What somebody wishes of retries: a rule, else the frontend. What is undefined is left to the next, and in the end to the defaults. */
 export interface RetryWishes {
-  /** After the first attempt. */
-  readonly attempts: number | undefined;
+  readonly retries: number | undefined;
   readonly on: RetryWhen | undefined;
   /** That may be repeated once a byte of the request was sent. */
   readonly methods: readonly string[] | 'all' | undefined;
@@ -221,7 +233,7 @@ export const DEFAULT_OUTLIER: OutlierPolicy = {
 };
 
 export const DEFAULT_RETRY = {
-  attempts: 1,
+  retries: 1,
   on: { conditions: ['connect-failure', 'reset', 'refused-stream'], statuses: [] },
   methods: ['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'],
   backoff: { leastMs: 0, baseMs: 25, capMs: 250 },

@@ -1,2 +1,2 @@
-export { Attempts, type AttemptsContext, type AttemptsOwner, hintOf } from './attempt/attempts.ts';
+export { Attempts, type AttemptsContext, type AttemptsOwner } from './attempt/attempts.ts';
 export { ONE_ATTEMPT, repeats } from './attempt/retries.ts';

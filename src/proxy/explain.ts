@@ -18,17 +18,17 @@ import type { TermsSettings } from './route.ts';
 export { explainLine } from './explain/line.ts';
 
 /** Where it is asked. */
-export interface Place {
+export interface ExplainContext {
   readonly directory: Directory;
   readonly generation: number;
   readonly settings: TermsSettings;
   /** Of the mesh entry; 0: unknown. */
   readonly listenerPort: number;
   /** What a worker knows beside. */
-  readonly live?: LivePlace;
+  readonly live?: LiveContext;
 }
 
-export interface LivePlace {
+export interface LiveContext {
   readonly backends: ReadonlyMap<BackendId, LiveBackend>;
   readonly rateLimits: RateLimits;
 }
@@ -39,8 +39,8 @@ const MS_PER_S = 1000;
  * What this plan does with a request, and why: the decision that `serve` would obey, in words. The request is read by the parser
  * that reads requests; what it refuses is an explanation too.
  */
-export function explain(question: ExplainQuestion, place: Place): Explanation {
-  const { directory, generation, settings, listenerPort, live } = place;
+export function explain(question: ExplainQuestion, context: ExplainContext): Explanation {
+  const { directory, generation, settings, listenerPort, live } = context;
   const { limits } = settings;
   const { client, workloads } = clientOf(question.as, directory.workloads);
   const { method, url } = question;
@@ -57,7 +57,7 @@ export function explain(question: ExplainQuestion, place: Place): Explanation {
     ...asked,
     ...stepsOf(decision, head),
     rateLimit: rateLimitStep(decision, { head, source, workloads }, live?.rateLimits),
-    ...endOf(decision, head, source, place),
+    ...endOf(decision, head, source, context),
   };
 }
 
@@ -163,7 +163,7 @@ function endOf(
   decision: Decision,
   head: Head,
   source: Source,
-  { directory, settings, live }: Place,
+  { directory, settings, live }: ExplainContext,
 ): Pick<Explanation, 'outcome' | 'terms' | 'backend' | 'sent' | 'reply'> {
   const { failure, detail, answer, backend: id, target } = decision;
   if (failure !== undefined) return { ...NOWHERE, outcome: failed(failure, detail) };

@@ -1,3 +1,3 @@
 export { Breaker } from './health/breaker.ts';
 export { Health } from './health/endpoints-health.ts';
-export { Keeper, type KeptBackend, type KeptPlan } from './health/keeper.ts';
+export { Keeper, type KeptBackend } from './health/keeper.ts';

@@ -1,4 +1,5 @@
 import type { SharedMemory } from '../model/message.ts';
+import { EJECTION_REASONS, type EjectionReason } from '../model/resilience.ts';
 import { BACKEND_ROWS, ENDPOINT_ROWS, ROW_FIRST } from '../model/rows.ts';
 
 /**
@@ -32,7 +33,7 @@ export const ENDPOINT = {
   ejectionTimes: 1,
   /** Failures in a row. */
   failures: 2,
-  /** Why it was ejected last: index of `EJECTION_REASONS`. */
+  /** Why it was ejected last: index of `EJECTED_BY`. */
   reason: 3,
   /** What the health check says: index of `CHECK_STATES`. */
   check: 4,
@@ -43,8 +44,8 @@ export const ENDPOINT = {
 } as const;
 export const ENDPOINT_CELLS = 8;
 
-export const EJECTION_REASONS = ['', 'consecutive', 'success-rate'] as const;
-export const CHECK_STATES = ['unknown', 'passing', 'failing'] as const;
+/** Empty: it never was. */
+export const EJECTED_BY: readonly ('' | EjectionReason)[] = ['', ...EJECTION_REASONS];
 
 /** The memory of one row. */
 export interface Row {

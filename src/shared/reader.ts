@@ -1,20 +1,10 @@
 import { tickAt, ticksToMs } from '../lib/clock.ts';
 import type { SharedMemory } from '../model/message.ts';
-import type { RetryBudget } from '../model/resilience.ts';
+import { CHECK_STATES, type CheckState, type EjectionReason, type RetryBudget } from '../model/resilience.ts';
 import { BACKEND_ROWS, ROW_FIRST } from '../model/rows.ts';
 import { Buckets } from './buckets.ts';
 import { Budget } from './budget.ts';
-import {
-  BACKEND,
-  backendCells,
-  CHECK_STATES,
-  COLUMN,
-  columnOf,
-  EJECTION_REASONS,
-  ENDPOINT,
-  ENDPOINT_CELLS,
-  type Row,
-} from './memory.ts';
+import { BACKEND, backendCells, COLUMN, columnOf, EJECTED_BY, ENDPOINT, ENDPOINT_CELLS, type Row } from './memory.ts';
 import { Outage } from './outage.ts';
 import { Places } from './places.ts';
 
@@ -30,12 +20,12 @@ export interface EndpointState {
   /** Until somebody tries it; undefined: it is not ejected. */
   readonly ejectedLeftMs: number | undefined;
   /** Why it was ejected last. */
-  readonly reason: (typeof EJECTION_REASONS)[number];
+  readonly reason: '' | EjectionReason;
   /** How often in a row. */
   readonly ejections: number;
   /** Failures in a row. */
   readonly failures: number;
-  readonly check: (typeof CHECK_STATES)[number];
+  readonly check: CheckState;
   /** Since it came to a backend that was there already; undefined: it came with it, or longer ago than ticks can tell. */
   readonly ageMs: number | undefined;
 }
@@ -77,7 +67,7 @@ export class SharedReader {
     const ageMs = ticksToMs(since, tickAt(nowMs));
     return {
       ejectedLeftMs: ejection.leftMs(nowMs),
-      reason: EJECTION_REASONS[cells[base + ENDPOINT.reason]!] ?? '',
+      reason: EJECTED_BY[cells[base + ENDPOINT.reason]!] ?? '',
       ejections: ejection.times,
       failures: cells[base + ENDPOINT.failures]!,
       check: CHECK_STATES[cells[base + ENDPOINT.check]!] ?? 'unknown',

@@ -49,7 +49,7 @@ export interface MessageRecord {
 }
 
 /** Where an attempt was made; an empty address: as a message. */
-type AttemptPlace = Pick<Endpoint, 'address' | 'port'>;
+type AttemptEndpoint = Pick<Endpoint, 'address' | 'port'>;
 
 /**
  * What is known of one exchange: written while it runs, read when it has ended by metrics, access log, spans and taps. There is
@@ -88,7 +88,7 @@ export class ExchangeRecord {
   /** Filled while somebody watches. */
   replyHeaders: HeaderList = NO_HEADERS;
   /** Where the last reply head came from, and its status: whether that attempt came to nothing shows later. */
-  #repliedBy: AttemptPlace | undefined = undefined;
+  #repliedBy: AttemptEndpoint | undefined = undefined;
   #repliedStatus = 0;
   /** Why attempts came to nothing; text is made only where one did. */
   #attemptFailures = '';
@@ -132,15 +132,15 @@ export class ExchangeRecord {
   }
 
   /** How an attempt went: it failed, or the head of its reply is here. @param status of its reply; 0: none. */
-  attempt(place: AttemptPlace, startMs: number, status: number, failure: FailureCode | undefined): void {
+  attempt(endpoint: AttemptEndpoint, startMs: number, status: number, failure: FailureCode | undefined): void {
     // Whoever goes on to another attempt does not pass on what this one said.
     this.#discardReply();
     if (failure === undefined) {
-      this.#repliedBy = place;
+      this.#repliedBy = endpoint;
       this.#repliedStatus = status;
-    } else this.#noteFailure(failure, place);
+    } else this.#noteFailure(failure, endpoint);
     if (!this.trace.sampled) return;
-    const { address, port } = place;
+    const { address, port } = endpoint;
     this.attemptList.push({ address, port, startMs, endMs: performance.now(), status, failure });
   }
 
@@ -167,15 +167,15 @@ export class ExchangeRecord {
   }
 
   /** What its client did is no failure of an attempt. */
-  #noteFailure(failure: FailureCode, place: AttemptPlace): void {
-    if (FAILURES[failure].source !== 'downstream') this.#noteAttempt(failure, place);
+  #noteFailure(failure: FailureCode, endpoint: AttemptEndpoint): void {
+    if (FAILURES[failure].source !== 'downstream') this.#noteAttempt(failure, endpoint);
   }
 
-  #noteAttempt(what: string, place: AttemptPlace): void {
+  #noteAttempt(what: string, endpoint: AttemptEndpoint): void {
     if (this.#failuresShown === FAILURES_SHOWN) return;
     this.#failuresShown++;
     const gap = this.#attemptFailures === '' ? '' : ' ';
-    this.#attemptFailures += `${gap}${what}${place.address === '' ? '' : `@${endpointKey(place)}`}`;
+    this.#attemptFailures += `${gap}${what}${endpoint.address === '' ? '' : `@${endpointKey(endpoint)}`}`;
   }
 
   /** The first failure is the one that tells. */

@@ -7,14 +7,7 @@
  * what comes beyond them is counted in a row that they share.
  */
 export { ATTEMPT_CELLS, AttemptCounts } from './meters/attempts.ts';
-export {
-  BackendMeter,
-  type BackendTotals,
-  type EjectionReason,
-  type MirrorResult,
-  type RetryReason,
-  type RetryRefusal,
-} from './meters/backend.ts';
+export { BackendMeter, type BackendTotals } from './meters/backend.ts';
 export { EndpointMeter, type EndpointOutcomes, type EndpointTotals } from './meters/endpoint.ts';
 export type { Exemplar } from './meters/exemplars.ts';
 export { allocateMeters, MeterReader } from './meters/reader.ts';

@@ -1,5 +1,8 @@
 import { connect, type Socket } from 'node:net';
+import { failOnLeftOpen } from './left-open.ts';
 import { parseReply, quote, type Reply } from './message.ts';
+
+failOnLeftOpen();
 
 /** How the mesh closed its side: politely, or by a reset. */
 export type Closing = 'fin' | 'reset';

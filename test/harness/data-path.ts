@@ -106,8 +106,11 @@ export class DataPath {
   }
 
   async #end(): Promise<void> {
-    await this.#workers.stop();
-    for (const { port1 } of this.#channels) port1.close();
+    try {
+      await this.#workers.stop();
+    } finally {
+      for (const { port1 } of this.#channels) port1.close();
+    }
   }
 
   #insist(): void {

@@ -44,7 +44,12 @@ export class Lanes {
     const manifests = all.map(({ recorder }, index) => laneOf(laneName(index), recorder.address));
     const services = manifests.flatMap((lane) => lane.services);
     const objects = manifests.flatMap((lane) => lane.objects);
-    return new Lanes(await Mesh.start({ services, objects, flags }), all);
+    try {
+      return new Lanes(await Mesh.start({ services, objects, flags }), all);
+    } catch (error) {
+      await stopRecorders(all);
+      throw error;
+    }
   }
 
   /** Runs `work` on a lane that nobody else uses meanwhile. */
@@ -64,7 +69,11 @@ export class Lanes {
     try {
       await this.mesh.stop();
     } finally {
-      await Promise.all(this.all.map(({ recorder }) => recorder.stop()));
+      await stopRecorders(this.all);
     }
   }
+}
+
+async function stopRecorders(lanes: readonly Lane[]): Promise<void> {
+  await Promise.all(lanes.map(({ recorder }) => recorder.stop()));
 }

@@ -23,6 +23,8 @@ export class Pulse {
       const beat = this.#beat(port, text).finally(() => this.#underWay.delete(beat));
       this.#underWay.add(beat);
     }, everyMs);
+    // Of a test that failed nothing goes on.
+    this.#timer.unref();
   }
 
   /** Begins no more; resolves when the last one has its answer. */

@@ -45,7 +45,12 @@ export class RulesScene {
     const v1AndV2 = ['v1', 'v2'].map((name) => scene.service(name, name, {}, false));
     scene.manifests.put('endpoints.yaml', v1AndV2);
     const flags = ['--admin-listen=127.0.0.1:0', '--manifests', scene.manifests.path];
-    scene.mesh = await Mesh.start({ services: [], workers, flags, saboteur: true });
+    try {
+      scene.mesh = await Mesh.start({ services: [], workers, flags, saboteur: true });
+    } catch (error) {
+      await scene.#end();
+      throw error;
+    }
     return scene;
   }
 
@@ -98,7 +103,14 @@ export class RulesScene {
   /** Ends its loads too. */
   async stop(): Promise<void> {
     await Promise.all(this.#loads.map((load) => load.stop()));
-    await this.mesh.stop();
+    try {
+      await this.mesh.stop();
+    } finally {
+      await this.#end();
+    }
+  }
+
+  async #end(): Promise<void> {
     await Promise.all([...this.echoes.values()].map((echo) => echo.stop()));
     this.manifests.end();
   }

@@ -15,6 +15,7 @@ import { configurationOf, DataPath } from '../harness/data-path.ts';
 import { assertFailure } from '../harness/failure.ts';
 import { type Request, valueOf, valuesOf } from '../harness/message.ts';
 import { okReply, Recorder, type Respond } from '../harness/recorder.ts';
+import { staged } from '../harness/staged.ts';
 import { entry, header, rule, table, target } from './routed.ts';
 
 const WAIT = { waitMs: 15_000 };
@@ -44,24 +45,20 @@ async function onScene(
   { respond, flags, ...wishes }: Wishes & { readonly respond?: Respond; readonly flags?: Record<string, string> },
   play: (scene: Scene) => Promise<void>,
 ): Promise<void> {
-  const [one, two] = [await Recorder.start(respond), await Recorder.start(respond)];
-  const at = { one: one.address, two: two.address };
-  const configuration = ({ all, policy, orders = ['one'], alone = false }: Wishes = wishes): Configuration => {
-    const services = [
-      { namespace: 'shop', name: 'orders', tiers: [orders.map((name) => at[name])] },
-      ...(alone ? [] : [{ namespace: 'shop', name: 'orders-v2', tiers: [[at.two]] }]),
-    ];
-    const routing = { id: ORDERS, policy: { ...NO_POLICY, ...policy }, consumers: {}, all };
-    return { ...configurationOf(services), routings: [routing] };
-  };
-  const mesh = await DataPath.start(configuration(), 1, flags);
-  try {
+  await staged(async (start) => {
+    const [one, two] = [await start(Recorder.start(respond)), await start(Recorder.start(respond))];
+    const at = { one: one.address, two: two.address };
+    const configuration = ({ all, policy, orders = ['one'], alone = false }: Wishes = wishes): Configuration => {
+      const services = [
+        { namespace: 'shop', name: 'orders', tiers: [orders.map((name) => at[name])] },
+        ...(alone ? [] : [{ namespace: 'shop', name: 'orders-v2', tiers: [[at.two]] }]),
+      ];
+      const routing = { id: ORDERS, policy: { ...NO_POLICY, ...policy }, consumers: {}, all };
+      return { ...configurationOf(services), routings: [routing] };
+    };
+    const mesh = await start(DataPath.start(configuration(), 1, flags));
     await play({ mesh, one, two, configuration });
-  } finally {
-    await mesh.stop();
-    // One of them may have been stopped by the test.
-    await Promise.allSettled([one.stop(), two.stop()]);
-  }
+  });
 }
 
 /** One rule for all. */

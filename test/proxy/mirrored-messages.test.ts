@@ -111,8 +111,10 @@ test('a mirror that is a subject gets the request as a message', async () => {
   decision.rule = new LiveRule(RULE, termsOf(settingsOf(), []));
   decision.mirrors = 1;
   const exchange = exchangeOf('POST /seen HTTP/1.1\r\nhost: orders.test\r\ncontent-length: 2\r\n\r\n');
-  const copy = new Mirrors().copy(context, exchange, decision, Buffer.from('an-id'), undefined);
+  const identity = { source: exchange.source, requestId: Buffer.from('an-id'), trace: undefined };
+  const copy = new Mirrors().copy(context, exchange, identity, decision);
   copy?.data(Buffer.from('hi'), 0, 2);
+  copy?.follow();
   // The request is over before its copy leaves.
   copy?.end();
   exchange.head.reset();

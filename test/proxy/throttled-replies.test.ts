@@ -6,6 +6,7 @@ import type { BackendId } from '../../src/model/snapshot.ts';
 import { Client, eventually } from '../harness/client.ts';
 import { configurationOf, DataPath } from '../harness/data-path.ts';
 import { Recorder, type Respond } from '../harness/recorder.ts';
+import { staged } from '../harness/staged.ts';
 
 const WAIT = { waitMs: 15_000 };
 const GET = 'GET / HTTP/1.1\r\nHost: orders.test\r\n\r\n';
@@ -21,17 +22,13 @@ async function throttled(
   { bytesPerS, respond, flags = {} }: Scene,
   play: (mesh: DataPath, main: Recorder) => Promise<void>,
 ): Promise<void> {
-  const main = await Recorder.start(respond);
-  const policy: FrontendPolicy = { ...NO_POLICY, faults: [{ type: 'throttle', bytesPerS, share: 1 }] };
-  const services = configurationOf([{ name: 'orders', tiers: [[main.address]] }]);
-  const routing = { id: 'test/orders:80' as BackendId, policy, consumers: {}, all: undefined };
-  const mesh = await DataPath.start({ ...services, routings: [routing] }, 1, flags);
-  try {
-    await play(mesh, main);
-  } finally {
-    await mesh.stop();
-    await main.stop();
-  }
+  await staged(async (start) => {
+    const main = await start(Recorder.start(respond));
+    const policy: FrontendPolicy = { ...NO_POLICY, faults: [{ type: 'throttle', bytesPerS, share: 1 }] };
+    const services = configurationOf([{ name: 'orders', tiers: [[main.address]] }]);
+    const routing = { id: 'test/orders:80' as BackendId, policy, consumers: {}, all: undefined };
+    await play(await start(DataPath.start({ ...services, routings: [routing] }, 1, flags)), main);
+  });
 }
 
 function replyOf(body: string, length: number = body.length): string {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SharedMemory } from '../../src/model/message.ts';
-import { DEFAULT_BACKEND_POLICY } from '../../src/model/resilience.ts';
+import { CHECK_STATES, DEFAULT_BACKEND_POLICY } from '../../src/model/resilience.ts';
 import { ROW_OTHER } from '../../src/model/rows.ts';
 import {
   allocateShared,
@@ -9,8 +9,7 @@ import {
   backendRow,
   BUCKET_BYTES,
   Budget,
-  CHECK_STATES,
-  EJECTION_REASONS,
+  EJECTED_BY,
   ENDPOINT,
   endpointRow,
   Outage,
@@ -73,7 +72,7 @@ test('an endpoint is shown with its ejection, its check and its age', () => {
   reader.arrive(ROW, 0);
   new Outage(cells, base + ENDPOINT.ejection).begin(0, () => 20_000);
   cells[base + ENDPOINT.failures] = 4;
-  cells[base + ENDPOINT.reason] = EJECTION_REASONS.indexOf('consecutive');
+  cells[base + ENDPOINT.reason] = EJECTED_BY.indexOf('consecutive');
   cells[base + ENDPOINT.check] = CHECK_STATES.indexOf('passing');
   assert.deepEqual(reader.endpoint(ROW, 5000), {
     ejectedLeftMs: 15_000,

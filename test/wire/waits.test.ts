@@ -21,7 +21,7 @@ import { refusedAddress, Upstream } from '../harness/upstream.ts';
 const PAUSE = 'HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 4\r\n\r\nbusy';
 const BUSY = 'HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy';
 const RETRY: RetryWishes = {
-  attempts: 1,
+  retries: 1,
   on: { conditions: ['connect-failure', 'reset'], statuses: [{ from: 503, to: 503 }] },
   methods: undefined,
   backoff: { leastMs: 0, baseMs: 1, capMs: 1 },

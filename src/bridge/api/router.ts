@@ -20,9 +20,10 @@ export interface NoMatch {
   readonly fields: readonly Field[];
 }
 
-interface Place {
-  readonly literals: Map<string, Place>;
-  parameter: Place | undefined;
+/** What follows the segments that lead to it, and the routes that end there, by method. */
+interface Branch {
+  readonly literals: Map<string, Branch>;
+  parameter: Branch | undefined;
   readonly routes: Map<string, { readonly route: Route; readonly names: readonly string[] }>;
 }
 
@@ -30,7 +31,7 @@ const SEGMENTS_MAX = 16;
 
 /** The table of routes, as a tree of path segments. */
 export class Router {
-  readonly #root = emptyPlace();
+  readonly #root = emptyBranch();
   readonly #paths: readonly string[];
 
   /** @param routes of which none may stand twice. */
@@ -47,10 +48,10 @@ export class Router {
       if (text === undefined || segments.length === SEGMENTS_MAX) return { problem: malformed(path), fields: [] };
       segments.push(text);
     }
-    const place = placeOf(this.#root, segments, 0);
-    if (place === undefined) return { problem: this.#noSuchRoute(path), fields: [] };
-    const found = place.routes.get(method);
-    if (found === undefined) return methodNotAllowed(method, [...place.routes.keys()]);
+    const branch = branchOf(this.#root, segments, 0);
+    if (branch === undefined) return { problem: this.#noSuchRoute(path), fields: [] };
+    const found = branch.routes.get(method);
+    if (found === undefined) return methodNotAllowed(method, [...branch.routes.keys()]);
     const values: Record<string, string> = {};
     for (const [index, name] of found.names.entries()) if (name !== '') values[name] = segments[index]!;
     return { route: found.route, path: values };
@@ -58,14 +59,14 @@ export class Router {
 
   #add(route: Route): void {
     const segments = route.path.slice(1).split('/');
-    let place = this.#root;
-    for (const segment of segments) place = isParameter(segment) ? parameterOf(place) : literalOf(place, segment);
+    let branch = this.#root;
+    for (const segment of segments) branch = isParameter(segment) ? parameterOf(branch) : literalOf(branch, segment);
     const names = segments.map((segment) => (isParameter(segment) ? segment.slice(1, -1) : ''));
-    if (place.routes.has(route.method)) throw new Error(`Expected ${route.method} ${route.path} once, got it twice`);
-    place.routes.set(route.method, { route, names });
+    if (branch.routes.has(route.method)) throw new Error(`Expected ${route.method} ${route.path} once, got it twice`);
+    branch.routes.set(route.method, { route, names });
     // RFC 9110 section 9.3.2: HEAD is GET without the body, which an endless one cannot be.
     const endless = route.answers.some(({ type }) => type === EVENTS_TYPE);
-    if (route.method === 'GET' && !endless && !place.routes.has('HEAD')) place.routes.set('HEAD', { route, names });
+    if (route.method === 'GET' && !endless && !branch.routes.has('HEAD')) branch.routes.set('HEAD', { route, names });
   }
 
   #noSuchRoute(path: string): MessageProblem {
@@ -78,17 +79,17 @@ export class Router {
   }
 }
 
-function emptyPlace(): Place {
+function emptyBranch(): Branch {
   return { literals: new Map(), parameter: undefined, routes: new Map() };
 }
 
-function parameterOf(place: Place): Place {
-  return (place.parameter ??= emptyPlace());
+function parameterOf(branch: Branch): Branch {
+  return (branch.parameter ??= emptyBranch());
 }
 
-function literalOf(place: Place, segment: string): Place {
-  let next = place.literals.get(segment);
-  if (next === undefined) place.literals.set(segment, (next = emptyPlace()));
+function literalOf(branch: Branch, segment: string): Branch {
+  let next = branch.literals.get(segment);
+  if (next === undefined) branch.literals.set(segment, (next = emptyBranch()));
   return next;
 }
 
@@ -97,12 +98,12 @@ function isParameter(segment: string): boolean {
 }
 
 /** What is said literally goes before what is meant by a parameter. */
-function placeOf(place: Place, segments: readonly string[], index: number): Place | undefined {
-  if (index === segments.length) return place.routes.size > 0 ? place : undefined;
-  const literal = place.literals.get(segments[index]!);
-  const found = literal === undefined ? undefined : placeOf(literal, segments, index + 1);
+function branchOf(branch: Branch, segments: readonly string[], index: number): Branch | undefined {
+  if (index === segments.length) return branch.routes.size > 0 ? branch : undefined;
+  const literal = branch.literals.get(segments[index]!);
+  const found = literal === undefined ? undefined : branchOf(literal, segments, index + 1);
   if (found !== undefined) return found;
-  return place.parameter === undefined ? undefined : placeOf(place.parameter, segments, index + 1);
+  return branch.parameter === undefined ? undefined : branchOf(branch.parameter, segments, index + 1);
 }
 
 /** `/v1/publish` of `/v1/publish/{subject}`. */

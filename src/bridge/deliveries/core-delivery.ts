@@ -31,7 +31,7 @@ export class CoreDelivery implements Delivery, DeliveryExchangeOwner, TimerOwner
   take(message: Msg): void {
     this.#message = message;
     this.#bytes = message.data.length;
-    this.#parts.budget.take(this.#bytes);
+    this.#parts.held.take(this.#bytes);
     runTimer(this, 0);
   }
 
@@ -104,7 +104,7 @@ export class CoreDelivery implements Delivery, DeliveryExchangeOwner, TimerOwner
   #release(): void {
     if (this.#message === undefined) return;
     this.#message = undefined;
-    this.#parts.budget.give(this.#bytes);
+    this.#parts.held.give(this.#bytes);
     this.#onIdle(this);
   }
 

@@ -6,7 +6,7 @@ import type { MessageRecord } from '../../telemetry.ts';
 import type { Link } from '../link.ts';
 import { messageRecord } from '../message-record.ts';
 import type { Acknowledgements } from './acknowledgements.ts';
-import type { Budget } from './budget.ts';
+import type { HeldBytes } from './held-bytes.ts';
 import type { JetStreamApi } from './jetstream-api.ts';
 import type { RequestWriter } from './request.ts';
 import type { Returned } from './returned.ts';
@@ -18,7 +18,7 @@ export interface DeliveryParts {
   readonly api: JetStreamApi;
   readonly serve: ServeContext;
   readonly heads: HeadPool;
-  readonly budget: Budget;
+  readonly held: HeldBytes;
   readonly returned: Returned;
   readonly acknowledgements: Acknowledgements;
   readonly timings: Timings;

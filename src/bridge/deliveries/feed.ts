@@ -217,7 +217,7 @@ export class CoreFeed implements Feed {
   want(): void {
     while (this.#backlog.length > 0 && this.#owner.credit > 0) {
       const message = this.#backlog.shift()!;
-      this.#parts.budget.give(message.data.length);
+      this.#parts.held.give(message.data.length);
       this.#owner.onCoreMessage(message);
     }
     if (this.#interests.length > 0 || this.#closed || this.#owner.credit === 0) return;
@@ -235,9 +235,9 @@ export class CoreFeed implements Feed {
 
   #take(message: Msg): void {
     if (this.#backlog.length === 0 && this.#owner.credit > 0) this.#owner.onCoreMessage(message);
-    else if (!this.#closed && this.#backlog.length < BACKLOG_MAX && !this.#parts.budget.full) {
+    else if (!this.#closed && this.#backlog.length < BACKLOG_MAX && !this.#parts.held.full) {
       this.#backlog.push(message);
-      this.#parts.budget.take(message.data.length);
+      this.#parts.held.take(message.data.length);
     } else this.#onDropped();
   }
 
@@ -259,7 +259,7 @@ export class CoreFeed implements Feed {
   close(): Promise<void> {
     this.#closed = true;
     for (const { data } of this.#backlog.splice(0)) {
-      this.#parts.budget.give(data.length);
+      this.#parts.held.give(data.length);
       this.#onDropped();
     }
     return this.#drain();

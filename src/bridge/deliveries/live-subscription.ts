@@ -208,12 +208,12 @@ export class LiveSubscription implements DeliveryOwner, FeedOwner {
 
   get credit(): number {
     if (!this.#pulls) return 0;
-    const { budget, worker, workers } = this.#parts;
+    const { held, worker, workers } = this.#parts;
     const { concurrency, endpoints } = this.subscription;
     // All workers together have what the endpoints take: the first ones one more, and the last ones maybe none.
     const share = endpoints.local > 0 ? Math.ceil((concurrency * endpoints.local - worker) / workers) : concurrency;
     // One that holds nothing may always have one, or a slow Service could keep those of others from getting any.
-    const most = budget.full ? Math.min(1, share) : share;
+    const most = held.full ? Math.min(1, share) : share;
     return Math.max(0, most - this.#busy.size);
   }
 

@@ -66,7 +66,7 @@ export class StreamDelivery implements Delivery, DeliveryExchangeOwner, TimerOwn
     this.#message = message;
     this.#delivered = delivered;
     this.#bytes = message.data.length;
-    this.#parts.budget.take(this.#bytes);
+    this.#parts.held.take(this.#bytes);
     this.#returned = 0;
     this.#heldSinceMs = 0;
     this.#toldMs = performance.now();
@@ -242,7 +242,7 @@ export class StreamDelivery implements Delivery, DeliveryExchangeOwner, TimerOwn
     this.#tell(answer);
     this.#phase = 'idle';
     this.#message = undefined;
-    this.#parts.budget.give(this.#bytes);
+    this.#parts.held.give(this.#bytes);
     this.#onIdle(this);
   }
 

@@ -22,6 +22,7 @@ import type {
   TapRecord,
   TraceProbeAnswer,
 } from '../../model/admin.ts';
+import { CHECK_STATES, EJECTION_REASONS } from '../../model/resilience.ts';
 import { boolean, choice, counts, integer, list, number, object, orNull, pair, type Schema, text } from './schema.ts';
 
 // Each is what `GET /…` of the same name answers, except where said otherwise.
@@ -66,10 +67,10 @@ export const endpointView: Schema<EndpointView> = object('An endpoint', {
   reason: text('Why it gets nothing, or less; empty where there is nothing to say'),
   tier: integer('0: preferred; a greater one gets what no lower one is left for. 0 too where it is unused'),
   ejectedMs: orNull(number('Until a request tries it, in milliseconds; null: it is not ejected')),
-  ejectedBy: choice('What ejected it; empty: nothing did', ['', 'consecutive', 'success-rate']),
+  ejectedBy: choice('What ejected it; empty: nothing did', ['', ...EJECTION_REASONS]),
   ejections: integer('How often in a row it was ejected'),
   failuresInRow: integer('Failures in a row, where they may eject it'),
-  check: choice('What its health check says; "off": there is none', ['off', 'unknown', 'passing', 'failing']),
+  check: choice('What its health check says; "off": there is none', ['off', ...CHECK_STATES]),
   panic: boolean('Too few endpoints are usable: those that are out get traffic like the others'),
   share: number('Its share of the attempts since the start, from 0 to 1'),
   errors: integer('Replies from 500 on since the start'),

@@ -1,7 +1,7 @@
 import type { EndpointView, LoadView } from '../../model/admin.ts';
+import { isPanic } from '../../model/resilience.ts';
 import { type Backend, endpointKey } from '../../model/snapshot.ts';
 import { ROW_FIRST } from '../../model/rows.ts';
-import type { SharedReader } from '../../shared.ts';
 import type { AdminSource } from './source.ts';
 
 // How endpoints and backends stand now, over all workers of the node: what they share, seen with the policy in force. What a policy
@@ -47,7 +47,7 @@ export function backendStanding(source: AdminSource, backend: Backend, nowMs: nu
     standings.set(key, standing);
     if (standing.isUsable) usable++;
   }
-  return { endpoints: standings, usable, panic: usable < policy.balance.panicShare * endpoints.length };
+  return { endpoints: standings, usable, panic: isPanic(policy.balance, usable, endpoints.length) };
 }
 
 /** @param key of one of its endpoints. */
@@ -87,7 +87,7 @@ export function loadView(source: AdminSource, { id, policy }: Backend, nowMs: nu
   };
 }
 
-function breakerState(leftMs: ReturnType<SharedReader['backend']>['breakerLeftMs']): LoadView['breaker'] {
+function breakerState(leftMs: number | undefined): LoadView['breaker'] {
   if (leftMs === undefined) return 'closed';
   return leftMs > 0 ? 'open' : 'half-open';
 }

@@ -52,14 +52,14 @@ const QUEUE_WAIT = duration([1, 600_000]);
 const QUEUE_FORM = `${QUEUE_LENGTH.expected}, and behind a comma ${QUEUE_WAIT.expected}, as 1024, 3s`;
 
 /** What a policy depends on beside its annotations. */
-export interface BackendStanding {
+export interface BackendContext {
   readonly servedBy: 'endpoints' | 'subject';
   /** Of the same Service as a frontend, by its annotation. */
   readonly requestMs: number | undefined;
 }
 
 /** How what serves a Service is chosen and guarded, whoever sends requests there: without a wish the default itself (===). */
-export function readBackendPolicy(reading: AnnotationReading, { servedBy, requestMs }: BackendStanding): BackendPolicy {
+export function readBackendPolicy(reading: AnnotationReading, { servedBy, requestMs }: BackendContext): BackendPolicy {
   if (servedBy === 'subject') return refuse(reading);
   const policy: BackendPolicy = {
     balance: readBalance(reading),

@@ -23,7 +23,7 @@ export function idleRetryKeys(
   retry: RetryWishes | undefined,
   routed: readonly Pick<Routing, 'all' | 'consumers'>[],
 ): readonly Mismatch[] {
-  if (retry?.attempts !== 0) return [];
+  if (retry?.retries !== 0) return [];
   if (routed.some(({ all, consumers }) => [all, ...Object.values(consumers)].some(asksForRetries))) return [];
   const reading = new AnnotationReading(service);
   const none = reading.find('retry-attempts')!;
@@ -36,7 +36,7 @@ export function idleRetryKeys(
 }
 
 function asksForRetries(table: RuleTable | undefined): boolean {
-  return table?.rules.some((rule) => rule.retry?.attempts !== undefined) === true;
+  return table?.rules.some((rule) => rule.retry?.retries !== undefined) === true;
 }
 
 /** What is said of endpoints that no rule of their own Service leads to. What rules of others lead there is not known here. */

@@ -18,7 +18,7 @@ import { isMethod } from './match-conditions.ts';
 
 // What the owner of a Service wishes of the requests to it: how long they may take, how often they are tried, how many may come.
 
-const ATTEMPTS = count([0, 10]);
+const RETRIES = count([0, 10]);
 /** Traefik's `attempts` counts the first one too. */
 const FOREIGN_ATTEMPTS = count([1, 11]);
 const RETRIED = statuses([400, 599]);
@@ -50,7 +50,7 @@ export function readTimeouts(reading: AnnotationReading): TimeoutWishes {
  */
 export function readRetry(reading: AnnotationReading): RetryWishes | undefined {
   const retry: RetryWishes = {
-    attempts: readAttempts(reading),
+    retries: readRetries(reading),
     on: readRetryOn(reading),
     methods: readMethods(reading),
     backoff: reading.one('retry-backoff', BACKOFF_FORM, readBackoff),
@@ -59,9 +59,9 @@ export function readRetry(reading: AnnotationReading): RetryWishes | undefined {
   return Object.values(retry).every((wish) => wish === undefined) ? undefined : retry;
 }
 
-function readAttempts(reading: AnnotationReading): number | undefined {
+function readRetries(reading: AnnotationReading): number | undefined {
   const found = reading.find('retry-attempts');
-  if (found === undefined || !isForeign(found)) return reading.value('retry-attempts', ATTEMPTS);
+  if (found === undefined || !isForeign(found)) return reading.value('retry-attempts', RETRIES);
   const expected = `${FOREIGN_ATTEMPTS.expected}, the first attempt included`;
   const attempts = reading.value('retry-attempts', { ...FOREIGN_ATTEMPTS, expected });
   return attempts === undefined ? undefined : attempts - 1;

@@ -87,8 +87,8 @@ export function problemsWithin(file: string, problems: readonly Problem[]): read
   return [...problems.slice(0, PROBLEMS_MAX), problemOf(file, mismatch, over.origin)];
 }
 
-/** Where a node stands: the kind of the list's items, if it has one, and how many lists are around it. */
-interface Place {
+/** What is around a node: the kind of the list's items, if it has one, and how many lists. */
+interface Surroundings {
   readonly kind: string | undefined;
   readonly lists: number;
 }
@@ -127,23 +127,23 @@ class ReadingOfFile {
   }
 
   /** Adds what a node holds: one object, the items of a list, or nothing. What cannot be read harms itself only. */
-  add(reader: DocumentReader, node: Node | null, place: Place): void {
+  add(reader: DocumentReader, node: Node | null, around: Surroundings): void {
     try {
-      this.#add(reader, node, place);
+      this.#add(reader, node, around);
     } catch (error) {
       if (!(error instanceof Unreadable)) throw error;
       this.lose(error.line, error);
     }
   }
 
-  #add(reader: DocumentReader, node: Node | null, place: Place): void {
+  #add(reader: DocumentReader, node: Node | null, around: Surroundings): void {
     const members = reader.entries(node);
     if (members === undefined) {
       const value = isScalar(node) ? node.value : [];
       if (value !== null) this.lose(reader.line(node), { expected: 'a Kubernetes object', got: shown(value) });
       return;
     }
-    const kind = scalar(reader, members.get('kind')) ?? place.kind;
+    const kind = scalar(reader, members.get('kind')) ?? around.kind;
     if (typeof kind !== 'string') {
       const line = members.get('kind')?.line ?? reader.line(node);
       this.lose(line, { field: 'kind', expected: 'the kind of a Kubernetes object', got: shown(kind) });
@@ -159,7 +159,7 @@ class ReadingOfFile {
     }
     // The items of an API server's answer do not say what they are: their list does.
     const apiVersion =
-      scalar(reader, members.get('apiVersion')) ?? (place.kind === undefined ? undefined : expected[0]);
+      scalar(reader, members.get('apiVersion')) ?? (around.kind === undefined ? undefined : expected[0]);
     if (!expected.some((version) => version === apiVersion)) {
       // A Service of another API group (Knative has one) is another kind.
       if (typeof apiVersion === 'string' && !GROUPS.has(groupOf(apiVersion))) return;
@@ -174,15 +174,15 @@ class ReadingOfFile {
     else
       this.#addItems(reader, members.get('items'), {
         kind: kind.slice(0, -'List'.length) || undefined,
-        lists: place.lists + 1,
+        lists: around.lists + 1,
       });
   }
 
-  #addItems(reader: DocumentReader, items: Entry | undefined, place: Place): void {
+  #addItems(reader: DocumentReader, items: Entry | undefined, around: Surroundings): void {
     if (items === undefined) return;
     const node = reader.resolve(items.node);
     if (node === null || (isScalar(node) && node.value === null)) return;
-    const object = `${place.kind ?? ''}List`;
+    const object = `${around.kind ?? ''}List`;
     if (!isSeq<Node | null>(node)) {
       this.lose(items.line, {
         object,
@@ -190,7 +190,7 @@ class ReadingOfFile {
         expected: 'a list',
         got: isScalar(node) ? shown(node.value) : shown({}),
       });
-    } else if (place.lists > LISTS_MAX) {
+    } else if (around.lists > LISTS_MAX) {
       this.lose(items.line, {
         object,
         field: 'items',
@@ -198,7 +198,7 @@ class ReadingOfFile {
         got: 'more',
       });
     } else {
-      for (const item of node.items) this.add(reader, item, place);
+      for (const item of node.items) this.add(reader, item, around);
     }
   }
 

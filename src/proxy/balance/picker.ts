@@ -1,5 +1,5 @@
 import type { Dice } from '../../lib/dice.ts';
-import { type BalancePolicy, goesByHash } from '../../model/resilience.ts';
+import { type BalancePolicy, goesByHash, isPanic } from '../../model/resilience.ts';
 import type { Health } from '../health.ts';
 import type { LiveEndpoint } from '../upstream.ts';
 import { balancerOf } from './algorithms.ts';
@@ -88,7 +88,7 @@ export class Picker {
       count: tier.length,
     }));
     const count = tiers.reduce((sum, { usable }) => sum + usable.length, 0);
-    const countsAll = count === length || count < this.#policy.panicShare * length;
+    const countsAll = count === length || isPanic(this.#policy, count, length);
     this.#usable = countsAll ? undefined : balancerOf(this.#policy, tiers, this.#dice, nowMs);
     this.#epoch = epoch;
     this.#settledMs = nowMs + Math.floor(SETTLE_MS * length);

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Dice } from '../../lib/dice.ts';
-import type { HealthCheck } from '../../model/resilience.ts';
+import { CHECK_STATES, type HealthCheck } from '../../model/resilience.ts';
 import type { Backend } from '../../model/snapshot.ts';
-import { CHECK_STATES, ENDPOINT } from '../../shared.ts';
+import { ENDPOINT } from '../../shared.ts';
 import type { LiveEndpoint } from '../upstream.ts';
 import { Probe, type ProbeContext } from './probe.ts';
 

@@ -1,11 +1,8 @@
 import { tickAt, ticksToMs } from '../../lib/clock.ts';
 import type { Dice } from '../../lib/dice.ts';
-import type { BackendPolicy, OutlierPolicy } from '../../model/resilience.ts';
-import { BACKEND, CHECK_STATES, EJECTION_REASONS, ENDPOINT, type Row } from '../../shared.ts';
+import { type BackendPolicy, CHECK_STATES, type EjectionReason, type OutlierPolicy } from '../../model/resilience.ts';
+import { BACKEND, EJECTED_BY, ENDPOINT, type Row } from '../../shared.ts';
 import type { LiveEndpoint } from '../upstream.ts';
-
-/** Why an endpoint is ejected. */
-export type EjectionReason = Exclude<(typeof EJECTION_REASONS)[number], ''>;
 
 const FAILING = CHECK_STATES.indexOf('failing');
 /** Of an ejection's length, as much may be left off, by chance: not all that went out together shall be tried together. */
@@ -123,7 +120,7 @@ export class Health {
     this.#forget(endpoint, outlier, nowMs);
     if (!ejection.begin(nowMs, (times) => this.#lengthMs(times, outlier))) return false;
     const claimed = outOf(endpoints) <= most;
-    if (claimed) Atomics.store(shared.cells, shared.base + ENDPOINT.reason, EJECTION_REASONS.indexOf(reason));
+    if (claimed) Atomics.store(shared.cells, shared.base + ENDPOINT.reason, EJECTED_BY.indexOf(reason));
     else {
       Atomics.sub(shared.cells, shared.base + ENDPOINT.ejectionTimes, 1);
       ejection.end();

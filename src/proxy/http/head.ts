@@ -19,7 +19,7 @@ const METHOD_NAMES: readonly Buffer[] = ['', 'GET', 'HEAD', 'OPTIONS', 'PUT', 'D
 );
 const QUESTION = 63;
 /** Length of a body: a count, or one of these. */
-export const LENGTH_NONE = -1;
+const LENGTH_NONE = -1;
 
 /**
  * The head of a message, the same for requests and replies and for every HTTP version: bytes and offsets. No string is made

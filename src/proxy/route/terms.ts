@@ -22,8 +22,7 @@ export interface Terms {
 }
 
 export interface RetryTerms {
-  /** After the first attempt. */
-  readonly attempts: number;
+  readonly retries: number;
   /** Bits, by the places of `RETRY_CONDITIONS`. */
   readonly conditions: number;
   /** 1 for each status that is retried, by status; undefined: none is. */
@@ -59,7 +58,7 @@ export function termsOf({ timeouts, limits }: TermsSettings, wishes: readonly Wi
   };
   const idleMs = first((one) => one.timeouts.idleMs) ?? timeouts.idleMs;
   const when = first((one) => one.retry?.on);
-  const attempts = first((one) => one.retry?.attempts);
+  const retries = first((one) => one.retry?.retries);
   const methodNames = first((one) => one.retry?.methods) ?? DEFAULT_RETRY.methods;
   return {
     requestMs: first((one) => one.timeouts.requestMs) ?? timeouts.requestMs,
@@ -68,13 +67,13 @@ export function termsOf({ timeouts, limits }: TermsSettings, wishes: readonly Wi
     // Who waits longer for any body waits as long for a stream.
     streamIdleMs: Math.max(idleMs, timeouts.streamIdleMs),
     retry: {
-      attempts: attempts ?? DEFAULT_RETRY.attempts,
+      retries: retries ?? DEFAULT_RETRY.retries,
       conditions: conditionBits(when ?? DEFAULT_RETRY.on),
       statuses: statusTable(when ?? DEFAULT_RETRY.on),
       methods: methodBits(methodNames),
       backoff: first((one) => one.retry?.backoff) ?? DEFAULT_RETRY.backoff,
       bodyMax: first((one) => one.retry?.bodyMax) ?? limits.retryBody,
-      asked: attempts !== undefined || when !== undefined,
+      asked: retries !== undefined || when !== undefined,
       when: when ?? DEFAULT_RETRY.on,
       methodNames,
     },

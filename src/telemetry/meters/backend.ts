@@ -1,6 +1,11 @@
 import { FAILURES, type FailureCode } from '../../model/failure.ts';
 import type { MeterMemory } from '../../model/message.ts';
-import { RETRY_CONDITIONS, type RetryCondition } from '../../model/resilience.ts';
+import {
+  EJECTION_REASONS,
+  type EjectionReason,
+  RETRY_CONDITIONS,
+  type RetryCondition,
+} from '../../model/resilience.ts';
 import type { Fault } from '../../model/routing.ts';
 import { BACKEND_ROWS } from '../../model/rows.ts';
 import { BUCKETS, bucketOf } from '../histogram.ts';
@@ -24,9 +29,6 @@ export type RetryReason = RetryCondition | 'status';
 /** Why none was made, though the request's terms allowed it. */
 const RETRY_REFUSALS = ['budget', 'deadline', 'body', 'no-other', 'pressure'] as const;
 export type RetryRefusal = (typeof RETRY_REFUSALS)[number];
-/** Why an endpoint was ejected. */
-const EJECTIONS = ['consecutive', 'success-rate'] as const;
-export type EjectionReason = (typeof EJECTIONS)[number];
 
 /** Cells of a backend. The first ones are gauges. */
 const ACTIVE = 0;
@@ -45,7 +47,7 @@ const FAULT = MIRRORED + MIRROR_RESULTS.length;
 const RETRIES = FAULT + FAULTS.length;
 const RETRIES_REFUSED = RETRIES + RETRY_REASONS.length;
 const EJECTED = RETRIES_REFUSED + RETRY_REFUSALS.length;
-const STATUS = EJECTED + EJECTIONS.length;
+const STATUS = EJECTED + EJECTION_REASONS.length;
 const FAILURE = STATUS + STATUS_LABELS.length;
 const DURATION = FAILURE + FAILURE_CODES.length;
 /** Of the pieces of attempts (`ATTEMPT_CELLS`). */
@@ -112,7 +114,7 @@ export class BackendMeter {
   }
 
   ejected(reason: EjectionReason): void {
-    this.#cells[this.#base + EJECTED + EJECTIONS.indexOf(reason)]! += 1;
+    this.#cells[this.#base + EJECTED + EJECTION_REASONS.indexOf(reason)]! += 1;
   }
 
   breakerOpened(): void {
@@ -197,7 +199,7 @@ export function backendTotals(cells: Float64Array): BackendTotals {
     retries: added(retryReasons),
     retryReasons,
     retriesRefused: named(RETRY_REFUSALS, cells, RETRIES_REFUSED),
-    ejections: named(EJECTIONS, cells, EJECTED),
+    ejections: named(EJECTION_REASONS, cells, EJECTED),
     breakerOpenings: cells[BREAKER_OPENINGS]!,
     queued: cells[QUEUED]!,
     queuedSumMs: cells[QUEUED_SUM_MS]!,

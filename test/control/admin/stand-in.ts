@@ -12,14 +12,14 @@ import type {
 } from '../../../src/model/admin.ts';
 import type { ExplainQuestion, Explanation } from '../../../src/model/explanation.ts';
 import type { Problem } from '../../../src/model/problem.ts';
+import { CHECK_STATES, type CheckState } from '../../../src/model/resilience.ts';
 import { NO_DEEDS, type RouteStatus, type Routing, type Rule } from '../../../src/model/routing.ts';
 import { type Backend, type BackendId, type Frontend, type Snapshot } from '../../../src/model/snapshot.ts';
 import { ROW_FIRST, ROW_NONE, ROW_OTHER } from '../../../src/model/rows.ts';
 import {
   allocateShared,
   BUCKET_BYTES,
-  CHECK_STATES,
-  EJECTION_REASONS,
+  EJECTED_BY,
   ENDPOINT,
   endpointRow,
   Outage,
@@ -148,11 +148,11 @@ export class StandIn implements AdminSource {
   /** By failures in a row, for so long. */
   eject(row: number, lengthMs: number): void {
     const { cells, base } = endpointRow(this.sharedMemory, row);
-    cells[base + ENDPOINT.reason] = EJECTION_REASONS.indexOf('consecutive');
+    cells[base + ENDPOINT.reason] = EJECTED_BY.indexOf('consecutive');
     new Outage(cells, base + ENDPOINT.ejection).begin(performance.now(), () => lengthMs);
   }
 
-  setCheck(row: number, state: (typeof CHECK_STATES)[number]): void {
+  setCheck(row: number, state: CheckState): void {
     const { cells, base } = endpointRow(this.sharedMemory, row);
     cells[base + ENDPOINT.check] = CHECK_STATES.indexOf(state);
   }

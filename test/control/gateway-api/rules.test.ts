@@ -191,7 +191,7 @@ describe('what is told and harms nothing', () => {
 
 describe('timeouts and retries', () => {
   const CONNECTIONS = ['connect-failure', 'reset', 'refused-stream', 'timeout-try'] as const;
-  const SILENT = { attempts: undefined, methods: undefined, backoff: undefined, bodyMax: undefined };
+  const SILENT = { retries: undefined, methods: undefined, backoff: undefined, bodyMax: undefined };
 
   test('are obeyed without a word', () => {
     const routes = routed({
@@ -202,7 +202,7 @@ describe('timeouts and retries', () => {
     assert.deepEqual(found?.timeouts, { requestMs: 10_000, tryMs: 250, idleMs: undefined });
     assert.deepEqual(found?.retry, {
       ...SILENT,
-      attempts: 3,
+      retries: 3,
       on: {
         conditions: CONNECTIONS,
         statuses: [
@@ -232,7 +232,7 @@ describe('timeouts and retries', () => {
 
   test('more than ten attempts are ten, which is told', () => {
     const routes = routed({ retry: { attempts: 1000, codes: [], backoff: '' } });
-    assert.equal(tableOf(routes)?.rules[0]?.retry?.attempts, 10);
+    assert.equal(tableOf(routes)?.rules[0]?.retry?.retries, 10);
     assert.match(problemsOf(routes)[0]!, /retry\.attempts: at most 10 \(so many are made\), got 1000/);
     assert.equal(conditions(routes), FINE);
   });

@@ -98,12 +98,12 @@ function textMutated(text: string, others: readonly string[], dice: Dice): strin
   }
 }
 
-type Place = { readonly holder: Record<string, unknown>; readonly key: string };
+type Spot = { readonly holder: Record<string, unknown>; readonly key: string };
 
 function changeValue(object: unknown, others: readonly string[], dice: Dice): void {
-  const places = placesIn(object);
-  if (places.length === 0) return;
-  const { holder, key } = dice.pick(places);
+  const spots = spotsIn(object);
+  if (spots.length === 0) return;
+  const { holder, key } = dice.pick(spots);
   const value = holder[key];
   switch (dice.roll(6)) {
     case 0:
@@ -119,8 +119,8 @@ function changeValue(object: unknown, others: readonly string[], dice: Dice): vo
       return;
     case 3: {
       // Something that is right elsewhere.
-      const place = dice.pick(placesIn(parse(dice.pick(others)) as unknown));
-      holder[key] = place.holder[place.key];
+      const spot = dice.pick(spotsIn(parse(dice.pick(others)) as unknown));
+      holder[key] = spot.holder[spot.key];
       return;
     }
     case 4:
@@ -134,12 +134,12 @@ function changeValue(object: unknown, others: readonly string[], dice: Dice): vo
 }
 
 /** Every value within but those that say what kind of object it is: others are not read at all. */
-function placesIn(object: unknown): readonly Place[] {
+function spotsIn(object: unknown): readonly Spot[] {
   if (typeof object !== 'object' || object === null) return [];
   const holder = object as Record<string, unknown>;
-  const places: Place[] = [];
+  const spots: Spot[] = [];
   for (const key of Object.keys(holder)) {
-    if (key !== 'apiVersion') places.push({ holder, key }, ...placesIn(holder[key]));
+    if (key !== 'apiVersion') spots.push({ holder, key }, ...spotsIn(holder[key]));
   }
-  return places;
+  return spots;
 }

@@ -9,8 +9,8 @@ import {
 } from '../../../model/resilience.ts';
 import type { Findings } from './findings.ts';
 
-/** Of retries: who asks for more gets so many. */
-const ATTEMPTS_MAX = 10;
+/** Who asks for more gets so many. */
+const RETRIES_MAX = 10;
 const BACKOFF_MAX_MS = 3_600_000;
 /** GEP-1731 lets the wait grow: to so many times the least. */
 const BACKOFF_GROWTH_MAX = 10;
@@ -48,7 +48,7 @@ export function retryOf({ retry }: RouteRule, at: string, findings: Findings): R
       findings.refuse(`${field}.codes[${index}]`, { expected: 'a status from 400 to 599', got: shown(code) });
   }
   return {
-    attempts: attemptsOf(attempts, `${field}.attempts`, findings),
+    retries: retriesOf(attempts, `${field}.attempts`, findings),
     on: { conditions: RETRY_CONDITIONS, statuses: codes.map((code) => ({ from: code, to: code })) },
     methods: undefined,
     backoff: backoffOf(backoff, `${field}.backoff`, findings),
@@ -56,13 +56,13 @@ export function retryOf({ retry }: RouteRule, at: string, findings: Findings): R
   };
 }
 
-function attemptsOf(attempts: number | undefined, field: string, findings: Findings): number | undefined {
+function retriesOf(attempts: number | undefined, field: string, findings: Findings): number | undefined {
   if (attempts === undefined) return undefined;
   if (!(Number.isInteger(attempts) && attempts >= 1))
     return findings.refuse(field, { expected: '1 or more', got: shown(attempts) });
-  if (attempts <= ATTEMPTS_MAX) return attempts;
-  findings.hint(field, { expected: `at most ${ATTEMPTS_MAX} (so many are made)`, got: `${attempts}` });
-  return ATTEMPTS_MAX;
+  if (attempts <= RETRIES_MAX) return attempts;
+  findings.hint(field, { expected: `at most ${RETRIES_MAX} (so many are made)`, got: `${attempts}` });
+  return RETRIES_MAX;
 }
 
 /** The least time between two attempts, to which a growing part by chance comes. */

@@ -30,15 +30,15 @@ export interface Filters {
   readonly failsBy: string | undefined;
 }
 
-export interface FiltersPlace {
+export interface FiltersPosition {
   /** `spec.rules[0].filters` */
   readonly at: string;
   readonly of: 'rule' | 'backendRef';
   readonly matches: readonly RankedMatch[];
 }
 
-/** What we have in each place; the others cost what the API says of unknown values. */
-const KNOWN: Readonly<Record<'HTTPRoute' | 'GRPCRoute', Readonly<Record<FiltersPlace['of'], readonly string[]>>>> = {
+/** What we have in each position; the others cost what the API says of unknown values. */
+const KNOWN: Readonly<Record<'HTTPRoute' | 'GRPCRoute', Readonly<Record<FiltersPosition['of'], readonly string[]>>>> = {
   HTTPRoute: {
     rule: ['RequestHeaderModifier', 'ResponseHeaderModifier', 'RequestMirror', 'RequestRedirect', 'URLRewrite', 'CORS'],
     backendRef: ['RequestHeaderModifier', 'ResponseHeaderModifier', 'URLRewrite'],
@@ -55,8 +55,8 @@ function memberOf(type: string): string {
 }
 
 /** Reads filters in their order, so that the proxy needs to know none: a mirror has the edits that stand before it. */
-export function readFilters(filters: readonly RouteFilter[], place: FiltersPlace, reading: Reading): Filters {
-  const read = new FilterReading(place, reading);
+export function readFilters(filters: readonly RouteFilter[], position: FiltersPosition, reading: Reading): Filters {
+  const read = new FilterReading(position, reading);
   for (const [index, filter] of filters.entries()) read.add(filter, index);
   return read;
 }
@@ -68,19 +68,19 @@ class FilterReading implements Filters {
   redirect: Redirect | undefined = undefined;
   readonly mirrors: Mirror[] = [];
   failsBy: string | undefined = undefined;
-  readonly #place: FiltersPlace;
+  readonly #position: FiltersPosition;
   readonly #reading: Reading;
   readonly #findings: Findings;
   readonly #types = new Set<string>();
 
-  constructor(place: FiltersPlace, reading: Reading) {
-    this.#place = place;
+  constructor(position: FiltersPosition, reading: Reading) {
+    this.#position = position;
     this.#reading = reading;
     this.#findings = reading.findings;
   }
 
   add(filter: RouteFilter, index: number): void {
-    const field = `${this.#place.at}[${index}]`;
+    const field = `${this.#position.at}[${index}]`;
     if (filter.type === 'ExtensionRef') this.#fail(field);
     else if (this.#isAllowed(filter.type, `${field}.type`)) this.#read(filter, field);
   }
@@ -92,7 +92,7 @@ class FilterReading implements Filters {
   }
 
   #isAllowed(type: string, field: string): boolean {
-    const { of } = this.#place;
+    const { of } = this.#position;
     const known = KNOWN[this.#reading.route.kind][of];
     const got = shown(type);
     if (!known.includes(type)) {
@@ -122,7 +122,7 @@ class FilterReading implements Filters {
     } else if (type === 'RequestMirror' && requestMirror !== undefined) {
       this.#mirror(requestMirror, `${field}.requestMirror`);
     } else if (type === 'RequestRedirect' && requestRedirect !== undefined) {
-      this.redirect = redirectOf(requestRedirect, `${field}.requestRedirect`, this.#place.matches, this.#findings);
+      this.redirect = redirectOf(requestRedirect, `${field}.requestRedirect`, this.#position.matches, this.#findings);
     } else if (type === 'URLRewrite' && urlRewrite !== undefined) {
       this.#rewrite(urlRewrite, `${field}.urlRewrite`);
     } else if (type === 'CORS' && cors !== undefined) {
@@ -167,7 +167,7 @@ class FilterReading implements Filters {
   #rewrite({ hostname, path }: NonNullable<RouteFilter['urlRewrite']>, field: string): void {
     const refusal = hostname === '' ? undefined : hostRefusal(hostname);
     if (refusal !== undefined) this.#findings.refuse(`${field}.hostname`, refusal);
-    const edit = path && pathEditOf(path, `${field}.path`, this.#place.matches, this.#findings);
+    const edit = path && pathEditOf(path, `${field}.path`, this.#position.matches, this.#findings);
     this.request = requestEditsAfter(this.request, { drop: [], lines: [], host: hostname, path: edit });
   }
 

@@ -25,18 +25,13 @@ export function grpcPath(written: RouteMatch['grpc'], field: string, findings: F
     findings.refuse(field, { expected: 'a service, a method or both', got: 'neither' });
     return ANY;
   }
-  if (type === 'Exact') return exactPath(service, method, { field, findings });
-  if (type === 'RegularExpression') return regexPath(service, method, { field, findings });
+  if (type === 'Exact') return exactPath(service, method, field, findings);
+  if (type === 'RegularExpression') return regexPath(service, method, field, findings);
   findings.refuse(`${field}.type`, { expected: 'Exact or RegularExpression', got: shown(type) });
   return ANY;
 }
 
-interface Place {
-  readonly field: string;
-  readonly findings: Findings;
-}
-
-function exactPath(service: string, method: string, { field, findings }: Place): GrpcPath {
+function exactPath(service: string, method: string, field: string, findings: Findings): GrpcPath {
   if (service !== '' && !SERVICE.test(service)) {
     findings.refuse(`${field}.service`, { expected: 'the full name of a gRPC service', got: shown(service) });
     return ANY;
@@ -54,7 +49,7 @@ function exactMatch(service: string, method: string): PathMatch {
   return { type: 'exact', value: `/${service}/${method}` };
 }
 
-function regexPath(service: string, method: string, { field, findings }: Place): GrpcPath {
+function regexPath(service: string, method: string, field: string, findings: Findings): GrpcPath {
   const refusals = findings.refusals.length;
   for (const [name, source] of [['service', service] as const, ['method', method] as const]) {
     const regex = anchoredRegex(source, 'whole');

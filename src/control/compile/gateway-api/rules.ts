@@ -56,15 +56,15 @@ function sourceOf(route: RouteResource, { name }: RouteRule, field: string): Rul
   return { object: routeName(route), field, name, ...placeOf(field, route.origin) };
 }
 
-interface TargetsPlace {
+interface TargetsPosition {
   readonly at: string;
   readonly matches: readonly RankedMatch[];
   /** Of the rule. */
   readonly filters: Filters;
 }
 
-function targetsOf({ backendRefs }: RouteRule, place: TargetsPlace, reading: Reading): readonly Target[] {
-  const { at, filters } = place;
+function targetsOf({ backendRefs }: RouteRule, position: TargetsPosition, reading: Reading): readonly Target[] {
+  const { at, filters } = position;
   const field = `${at}.backendRefs`;
   const hasRedirect = filters.redirect !== undefined;
   if (hasRedirect && backendRefs.length > 0) {
@@ -76,11 +76,11 @@ function targetsOf({ backendRefs }: RouteRule, place: TargetsPlace, reading: Rea
     reading.findings.refuse(field, { expected: `at most ${ROUTING_LIMITS.targets}`, got: `${backendRefs.length}` });
     return [];
   }
-  return backendRefs.map((ref, index) => targetOf(ref, `${field}[${index}]`, place, reading));
+  return backendRefs.map((ref, index) => targetOf(ref, `${field}[${index}]`, position, reading));
 }
 
 /** The edits of the rule come before those of the backendRef, of which so the second holds. */
-function targetOf(ref: WeightedRef, field: string, { matches, filters }: TargetsPlace, reading: Reading): Target {
+function targetOf(ref: WeightedRef, field: string, { matches, filters }: TargetsPosition, reading: Reading): Target {
   const { weight } = ref;
   if (!Number.isInteger(weight) || weight < 0 || weight > ROUTING_LIMITS.weight) {
     const expected = `a whole number from 0 to ${ROUTING_LIMITS.weight}`;

@@ -2,7 +2,7 @@
 const BYTES_MAX = 16 * 1024 * 1024;
 
 /** Bounds the memory of deliveries: while it is full, only subscriptions that hold nothing pull, one message each. */
-export class Budget {
+export class HeldBytes {
   readonly #onRoom: () => void;
   #held = 0;
 
