@@ -59,6 +59,8 @@ export class Serving implements ExchangeOwner, CarrierOwner, EntryOwner, Identit
   #stage: number = STAGE.idle;
   /** What came is a request: its head can be read. */
   #isRequest = false;
+  /** It is copied once it has a connection: what goes nowhere is no load for mirrors, and what waits takes no place of theirs. */
+  #isMirrored = false;
   #backend!: LiveBackend;
   #terms: Terms;
   readonly #entry: Entry;
@@ -97,7 +99,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, EntryOwner, Identit
   // 1. Decide.
 
   onRequest(): void {
-    const { plan, chance, wheel, terms, observer, traceSample, mirrors } = this.#context;
+    const { plan, chance, wheel, terms, observer, traceSample } = this.#context;
     const exchange = this.#exchange;
     const { head } = exchange;
     const decision = this.#decision;
@@ -120,7 +122,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, EntryOwner, Identit
     else if (this.#entry.mayPass(exchange, decision, this.#record.startMs)) {
       this.#body.replayable = repeats(this.#terms.retry, head.method);
       this.#body.keptMax = this.#terms.retry.bodyMax;
-      if (decision.mirrors !== 0) this.#body.copy = mirrors.copy(this.#context, exchange, this, decision);
+      this.#isMirrored = decision.mirrors !== 0;
       if (decision.faultsBy !== 'nobody') countFaults(this.#meter, decision);
       if (decision.delayMs === 0) this.#perform(this.#record.startMs);
       else {
@@ -216,7 +218,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, EntryOwner, Identit
     const { head } = exchange;
     this.#stage = STAGE.sending;
     this.#silence.requestFull = false;
-    this.#body.copy?.follow();
+    if (this.#isMirrored) this.#mirror();
     composeRequest(edits, head, this, this.#decision, this.#decision.target?.request);
     editHints(edits, this.#attempts.leftMs(performance.now()), this.#attempts.number);
     carrier.start(this, head, edits, this.#body.whole);
@@ -229,13 +231,20 @@ export class Serving implements ExchangeOwner, CarrierOwner, EntryOwner, Identit
     }
   }
 
+  /** Once, however many attempts there are. */
+  #mirror(): void {
+    this.#isMirrored = false;
+    const request = { head: this.#exchange.head, bodyless: this.#body.whole };
+    this.#body.copyTo(this.#context.mirrors.copy(this.#context, request, this, this.#decision));
+  }
+
   onGivenUp(failure: FailureCode, detail: string, againMs?: number): void {
     this.#answer(failure, detail, againMs);
   }
 
   onData(bytes: Buffer, start: number, end: number): void {
     this.#record.requestBytes += end - start;
-    this.#body.copy?.data(bytes, start, end);
+    this.#body.came(bytes, start, end);
     const stage = this.#stage;
     if (stage === STAGE.waiting || stage === STAGE.delayed) {
       this.#body.hold(bytes, start, end);
@@ -320,6 +329,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, EntryOwner, Identit
     this.#body.clear();
     this.#tell();
     this.#isRequest = false;
+    this.#isMirrored = false;
     this.#stage = STAGE.idle;
     this.#silence.clear();
     this.#relay.cancel();
@@ -418,7 +428,7 @@ export class Serving implements ExchangeOwner, CarrierOwner, EntryOwner, Identit
     this.#stage = STAGE.done;
     this.#entry.leave(performance.now());
     this.#relay.cancel();
-    this.#body.copy?.drop();
+    this.#body.dropCopy();
     this.#record.status = own.status;
     // Those of a reply that was taken back are nobody's.
     this.#record.replyHeaders = NO_HEADERS;

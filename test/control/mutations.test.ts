@@ -61,6 +61,7 @@ test(`${COUNT} manifests changed at random: nothing throws, what nobody changed 
   assert.deepEqual(
     first.problems.filter(({ field }) => !field.endsWith('rules')).map(({ object, field }) => `${object} ${field}`),
     [
+      'Service lab/orders metadata.annotations["heddle.dev/redirect"]',
       'HTTPRoute shop/bystander spec.rules[0].backendRefs[1]',
       'Service shop/bystander-routes metadata.annotations["heddle.dev/split"]',
     ],

@@ -12,6 +12,9 @@ const STEP_MS = 250;
 const AFTER_MS = 3000;
 const DEAD_PER_S = 200;
 const DEAD_MS = 4000;
+/** After which no request fails; for longer than what is broken they are looked at. */
+const WELL_MS = 1000;
+const LOOK_MS = 5 * WELL_MS;
 /** Of the default budget. */
 const SHARE = 0.2;
 const RETRIES_PER_S = 10;
@@ -98,7 +101,7 @@ async function dead(annotations: Annotations, disturbance: Disturbance, note: No
   await sleep(DEAD_MS / 2);
   const backMs = performance.now();
   await Promise.all(upstreams.map((upstream) => upstream.up()));
-  await sleep(3000);
+  await sleep(LOOK_MS);
   const endedMs = performance.now();
   await load.stop();
   await mesh.stop();
@@ -114,7 +117,7 @@ async function dead(annotations: Annotations, disturbance: Disturbance, note: No
     0,
     ...disturbance.failuresOf(load.between(backMs, endedMs)).map(({ startMs }) => startMs - backMs),
   );
-  note('the last failure after they are back', milliseconds(last), '1000 ms', pace(last, 1000));
+  note('the last failure after they are back', milliseconds(last), `${WELL_MS} ms`, pace(last, WELL_MS));
 }
 
 function percent(share: number): string {

@@ -183,7 +183,7 @@ describe('a copy', () => {
     });
   });
 
-  test('is made before a delay that was asked for, and is whole', async () => {
+  test('is whole after a delay that was asked for too', async () => {
     const delay = { type: 'delay', leastMs: 200, mostMs: 200, share: 1 } as const;
     await onStage({ faults: [delay] }, async ({ mesh, mirror }) => {
       const client = await Client.connect(mesh.port);
@@ -319,6 +319,19 @@ describe('mirrors', () => {
       await stage.mirror.request(3);
       assert.deepEqual(mirrored(stage), { dropped: 2 });
       assert.equal(stage.mesh.totals('test/shadow:80').mirrorsActive, 3);
+    });
+  });
+
+  test('have room for copies while other requests wait', async () => {
+    const delay = { type: 'delay', leastMs: 2000, mostMs: 2000, share: 1 } as const;
+    await onStage({ faults: [delay], flags: { 'limit-mirrors': '1' } }, async (stage) => {
+      const clients = [await Client.connect(stage.mesh.port), await Client.connect(stage.mesh.port)];
+      clients[0]!.send(GET);
+      await sleep(1000);
+      clients[1]!.send(GET);
+      for (const client of clients) await client.reply(WAIT);
+      await haveEnded(stage, 'answered', 2);
+      for (const client of clients) client.destroy();
     });
   });
 
@@ -467,9 +480,9 @@ describe('a request that the mesh refuses is not copied', () => {
       const active = (): number => mesh.totals('test/shadow:80').mirrorsActive;
       await eventually(() => mirror.requests.length === 1 && active() === 0, WAIT);
       clients[1]!.send(POST);
-      await eventually(() => active() === 1, WAIT);
+      await eventually(() => mesh.totals('test/orders:80').active === 2, WAIT);
       await sleep(QUIET_MS);
-      assert.equal(mirror.requests.length, 1);
+      assert.deepEqual([mirror.requests.length, active()], [1, 0]);
       held[0]!();
       assert.equal((await mirror.request(2, WAIT.waitMs)).body, 'hi');
       for (const client of clients) client.destroy();

@@ -266,6 +266,35 @@ describe('an endpoint that fails several requests in a row', { concurrency: 3 },
     });
   });
 
+  test('has all its time in a trial where there is no other endpoint to go to', async (context) => {
+    const [one, other] = [await Endpoint.start(context), await Endpoint.start(context)];
+    const annotations = {
+      'heddle.dev/outlier': 'consecutive=1, base=500ms, max=500ms, max-eject=100%',
+      'heddle.dev/panic-threshold': '0%',
+      'heddle.dev/timeout-request': '2s',
+    };
+    const services = [{ name: 'orders', endpoints: [one.recorder.address, other.recorder.address], annotations }];
+    await withMesh({ services, workers: 1 }, async (mesh) => {
+      one.isWell = false;
+      other.isWell = false;
+      const giveUpMs = performance.now() + SOON_MS;
+      const next = async (): Promise<string> => {
+        assert.ok(performance.now() < giveUpMs);
+        await sleep(20);
+        const { status, fields } = await exchange(mesh.port, GET);
+        return status === 200 ? 'served' : String(fields.find(([name]) => name === 'x-heddle-failure')?.[1]);
+      };
+      while ((await next()) !== 'no-endpoint');
+      for (const endpoint of [one, other]) {
+        endpoint.isWell = true;
+        endpoint.answerMs = 1200;
+      }
+      let said = 'no-endpoint';
+      while (said === 'no-endpoint') said = await next();
+      assert.equal(said, 'served');
+    });
+  });
+
   test('is not out for longer because its trials were given too little time', async (context) => {
     const [one, other] = [await Endpoint.start(context), await Endpoint.start(context)];
     const annotations = { ...OUTLIER, 'heddle.dev/outlier': 'consecutive=1, base=500ms, max=1h' };

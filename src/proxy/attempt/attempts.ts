@@ -139,12 +139,18 @@ export class Attempts implements CarrierWaiter, TimerOwner {
 
   /** Of a trial that another attempt can follow, half the time that is left at most. */
   get #tryEndMs(): number {
-    if (this.current.endpoint === undefined || this.#completeMs === Infinity) return Infinity;
+    const { endpoint, isTrial, startMs } = this.current;
+    if (endpoint === undefined || this.#completeMs === Infinity) return Infinity;
+    const beganMs = Math.max(startMs, this.#completeMs);
+    const isHalved = isTrial && this.#canFollow(endpoint);
+    return beganMs + (isHalved ? Math.min(this.#tryMs, (this.#deadlineMs - beganMs) / 2) : this.#tryMs);
+  }
+
+  /** There is an endpoint for another attempt, and the request may go there once this one had it. */
+  #canFollow(endpoint: LiveEndpoint): boolean {
     const { exchange, terms, canRepeat } = this.#owner;
-    const beganMs = Math.max(this.current.startMs, this.#completeMs);
-    const tryMs = this.#tryMs;
-    const isHalved = this.current.isTrial && this.#hasLeft && canRepeat && repeats(terms.retry, exchange.head.method);
-    return beganMs + (isHalved ? Math.min(tryMs, (this.#deadlineMs - beganMs) / 2) : tryMs);
+    if (!this.#hasLeft || !canRepeat || !repeats(terms.retry, exchange.head.method)) return false;
+    return this.#backend.hasOther([endpoint]);
   }
 
   get #tryMs(): number {

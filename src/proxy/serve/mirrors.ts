@@ -1,6 +1,6 @@
 import type { LiveBackend } from '../balance.ts';
 import { composeRequest, type Decision, type Identity } from '../decide.ts';
-import { type Exchange, FIELD, type Head } from '../http.ts';
+import { FIELD, type Head } from '../http.ts';
 import type { LiveMirror } from '../route.ts';
 import { type MirrorContext, MirroredRequest } from './mirrored-request.ts';
 import { BODY_BYTES_MAX, RequestCopy } from './request-copy.ts';
@@ -13,13 +13,18 @@ export class Mirrors {
   #active = 0;
 
   /**
-   * Begins to copy a request to those mirrors of its rule that the decision names. A copy leaves when the request is complete, so
-   * that no mirror sees half of one, and after the request itself, which waits for nothing. What cannot be copied is counted, and so
-   * is what does not leave.
-   * @returns what takes the rest of the request; undefined: nobody wants it.
+   * Begins to copy a request, which goes to its backend, to those mirrors of its rule that the decision names. A copy leaves when the
+   * request is complete, so that no mirror sees half of one, and after the request itself, which waits for nothing. What cannot be
+   * copied is counted, and so is what does not leave.
+   * @param head of the request. @param bodyless it is all of it. @returns what takes the rest; undefined: there is none, or nobody
+   * wants it.
    */
-  copy(context: MirrorContext, exchange: Exchange, identity: Identity, decision: Decision): RequestCopy | undefined {
-    const { head } = exchange;
+  copy(
+    context: MirrorContext,
+    { head, bodyless }: { readonly head: Head; readonly bodyless: boolean },
+    identity: Identity,
+    decision: Decision,
+  ): RequestCopy | undefined {
     const requests: MirroredRequest[] = [];
     for (const [index, mirror] of decision.rule!.mirrors.entries()) {
       const backend = ((decision.mirrors >> index) & 1) === 1 ? backendOf(mirror, context) : undefined;
@@ -35,7 +40,7 @@ export class Mirrors {
       request.edits.drop |= 1 << FIELD.expect;
       requests.push(request);
     }
-    return requests.length === 0 ? undefined : RequestCopy.begin(context, exchange, requests);
+    return requests.length === 0 ? undefined : RequestCopy.begin(context, head, bodyless, requests);
   }
 
   #take(context: MirrorContext): MirroredRequest | undefined {

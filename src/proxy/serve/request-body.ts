@@ -19,9 +19,21 @@ export class RequestBody {
   /** Bytes that are kept to be sent again, at most. */
   keptMax = 0;
   trailers: Head | undefined = undefined;
-  /** For mirrors. */
-  copy: RequestCopy | undefined = undefined;
+  /** For mirrors, while it comes. */
+  #copy: RequestCopy | undefined = undefined;
   readonly #kept = new RetainedBody();
+
+  /** For mirrors: what is held of it, and what is still to come. Before anything of it is sent. */
+  copyTo(copy: RequestCopy | undefined): void {
+    const { bytes, length } = this.#kept;
+    if (bytes !== undefined) copy?.data(bytes, 0, length);
+    this.#copy = copy;
+  }
+
+  /** Something of it came. */
+  came(bytes: Buffer, start: number, end: number): void {
+    this.#copy?.data(bytes, start, end);
+  }
 
   /** Something comes before there is a connection for it. */
   hold(bytes: Buffer, start: number, end: number): void {
@@ -51,7 +63,8 @@ export class RequestBody {
   /** The request is here. */
   end(trailers: Head | undefined): void {
     this.trailers = trailers;
-    this.copy?.end();
+    this.#copy?.end();
+    this.#copy = undefined;
   }
 
   /** There is no other attempt. */
@@ -61,10 +74,15 @@ export class RequestBody {
     this.#kept.clear();
   }
 
+  /** It will never be complete, or goes nowhere any more. */
+  dropCopy(): void {
+    this.#copy?.drop();
+    this.#copy = undefined;
+  }
+
   clear(): void {
     this.forget();
     this.trailers = undefined;
-    this.copy?.drop();
-    this.copy = undefined;
+    this.dropCopy();
   }
 }

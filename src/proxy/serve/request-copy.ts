@@ -1,12 +1,4 @@
-import {
-  type Exchange,
-  feedHead,
-  type Head,
-  type HttpContext,
-  requestIsSound,
-  runTimer,
-  startRequest,
-} from '../http.ts';
+import { feedHead, type Head, type HttpContext, requestIsSound, runTimer, startRequest } from '../http.ts';
 import type { MirroredRequest } from './mirrored-request.ts';
 import { RetainedBody } from './retained-body.ts';
 
@@ -26,8 +18,6 @@ export class RequestCopy {
   #readers: number;
   /** It is neither on its way nor dropped. */
   #wanted = true;
-  #complete: boolean;
-  #follows = false;
 
   private constructor(context: HttpContext, head: Head, bodyless: boolean, requests: readonly MirroredRequest[]) {
     this.#context = context;
@@ -35,17 +25,17 @@ export class RequestCopy {
     this.bodyless = bodyless;
     this.#requests = requests;
     this.#readers = requests.length;
-    this.#complete = bodyless;
     for (const request of requests) request.copy = this;
   }
 
-  /** Undefined: it cannot be copied. */
+  /** Undefined: nothing more will come, and it is on its way; or it cannot be copied. @param bodyless the whole request is here */
   static begin(
     context: HttpContext,
-    { head, requestEnded }: Exchange,
+    head: Head,
+    bodyless: boolean,
     requests: readonly MirroredRequest[],
   ): RequestCopy | undefined {
-    const copy = new RequestCopy(context, context.heads.take(), requestEnded, requests);
+    const copy = new RequestCopy(context, context.heads.take(), bodyless, requests);
     // Read anew: offsets and meaning come out the same. One that a message became may be larger than requests may be here.
     const { bytes, base, length } = head;
     startRequest(copy.head);
@@ -57,7 +47,9 @@ export class RequestCopy {
       return undefined;
     }
     copy.head.keep();
-    return copy;
+    if (!bodyless) return copy;
+    copy.end();
+    return undefined;
   }
 
   data(bytes: Buffer, start: number, end: number): void {
@@ -66,28 +58,16 @@ export class RequestCopy {
     else this.body.add(bytes, start, end);
   }
 
-  /** The request is complete. */
+  /** The request is complete. Its copies leave as events of their own: a defect in them must cost nobody else anything. */
   end(): void {
-    this.#complete = true;
-    this.#leave();
-  }
-
-  /** The request itself goes to its backend, so that copies may. What the mesh refuses must be no load for mirrors either. */
-  follow(): void {
-    this.#follows = true;
-    this.#leave();
-  }
-
-  /** Its copies leave as events of their own: a defect in them must cost nobody else anything. */
-  #leave(): void {
-    if (!this.#wanted || !this.#complete || !this.#follows) return;
+    if (!this.#wanted) return;
     this.#wanted = false;
     queueMicrotask(() => {
       for (const request of this.#requests) runTimer(request, 0);
     });
   }
 
-  /** The request will never be complete, goes nowhere, or is too large. */
+  /** The request will never be complete, fails, or is too large. */
   drop(): void {
     if (!this.#wanted) return;
     this.#wanted = false;
