@@ -11,6 +11,7 @@ import {
 } from '../../src/proxy/http.ts';
 import { table } from '../load/report.ts';
 import { spread } from '../load/results.ts';
+import { sample } from './sample.ts';
 
 /**
  * Nanoseconds for one message head in the HTTP/1.1 codec: parse it, write it anew for the next hop. For work on the codec
@@ -98,21 +99,9 @@ function parseOne(head: Head, start: (head: Head) => void, bytes: Buffer): void 
 
 /** Median and range in nanoseconds per call; the first sample is warm-up. */
 function measure(step: () => void): [string, string] {
-  const samples = Array.from({ length: SAMPLES + 1 }, () => sample(step)).slice(1);
+  const samples = Array.from({ length: SAMPLES + 1 }, () => sample(step, SAMPLE_MS)).slice(1);
   const { median, min, max } = spread(samples);
   return [median.toFixed(0), `${min.toFixed(0)}..${max.toFixed(0)}`];
-}
-
-function sample(step: () => void): number {
-  const begin = performance.now();
-  let calls = 0;
-  let passedMs = 0;
-  while (passedMs < SAMPLE_MS) {
-    for (let index = 0; index < 1000; index++) step();
-    calls += 1000;
-    passedMs = performance.now() - begin;
-  }
-  return (passedMs * 1e6) / calls;
 }
 
 function lines(...text: string[]): Buffer {

@@ -1,5 +1,4 @@
 import { SeededDice } from '../../src/lib/dice.ts';
-import { TimerWheel } from '../../src/lib/timer-wheel.ts';
 import {
   BALANCE_ALGORITHMS,
   DEFAULT_BACKEND_POLICY,
@@ -9,13 +8,11 @@ import {
 import { ROW_FIRST } from '../../src/model/rows.ts';
 import type { BackendId } from '../../src/model/snapshot.ts';
 import { LiveBackend } from '../../src/proxy/balance.ts';
-import { HeadPool } from '../../src/proxy/http.ts';
-import type { LiveEndpoint, UpstreamContext } from '../../src/proxy/upstream.ts';
-import { allocateShared, BUCKET_BYTES } from '../../src/shared.ts';
-import { allocateMeters } from '../../src/telemetry.ts';
-import { settingsOf } from '../../test/harness/settings.ts';
+import type { LiveEndpoint } from '../../src/proxy/upstream.ts';
+import { upstreamContext } from '../../test/proxy/upstream-context.ts';
 import { table } from '../load/report.ts';
 import { spread } from '../load/results.ts';
+import { sample } from './sample.ts';
 
 /**
  * Nanoseconds to pick an endpoint, and milliseconds until the first pick of a plan, for which tables are built. All are measured
@@ -24,6 +21,8 @@ import { spread } from '../load/results.ts';
 const ROUNDS = 11;
 const SAMPLE_MS = 10;
 const CALLS = 256;
+/** Makes hashes of the numbers of calls (2^32 by the golden ratio). */
+const SPREAD = 0x9e3779b9;
 const SIZES = [3, 100, 10_000];
 const NOBODY: readonly LiveEndpoint[] = [];
 /** Of the meters; also what stays of the latencies. */
@@ -46,8 +45,9 @@ function main(): void {
       return caseOf(name, size, { ...DEFAULT_BACKEND_POLICY, balance, outlier });
     }),
   );
-  for (const { pick } of cases) sample(pick);
-  for (let round = 0; round < ROUNDS; round++) for (const { pick, samples } of cases) samples.push(sample(pick));
+  for (const { pick } of cases) sample(pick, SAMPLE_MS, CALLS);
+  for (let round = 0; round < ROUNDS; round++)
+    for (const { pick, samples } of cases) samples.push(sample(pick, SAMPLE_MS, CALLS));
   const rows = [['algorithm', 'endpoints', 'ns a pick', '(min..max)', 'first pick, ms']];
   for (const { name, size, samples, firstMs } of cases) {
     const { median, min, max } = spread(samples);
@@ -77,43 +77,14 @@ function caseOf(name: string, size: number, policy: typeof DEFAULT_BACKEND_POLIC
       row: ROW_FIRST,
       endpointRows: endpoints.map((_, index) => ROW_FIRST + index),
     },
-    contextOf(),
+    upstreamContext(),
   );
   const dice = new SeededDice(1);
   for (const endpoint of live.endpoints.values()) endpoint.observe(1 + 9 * dice.roll(), NOW_MS);
-  const pick = (hash: number): LiveEndpoint | undefined => live.pick(hash, 0, NOBODY, NOW_MS);
+  const pick = (call: number): LiveEndpoint | undefined => live.pick(Math.imul(call, SPREAD), 0, NOBODY, NOW_MS);
   const began = performance.now();
   pick(0);
   return { name, size, pick, firstMs: performance.now() - began, samples: [] };
-}
-
-function contextOf(): UpstreamContext {
-  const { limits, timeouts } = settingsOf();
-  return {
-    heads: new HeadPool(limits.headers),
-    wheel: new TimerWheel(0),
-    limits,
-    timeouts,
-    headLimits: { head: limits.head, headers: limits.headers, url: limits.url },
-    bodyLimits: { chunkExtension: 0, trailers: { head: 0, headers: 0, url: 0 } },
-    meters: allocateMeters(1),
-    shared: allocateShared(1, BUCKET_BYTES),
-    worker: 0,
-    dice: new SeededDice(1),
-  };
-}
-
-/** Nanoseconds per pick. */
-function sample(pick: (hash: number) => LiveEndpoint | undefined): number {
-  const begin = performance.now();
-  let calls = 0;
-  let passedMs = 0;
-  while (passedMs < SAMPLE_MS) {
-    for (let call = 0; call < CALLS; call++) pick(Math.imul(calls + call, 0x9e3779b9));
-    calls += CALLS;
-    passedMs = performance.now() - begin;
-  }
-  return (passedMs * 1e6) / calls;
 }
 
 main();

@@ -4,6 +4,7 @@ import { feedHead, Head, startRequest } from '../../src/proxy/http.ts';
 import { Matcher } from '../../src/proxy/route/matcher.ts';
 import { table } from '../load/report.ts';
 import { spread } from '../load/results.ts';
+import { sample } from './sample.ts';
 
 /**
  * Nanoseconds to find the rule of a request, in tables of ever more rules. All tables are measured once in a round, then comes
@@ -31,8 +32,9 @@ function main(): void {
     'what else a match may ask for': otherCases(),
   };
   const cases = Object.values(groups).flat();
-  for (const { find } of cases) sample(find);
-  for (let round = 0; round < ROUNDS; round++) for (const { find, samples } of cases) samples.push(sample(find));
+  for (const { find } of cases) sample(find, SAMPLE_MS, 1);
+  for (let round = 0; round < ROUNDS; round++)
+    for (const { find, samples } of cases) samples.push(sample(find, SAMPLE_MS, 1) / REQUESTS);
   const rows = [['rules', 'ns', '(min..max)', 'to the first of its kind']];
   for (const [group, members] of Object.entries(groups)) {
     rows.push([group, '', '', '']);
@@ -162,19 +164,6 @@ function headOf(target: string, ...more: string[]): Head {
     throw new Error(`Expected a head, got ${head.detail}`);
   head.keep();
   return head;
-}
-
-/** Nanoseconds per request. */
-function sample(find: () => void): number {
-  const begin = performance.now();
-  let calls = 0;
-  let passedMs = 0;
-  while (passedMs < SAMPLE_MS) {
-    find();
-    calls += REQUESTS;
-    passedMs = performance.now() - begin;
-  }
-  return (passedMs * 1e6) / calls;
 }
 
 main();

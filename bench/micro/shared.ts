@@ -5,6 +5,7 @@ import { DEFAULT_BACKEND_POLICY } from '../../src/model/resilience.ts';
 import { allocateShared, backendRow, BUCKET_BYTES, Budget, Places } from '../../src/shared.ts';
 import { table } from '../load/report.ts';
 import { spread } from '../load/results.ts';
+import { sample } from './sample.ts';
 
 /**
  * Nanoseconds that an exchange costs in the memory which all workers share: a place is taken and given back, and a request is
@@ -63,26 +64,14 @@ async function main(): Promise<void> {
 function measureAll(steps: Steps): Record<keyof Steps, [median: string, range: string]> {
   const samples: Record<keyof Steps, number[]> = { place: [], refusal: [], request: [], exchange: [] };
   const names = Object.keys(samples) as (keyof Steps)[];
-  for (const name of names) sample(steps[name]);
-  for (let round = 0; round < SAMPLES; round++) for (const name of names) samples[name].push(sample(steps[name]));
+  for (const name of names) sample(steps[name], SAMPLE_MS);
+  for (let round = 0; round < SAMPLES; round++)
+    for (const name of names) samples[name].push(sample(steps[name], SAMPLE_MS));
   const shown = (name: keyof Steps): [string, string] => {
     const { median, min, max } = spread(samples[name]);
     return [median.toFixed(0), `${min.toFixed(0)}..${max.toFixed(0)}`];
   };
   return { place: shown('place'), refusal: shown('refusal'), request: shown('request'), exchange: shown('exchange') };
-}
-
-/** Nanoseconds per call. */
-function sample(step: () => void): number {
-  const begin = performance.now();
-  let calls = 0;
-  let passedMs = 0;
-  while (passedMs < SAMPLE_MS) {
-    for (let index = 0; index < 1000; index++) step();
-    calls += 1000;
-    passedMs = performance.now() - begin;
-  }
-  return (passedMs * 1e6) / calls;
 }
 
 if (isMainThread) await main();
