@@ -67,7 +67,8 @@ export class Health {
   /**
    * How an attempt went. Call it while the attempt still counts as under way: the row is this endpoint's for that long.
    * @param endpoints of the backend. @param failures 0: a reply below 500 came in time.
-   * More: it failed, and counts as so many. @param isTrial it was made to find out whether the endpoint is back. @returns true: it goes out, or stays out, by this.
+   * More: it failed, and counts as so many. @param isTrial it was made to find out whether the endpoint is back.
+   * @returns true: it goes out, or stays out, by this.
    */
   judge(
     endpoint: LiveEndpoint,
