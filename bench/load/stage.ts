@@ -33,8 +33,9 @@ export class Stage {
     // A worker of nginx started by root runs as another user and must be able to read the files.
     chmodSync(this.#folder, 0o755);
     this.#children = new Set();
+    // Ctrl-C comes twice, from the terminal and from the launcher: the second one must not cut the end short.
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-      process.once(signal, () => void this.close().finally(() => process.exit(130)));
+      process.on(signal, () => void this.close().finally(() => process.exit(130)));
     }
   }
 
